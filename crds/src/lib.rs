@@ -1,0 +1,1 @@
+//! Sower's Kubernetes resource types, and what is generated from them.

@@ -1,0 +1,1 @@
+//! The seeding, and one controller per resource.

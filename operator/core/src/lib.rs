@@ -1,0 +1,1 @@
+//! Manifest, validation, selection, resolution and diff: Sower's pure core.

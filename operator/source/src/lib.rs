@@ -1,0 +1,1 @@
+//! Git repositories and folders as snapshots.

@@ -1,0 +1,1 @@
+//! The database: PostgreSQL and SQLite, migrations, history and logs.
