@@ -1,1 +1,8 @@
-//! Manifest, validation, selection, resolution and diff: Sower's pure core.
+//! Sower's pure core: manifests, validation, selection, resolution, conflicts and diff.
+//!
+//! Invariant: no I/O, no async, no Kubernetes client, no SQL and no clock (time is an argument). Functions return values
+//! plus a list of problems and never stop at the first bad manifest. Bytes come in through [`snapshot::Tree`].
+
+pub mod catalog;
+pub mod problem;
+pub mod snapshot;

@@ -1,0 +1,182 @@
+//! What the sources offer: every document found, with a summary of each valid one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::problem::Problem;
+use crate::snapshot::Revision;
+
+/// Where a document stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// Name of the source.
+    pub source: String,
+    /// Path of the file from the root of the source's tree; `Integration/<namespace>/<name>` in a cluster.
+    pub path: String,
+    /// Number of the document in its file, from 0.
+    pub document: u32,
+}
+
+/// A dependency on another integration: `id` or `id@range`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// The id of the other integration.
+    pub id: String,
+    /// An npm range; absent: any version.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub range: Option<String>,
+    /// Line in the manifest, from 1.
+    pub line: u32,
+}
+
+/// All that the later steps need to know of a valid manifest without reading it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// The catalog's key.
+    pub id: String,
+    /// Display name.
+    pub name: String,
+    /// Semantic version, as written.
+    pub version: String,
+    /// `v1:<hex of the sha256 of the canonical bytes>`.
+    pub checksum: String,
+    /// stable, beta or experimental.
+    #[serde(default)]
+    pub stability: Stability,
+    /// draft, published or deprecated.
+    #[serde(default)]
+    pub lifecycle: Lifecycle,
+    /// What to use in place of a deprecated one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replaced_by: Option<String>,
+    /// The environments that may carry it; empty: all.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub environment: Vec<String>,
+    /// The oldest Sower that may carry it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub min_platform_version: Option<String>,
+    /// What it needs beside it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub dependencies: Vec<Dependency>,
+    /// Number of actions.
+    pub actions: u32,
+    /// Number of triggers.
+    pub triggers: u32,
+    /// Number of connections.
+    pub connections: u32,
+    /// Number of events.
+    pub events: u32,
+    /// Line, from 1, of the fields that select and explain name: id, version, stability, lifecycle, environment,
+    /// minPlatformVersion.
+    #[serde(default)]
+    pub lines: BTreeMap<String, u32>,
+}
+
+/// How far a manifest has matured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stability {
+    /// For all.
+    #[default]
+    Stable,
+    /// Behind `betaFeatures`.
+    Beta,
+    /// Behind `experimentalFeatures`.
+    Experimental,
+}
+
+/// Where a manifest stands in its life; the column `status`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lifecycle {
+    /// Carried nowhere.
+    Draft,
+    /// Carried.
+    #[default]
+    Published,
+    /// Carried with a warning.
+    Deprecated,
+}
+
+impl Lifecycle {
+    /// As the column holds it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Published => "published",
+            Self::Deprecated => "deprecated",
+        }
+    }
+}
+
+/// A file outside the manifest whose content is bundled into it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Reference {
+    /// Path from the root of the tree.
+    pub path: String,
+    /// Its blob id; empty where it was not found.
+    pub blob: String,
+}
+
+/// One document found, valid or not. Documents of other kinds are not found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// Where it stands.
+    pub place: Place,
+    /// Git blob id of its file.
+    pub blob: String,
+    /// Its id, where it can be read.
+    pub id: Option<String>,
+    /// Present if it has no error.
+    pub summary: Option<Summary>,
+    /// Its errors and warnings.
+    pub problems: Vec<Problem>,
+    /// The files bundled into it. It is to be read again when one of them changes.
+    pub references: Vec<Reference>,
+    /// The canonical bytes; absent where the summary came from memory.
+    #[serde(skip)]
+    pub manifest: Option<Arc<str>>,
+}
+
+impl Found {
+    /// Whether it may be taken.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.summary.is_some()
+    }
+}
+
+/// All documents of one source at one revision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceCatalog {
+    /// Name of the source.
+    pub name: String,
+    /// What was read.
+    pub revision: Revision,
+    /// Order among sources: the higher wins a duplicate; ties go to the order of the spec.
+    pub priority: i32,
+    /// Every document found, sorted by place.
+    pub found: Vec<Found>,
+    /// False where the listing was not whole: nothing of this source is pruned.
+    pub complete: bool,
+}
+
+impl SourceCatalog {
+    /// Why nothing of this source may be pruned, if so: it is empty, not whole, or holds a document whose id cannot be read.
+    #[must_use]
+    pub fn keeps_all(&self) -> Option<&'static str> {
+        if !self.complete {
+            Some("it could not be read in whole")
+        } else if self.found.is_empty() {
+            Some("it is empty")
+        } else if self.found.iter().any(|f| f.id.is_none()) {
+            Some("it holds a document whose id cannot be read")
+        } else {
+            None
+        }
+    }
+}
