@@ -1,0 +1,330 @@
+//! What is to be done: the row-level difference between a selection and a database, as values.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::{Place, Summary};
+
+/// A version with its content.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Content {
+    /// Semantic version.
+    pub version: String,
+    /// `v1:<hex>`.
+    pub checksum: String,
+}
+
+/// A definition row of ours, as the database holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Current {
+    /// The integration.
+    pub id: String,
+    /// What it holds.
+    pub content: Content,
+    /// Name of the source it came from.
+    pub source: String,
+    /// Path it came from.
+    pub path: String,
+    /// The row is kept only because foreign rows hang on it (status `removed`).
+    pub removed: bool,
+}
+
+/// All that the plan needs to know of a database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// Number of the last committed seeding.
+    pub base: i64,
+    /// Our rows, by id.
+    pub rows: BTreeMap<String, Current>,
+    /// Ids that are held by rows Sower did not write.
+    pub foreign: BTreeSet<String>,
+    /// Contents that this environment carried earlier: those of [`Plan`]'s lower versions that were asked for.
+    pub carried: BTreeSet<(String, String)>,
+}
+
+/// The kinds of conflict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConflictType {
+    /// A lower version, or the same with other content.
+    Version,
+    /// Something it needs is missing, outside the range, or needs it in turn.
+    Dependency,
+    /// Two sources offer one id.
+    Duplicate,
+}
+
+impl ConflictType {
+    /// As columns and JSON hold it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Version => "version",
+            Self::Dependency => "dependency",
+            Self::Duplicate => "duplicate",
+        }
+    }
+}
+
+/// What is done about a conflict.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resolution {
+    /// What is there stays; of two sources the first wins.
+    #[default]
+    Skip,
+    /// The new is taken; of two sources the last wins.
+    Override,
+}
+
+impl Resolution {
+    /// As columns and JSON hold it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Override => "override",
+        }
+    }
+}
+
+/// A conflict that was found, and what is done about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Conflict {
+    /// The integration.
+    pub integration: String,
+    /// Which kind.
+    #[serde(rename = "type")]
+    pub kind: ConflictType,
+    /// The version here, if any.
+    pub current_version: Option<String>,
+    /// The version that was offered.
+    pub new_version: Option<String>,
+    /// What is done about it.
+    pub resolution: Resolution,
+    /// One clause for people: `git has 1.0.0 too, with other content`.
+    #[serde(skip)]
+    pub message: String,
+    /// What makes it this conflict and no other: equal fingerprints are one conflict, reported once.
+    #[serde(skip)]
+    pub fingerprint: String,
+}
+
+/// Why the selection leaves an integration out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Exclusion {
+    /// The manifest's `environment` does not name this one.
+    Environment,
+    /// A pattern of blockedIntegrations matches.
+    Blocked {
+        /// The pattern.
+        pattern: String,
+        /// Its index in the list.
+        index: usize,
+    },
+    /// No pattern of allowedIntegrations matches.
+    NotAllowed,
+    /// Beta, without the flag betaFeatures.
+    Beta,
+    /// Experimental, without the flag experimentalFeatures.
+    Experimental,
+    /// A draft.
+    Draft,
+    /// Wants a newer Sower.
+    MinPlatformVersion {
+        /// The version it wants.
+        needs: String,
+        /// The running one.
+        running: String,
+    },
+    /// The strategy is selective, and no entry without a wildcard names it.
+    NotNamed,
+}
+
+/// Where the line that causes something stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "in", rename_all = "camelCase")]
+pub enum Cause {
+    /// In the manifest.
+    Manifest {
+        /// Path of the file.
+        path: String,
+        /// Line, from 1.
+        line: u32,
+    },
+    /// In the Environment.
+    Environment {
+        /// JSON pointer into the document: `/spec/allowedIntegrations`.
+        pointer: String,
+    },
+}
+
+/// An integration that the environment does not carry, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excluded {
+    /// The integration.
+    pub id: String,
+    /// The version that was offered.
+    pub version: String,
+    /// Where the manifest stands.
+    pub place: Place,
+    /// Why.
+    pub why: Exclusion,
+    /// The line that causes it.
+    pub cause: Cause,
+}
+
+/// A manifest that is to be carried.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// What is known of it.
+    pub summary: Summary,
+    /// Where it stands.
+    pub place: Place,
+    /// The long form of its source's revision.
+    pub revision: String,
+}
+
+/// What an operation does to an integration's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// Rows that were not there.
+    Create,
+    /// Other content.
+    Update,
+    /// The same content from another file or source.
+    Move,
+    /// Rows that go.
+    Remove,
+}
+
+impl Verb {
+    /// As `seeding_changes.operation` holds it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Move => "move",
+            Self::Remove => "remove",
+        }
+    }
+}
+
+/// One integration's change. It holds checksums, never manifests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// The integration.
+    pub id: String,
+    /// What is done.
+    pub verb: Verb,
+    /// What was there.
+    pub from: Option<Content>,
+    /// What will be there.
+    pub to: Option<Content>,
+    /// Where the new content stands; absent for a removal.
+    pub place: Option<Place>,
+    /// The long form of the revision that is written into the rows; absent for a removal.
+    pub revision: Option<String>,
+    /// Name of the source that owned the rows, or owns them from now on.
+    pub source: String,
+    /// A lower version that was carried before: a revert.
+    pub revert: bool,
+}
+
+/// An integration whose rows stay as they are although git says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// The integration.
+    pub id: String,
+    /// The version that stays; absent where there is none.
+    pub version: Option<String>,
+    /// Why.
+    pub why: KeptWhy,
+}
+
+/// Why rows stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum KeptWhy {
+    /// Its manifest is invalid.
+    Invalid,
+    /// A row that Sower did not write holds the id.
+    ForeignRow,
+    /// It is gone from git, and the environment does not prune.
+    NotPruned,
+    /// It is gone from git, but its source is empty, not whole, or holds a document without a readable id.
+    SourceKeepsAll,
+    /// Selective: it is no longer named.
+    Orphaned,
+    /// `--only` names others.
+    NotNamed,
+}
+
+/// The row-level difference between a selection and a database.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The environment's name.
+    pub environment: String,
+    /// 64 hex digits over environment, spec digest, base, operations and resolutions; never over a revision or a time.
+    pub hash: String,
+    /// Number of the seeding it stands on.
+    pub base: i64,
+    /// What is to be done, sorted by id.
+    pub operations: Vec<Operation>,
+    /// Number of integrations that are as they should be.
+    pub unchanged: usize,
+    /// Number of integrations that were selected, those in conflict included.
+    pub processed: usize,
+    /// Conflicts, sorted by integration and type.
+    pub conflicts: Vec<Conflict>,
+    /// What the selection left out, sorted by id.
+    pub excluded: Vec<Excluded>,
+    /// What stays although git says otherwise, sorted by id.
+    pub kept: Vec<Kept>,
+    /// Deprecated integrations that are carried: id, and what replaces it.
+    pub deprecated: Vec<(String, Option<String>)>,
+}
+
+impl Plan {
+    /// Number of operations of one verb.
+    #[must_use]
+    pub fn count(&self, verb: Verb) -> usize {
+        self.operations.iter().filter(|o| o.verb == verb).count()
+    }
+
+    /// Number of created integrations.
+    #[must_use]
+    pub fn created(&self) -> usize {
+        self.count(Verb::Create)
+    }
+
+    /// Number of updated integrations, those that moved included.
+    #[must_use]
+    pub fn updated(&self) -> usize {
+        self.count(Verb::Update) + self.count(Verb::Move)
+    }
+
+    /// Number of deleted integrations.
+    #[must_use]
+    pub fn deleted(&self) -> usize {
+        self.count(Verb::Remove)
+    }
+
+    /// Nothing is to be written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// The 12 hex digits that people type.
+    #[must_use]
+    pub fn short_hash(&self) -> &str {
+        self.hash.get(..12).unwrap_or(&self.hash)
+    }
+}

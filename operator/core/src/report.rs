@@ -1,0 +1,82 @@
+//! What happened: the one record of a seeding, the same in the log row, the event, the JSON output and the metrics.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Conflict;
+
+/// How a seeding ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Rows were written.
+    Completed,
+    /// Nothing was to be written.
+    Unchanged,
+    /// A guard held it; nothing was written.
+    Refused,
+    /// It failed; nothing was written.
+    Failed,
+}
+
+impl Outcome {
+    /// As JSON and metrics hold it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Unchanged => "unchanged",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One integration, or a whole seeding, that did not come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// The integration, where it is known.
+    pub integration: Option<String>,
+    /// A problem code, `foreign-row`, or a reason of Ready.
+    pub code: String,
+    /// `path:line:column`, or the path.
+    pub location: Option<String>,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// The record of one seeding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The environment's name.
+    pub environment: String,
+    /// `production-57`; absent where nothing was written.
+    pub seeding: Option<String>,
+    /// Long form of what was read.
+    pub revision: Option<String>,
+    /// How it ended.
+    pub status: Outcome,
+    /// Integrations that were selected, those in conflict included.
+    pub integrations_processed: usize,
+    /// Integrations created.
+    pub created: usize,
+    /// Integrations updated or moved.
+    pub updated: usize,
+    /// Integrations deleted.
+    pub deleted: usize,
+    /// Integrations that were as they should be.
+    pub unchanged: usize,
+    /// Action rows that were not there before.
+    pub actions_created: usize,
+    /// Trigger rows that were not there before.
+    pub triggers_created: usize,
+    /// Connection rows that were not there before.
+    pub connections_created: usize,
+    /// Conflicts that were found.
+    pub conflicts: Vec<Conflict>,
+    /// What did not come in.
+    pub errors: Vec<Failure>,
+    /// Milliseconds.
+    pub duration: u64,
+}
