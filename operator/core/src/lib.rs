@@ -4,6 +4,7 @@
 //! plus a list of problems and never stop at the first bad manifest. Bytes come in through [`snapshot::Tree`].
 
 pub mod catalog;
+pub mod expression;
 pub mod plan;
 pub mod problem;
 pub mod report;
