@@ -275,6 +275,8 @@ pub struct Plan {
     pub hash: String,
     /// Number of the seeding it stands on.
     pub base: i64,
+    /// The ids it was restricted to (`--only`); absent: all. Nothing is known of others: their open conflicts stay open.
+    pub scope: Option<BTreeSet<String>>,
     /// What is to be done, sorted by id.
     pub operations: Vec<Operation>,
     /// Number of integrations that are as they should be.
