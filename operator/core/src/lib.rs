@@ -5,7 +5,9 @@
 
 pub mod catalog;
 pub mod expression;
+pub mod manifest;
 pub mod plan;
 pub mod problem;
 pub mod report;
+pub mod rows;
 pub mod snapshot;
