@@ -1,0 +1,201 @@
+//! What is counted and measured, per environment; the series of an environment vanish with it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use sower_core::plan::{ConflictType, Plan, Verb};
+use sower_core::report::{Outcome, Report};
+
+/// An environment: its namespace is empty where files are the target.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct EnvironmentLabels {
+    /// Namespace of the resource.
+    pub namespace: String,
+    /// Name of the environment.
+    pub environment: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    namespace: String,
+    environment: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OperationLabels {
+    namespace: String,
+    environment: String,
+    operation: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConflictLabels {
+    namespace: String,
+    environment: String,
+    r#type: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct SourceLabels {
+    namespace: String,
+    environment: String,
+    source: String,
+}
+
+const RESULTS: [Outcome; 4] = [Outcome::Completed, Outcome::Unchanged, Outcome::Refused, Outcome::Failed];
+const VERBS: [Verb; 4] = [Verb::Create, Verb::Update, Verb::Move, Verb::Remove];
+const CONFLICTS: [ConflictType; 3] = [ConflictType::Version, ConflictType::Dependency, ConflictType::Duplicate];
+
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.005, 2.0, 14))
+}
+
+/// The series of this process.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    reconcile_duration: Family<EnvironmentLabels, Histogram>,
+    reconciles: Family<ResultLabels, Counter>,
+    plan: Family<OperationLabels, Gauge>,
+    rows: Family<EnvironmentLabels, Counter>,
+    conflicts: Family<ConflictLabels, Gauge>,
+    invalid: Family<EnvironmentLabels, Gauge>,
+    fetch_duration: Family<SourceLabels, Histogram>,
+    sources: Arc<Mutex<BTreeSet<SourceLabels>>>,
+}
+
+impl Metrics {
+    /// Registers all series.
+    pub fn new(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("sower");
+        let metrics = Self {
+            reconcile_duration: Family::new_with_constructor(seconds),
+            reconciles: Family::default(),
+            plan: Family::default(),
+            rows: Family::default(),
+            conflicts: Family::default(),
+            invalid: Family::default(),
+            fetch_duration: Family::new_with_constructor(seconds),
+            sources: Arc::default(),
+        };
+        let Self { reconcile_duration, reconciles, plan, rows, conflicts, invalid, fetch_duration, sources: _ } = &metrics;
+        registry.register_with_unit(
+            "reconcile_duration",
+            "Time from fetch to report",
+            Unit::Seconds,
+            reconcile_duration.clone(),
+        );
+        registry.register("reconciles", "Reconciles by result", reconciles.clone());
+        registry.register("plan_operations", "Operations of the last plan", plan.clone());
+        registry.register("rows_written", "Integrations whose rows were written", rows.clone());
+        registry.register("conflicts", "Open conflicts", conflicts.clone());
+        registry.register("invalid_manifests", "Manifests that are refused", invalid.clone());
+        registry.register_with_unit("fetch_duration", "Time to fetch a source", Unit::Seconds, fetch_duration.clone());
+        metrics
+    }
+
+    /// A source was fetched.
+    pub fn fetched(&self, at: &EnvironmentLabels, source: &str, took: Duration) {
+        let labels = SourceLabels {
+            namespace: at.namespace.clone(),
+            environment: at.environment.clone(),
+            source: source.to_string(),
+        };
+        self.fetch_duration.get_or_create(&labels).observe(took.as_secs_f64());
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).insert(labels);
+    }
+
+    /// A plan was made.
+    pub fn planned(&self, at: &EnvironmentLabels, plan: &Plan, invalid: usize) {
+        for verb in VERBS {
+            self.plan.get_or_create(&operation(at, verb)).set(count(plan.count(verb)));
+        }
+        for kind in CONFLICTS {
+            let open = plan.conflicts.iter().filter(|c| c.kind == kind).count();
+            self.conflicts.get_or_create(&conflict(at, kind)).set(count(open));
+        }
+        self.invalid.get_or_create(at).set(count(invalid));
+    }
+
+    /// A reconcile ended.
+    pub fn reconciled(&self, at: &EnvironmentLabels, report: &Report) {
+        self.ended(at, report.status, Duration::from_millis(report.duration));
+        let written = report.created + report.updated + report.deleted;
+        self.rows.get_or_create(at).inc_by(written as u64);
+    }
+
+    /// A reconcile ended without a report.
+    pub fn ended(&self, at: &EnvironmentLabels, result: Outcome, took: Duration) {
+        self.reconcile_duration.get_or_create(at).observe(took.as_secs_f64());
+        self.reconciles.get_or_create(&outcome(at, result)).inc();
+    }
+
+    /// The environment is gone.
+    pub fn forget(&self, at: &EnvironmentLabels) {
+        self.reconcile_duration.remove(at);
+        self.rows.remove(at);
+        self.invalid.remove(at);
+        for result in RESULTS {
+            self.reconciles.remove(&outcome(at, result));
+        }
+        for verb in VERBS {
+            self.plan.remove(&operation(at, verb));
+        }
+        for kind in CONFLICTS {
+            self.conflicts.remove(&conflict(at, kind));
+        }
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.retain(|labels| {
+            let gone = labels.namespace == at.namespace && labels.environment == at.environment;
+            if gone {
+                self.fetch_duration.remove(labels);
+            }
+            !gone
+        });
+    }
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn outcome(at: &EnvironmentLabels, result: Outcome) -> ResultLabels {
+    ResultLabels { namespace: at.namespace.clone(), environment: at.environment.clone(), result: result.as_str() }
+}
+
+fn operation(at: &EnvironmentLabels, verb: Verb) -> OperationLabels {
+    OperationLabels { namespace: at.namespace.clone(), environment: at.environment.clone(), operation: verb.as_str() }
+}
+
+fn conflict(at: &EnvironmentLabels, kind: ConflictType) -> ConflictLabels {
+    ConflictLabels { namespace: at.namespace.clone(), environment: at.environment.clone(), r#type: kind.as_str() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_series_of_an_environment_vanish_with_it() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::new(&mut registry);
+        let at = |name: &str| EnvironmentLabels { namespace: "n".into(), environment: name.into() };
+        for name in ["gone", "stays"] {
+            metrics.fetched(&at(name), "catalog", Duration::from_millis(3));
+            metrics.ended(&at(name), Outcome::Failed, Duration::from_millis(3));
+        }
+        metrics.forget(&at("gone"));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("encodes");
+        assert!(!text.contains("gone"), "{text}");
+        assert!(text.contains("sower_fetch_duration_seconds_count{namespace=\"n\",environment=\"stays\",source=\"catalog\"} 1"), "{text}");
+        assert!(text.contains("sower_reconciles_total{namespace=\"n\",environment=\"stays\",result=\"failed\"} 1"), "{text}");
+    }
+}

@@ -1,0 +1,122 @@
+//! The reasons of Ready: a closed, ordered list. Where several hold, the first wins.
+
+use std::fmt;
+
+/// Why an environment is, or is not, Ready; in order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// The spec cannot be carried out.
+    InvalidSpec,
+    /// Another keeper seeds this environment.
+    KeptElsewhere,
+    /// The tables are newer than this Sower, or not Sower's.
+    SchemaIncompatible,
+    /// The database does not answer.
+    DatabaseUnavailable,
+    /// The source rejects the credentials, or the Secret is missing.
+    AuthenticationFailed,
+    /// The repository or the ref is not there.
+    SourceNotFound,
+    /// The source holds no manifest.
+    SourceEmpty,
+    /// The source cannot be fetched now.
+    FetchFailed,
+    /// The plan deletes more than pruneLimit.
+    PruneLimitExceeded,
+    /// The seeding failed; nothing was written.
+    SeedingFailed,
+    /// Some manifests are refused; the others are in.
+    ManifestsInvalid,
+    /// `spec.suspend` is true.
+    Suspended,
+    /// The database holds what git says.
+    Seeded,
+}
+
+/// The condition that goes with a reason that is not Ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum With {
+    /// Waits for someone to change something.
+    Stalled,
+    /// Is retried by itself.
+    Reconciling,
+    /// Neither.
+    Neither,
+}
+
+impl Reason {
+    /// As conditions, events and metrics name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidSpec => "InvalidSpec",
+            Self::KeptElsewhere => "KeptElsewhere",
+            Self::SchemaIncompatible => "SchemaIncompatible",
+            Self::DatabaseUnavailable => "DatabaseUnavailable",
+            Self::AuthenticationFailed => "AuthenticationFailed",
+            Self::SourceNotFound => "SourceNotFound",
+            Self::SourceEmpty => "SourceEmpty",
+            Self::FetchFailed => "FetchFailed",
+            Self::PruneLimitExceeded => "PruneLimitExceeded",
+            Self::SeedingFailed => "SeedingFailed",
+            Self::ManifestsInvalid => "ManifestsInvalid",
+            Self::Suspended => "Suspended",
+            Self::Seeded => "Seeded",
+        }
+    }
+
+    /// The condition beside Ready.
+    #[must_use]
+    pub fn with(self) -> With {
+        match self {
+            Self::InvalidSpec
+            | Self::KeptElsewhere
+            | Self::SchemaIncompatible
+            | Self::AuthenticationFailed
+            | Self::SourceNotFound
+            | Self::SourceEmpty
+            | Self::PruneLimitExceeded
+            | Self::ManifestsInvalid => With::Stalled,
+            Self::DatabaseUnavailable | Self::FetchFailed | Self::SeedingFailed => With::Reconciling,
+            Self::Suspended | Self::Seeded => With::Neither,
+        }
+    }
+
+    /// Ready's status; none: as it was.
+    #[must_use]
+    pub fn ready(self) -> Option<bool> {
+        match self {
+            Self::Suspended => None,
+            Self::Seeded => Some(true),
+            _ => Some(false),
+        }
+    }
+
+    /// What Stalled or Reconciling say beside it.
+    #[must_use]
+    pub fn waits_for(self) -> &'static str {
+        match self {
+            Self::InvalidSpec => "Waits for a change of the spec",
+            Self::KeptElsewhere => "Waits for the other keeper to let go, or for sower.dev/take-over",
+            Self::SchemaIncompatible => "Waits for an upgrade of Sower",
+            Self::AuthenticationFailed => "Waits for a change of the Secret or the spec",
+            Self::SourceNotFound | Self::SourceEmpty => "Waits for a push or a change of the spec",
+            Self::PruneLimitExceeded => "Waits for a higher pruneLimit or for another push",
+            Self::ManifestsInvalid => "Waits for a push that mends them; the valid ones are in",
+            Self::DatabaseUnavailable | Self::FetchFailed | Self::SeedingFailed => "Is tried again by itself",
+            Self::Suspended | Self::Seeded => "",
+        }
+    }
+
+    /// Whether it ends a reconcile before anything was written.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        !matches!(self, Self::ManifestsInvalid | Self::Suspended | Self::Seeded)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
