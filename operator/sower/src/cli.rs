@@ -443,6 +443,9 @@ pub struct RunArgs {
     /// Allow file:// repositories, local paths and SQLite URLs in resources
     #[arg(long, env = "SOWER_ALLOW_LOCAL")]
     pub allow_local: bool,
+    /// Folder of a mounted Secret with the database's url (or uri), ca.crt, tls.crt, tls.key
+    #[arg(long, env = "SOWER_DATABASE_SECRET", value_name = "DIR", conflicts_with = "standalone")]
+    pub database_secret: Option<PathBuf>,
     /// Folder of the git mirrors
     #[arg(long, env = "SOWER_CACHE", value_name = "DIR")]
     pub cache: Option<PathBuf>,

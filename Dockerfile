@@ -1,0 +1,15 @@
+# The operator's image: one static program, no shell, not root.
+#   docker build -t sower .
+FROM rust:1.95-alpine AS build
+RUN apk add --no-cache musl-dev cmake make perl pkgconf linux-headers
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked --package sower && cp target/release/sower /sower
+
+FROM gcr.io/distroless/static-debian12:nonroot
+COPY --from=build /sower /usr/local/bin/sower
+USER 65532:65532
+ENV SOWER_TARGET=cluster
+EXPOSE 8400
+ENTRYPOINT ["/usr/local/bin/sower"]
+CMD ["run"]
