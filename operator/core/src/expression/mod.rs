@@ -3,16 +3,23 @@
 //! [`check`] reads one string of a manifest and says what its expressions read and what is wrong with them. Every position is
 //! a byte offset into that string; the caller knows where the string stands in its file.
 //!
-//! The grammar is the one of the crate `cel`, which will evaluate what is accepted here; `tests/expression_agreement.rs` holds the two
+//! The grammar is the one of the crate `cel`, which will evaluate what is accepted here; the tests in `agreement.rs` hold the two
 //! against each other. It is parsed by hand for two reasons: a problem needs the exact span of what it is about, which that
 //! crate's tree does not keep, and a catalog of thousands of expressions has to load in well under a second.
 
+#[cfg(test)]
+mod agreement;
+#[cfg(test)]
+mod cases;
 mod check;
 mod functions;
 mod places;
 mod syntax;
 mod template;
+#[cfg(test)]
+mod tests;
 mod tokens;
+mod words;
 
 use std::collections::BTreeSet;
 

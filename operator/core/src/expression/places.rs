@@ -107,3 +107,8 @@ pub(super) fn fields(name: &str) -> Option<&'static [&'static str]> {
         _ => return None,
     })
 }
+
+/// Whether any place has this name.
+pub(super) fn is_name(name: &str) -> bool {
+    Place::ALL.iter().any(|place| place.has(name))
+}
