@@ -1,1 +1,32 @@
-//! Git repositories and folders as snapshots.
+//! Git repositories, checkouts and folders as snapshots: values of [`sower_core::snapshot::Tree`] with a
+//! [`sower_core::snapshot::Revision`].
+//!
+//! Invariant: only this crate touches git. A fetch runs in a child process ([`fetch_child_main`]); a mirror is read
+//! only through the [`Fetched`] of a fetch that succeeded with the same credentials; no text leaving here holds a
+//! secret. It knows nothing of manifests, Kubernetes or SQL.
+
+mod address;
+mod child;
+mod credentials;
+mod error;
+mod fetch;
+mod history;
+mod limits;
+mod mirror;
+mod place;
+mod refs;
+mod request;
+mod tree;
+mod walk;
+
+pub use address::{Address, Location};
+pub use child::fetch_child_main;
+pub use credentials::Credentials;
+pub use error::{ErrorKind, FetchError};
+pub use fetch::{Fetched, Fetcher};
+pub use history::CommitInfo;
+pub use limits::Limits;
+pub use mirror::remove_unused;
+pub use request::{FetchRequest, Reference};
+pub use tree::GitTree;
+pub use walk::Change;

@@ -1,0 +1,293 @@
+//! Fetching from the side that waits: starts the process, hands it the order, and ends it when time is up.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use sower_core::snapshot::Revision;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::mirror::{self, SCRATCH};
+use crate::request::{ANSWER, Answer, Landed, Order};
+use crate::{Address, FetchError, FetchRequest, GitTree, Limits};
+
+/// Fetches git repositories into mirrors below one cache folder.
+#[derive(Debug)]
+pub struct Fetcher {
+    cache: PathBuf,
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    limits: Limits,
+    allow_local: bool,
+    ambient: bool,
+    slots: Semaphore,
+}
+
+/// What a fetch brought: a commit whose content is in the mirror.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// Branch or tag, and the commit.
+    pub revision: Revision,
+    /// The commit, 40 hex.
+    pub commit: String,
+    /// Bytes received; 0 where the mirror held the commit already.
+    pub received_bytes: u64,
+    /// Objects received.
+    pub received_objects: u64,
+    mirror: PathBuf,
+    limits: Limits,
+}
+
+impl Fetched {
+    /// The files of the commit, of which `path` is the source's own. Reads the disk: call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// [`FetchError::TooLarge`] beyond the limits, [`FetchError::BadRequest`] for a path that leaves the repository.
+    pub fn tree(&self, path: &str) -> Result<GitTree, FetchError> {
+        GitTree::open(&self.mirror, &self.commit, "", path, self.limits)
+    }
+
+    /// [`Fetched::tree`], listing only what differs from a tree of this source that was read before.
+    ///
+    /// # Errors
+    /// As [`Fetched::tree`].
+    pub fn tree_after(&self, path: &str, before: &GitTree) -> Result<GitTree, FetchError> {
+        GitTree::open_after(&self.mirror, &self.commit, "", path, self.limits, before)
+    }
+}
+
+impl Fetcher {
+    /// A fetcher with its mirrors below `cache`, which is made if it is not there, readable by this user alone.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn new(cache: impl Into<PathBuf>) -> io::Result<Self> {
+        let cache = cache.into();
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&cache)?;
+        let cache = cache.canonicalize()?;
+        Ok(Self {
+            cache,
+            program: this_program()?,
+            arguments: vec!["fetch-child".into()],
+            limits: Limits::default(),
+            allow_local: false,
+            ambient: false,
+            slots: Semaphore::new(4),
+        })
+    }
+
+    /// Another program than this one, for binaries without the subcommand `fetch-child`. It has to end in
+    /// [`crate::fetch_child_main`].
+    #[must_use]
+    pub fn with_program(
+        mut self,
+        program: impl Into<PathBuf>,
+        arguments: impl IntoIterator<Item = impl Into<OsString>>,
+    ) -> Self {
+        self.program = program.into();
+        self.arguments = arguments.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Other bounds than the default.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Takes `file://` and local paths. From resources these stay refused unless the operator was told otherwise.
+    #[must_use]
+    pub fn allow_local(mut self, allow: bool) -> Self {
+        self.allow_local = allow;
+        self
+    }
+
+    /// Where a request brings no credentials, uses this user's own: ssh-agent, known_hosts and git's helpers. For the
+    /// command line; never for an operator.
+    #[must_use]
+    pub fn ambient(mut self, ambient: bool) -> Self {
+        self.ambient = ambient;
+        self
+    }
+
+    /// The bounds in force.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The folder of the mirrors.
+    #[must_use]
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// Asks the remote for the reference and brings what the mirror lacks. Nothing is transferred where the mirror
+    /// holds the commit. Ends within [`Limits::timeout`], or at once when `cancel` fires; in both cases the process is
+    /// gone when this returns.
+    ///
+    /// # Errors
+    /// [`FetchError`], which names no secret.
+    pub async fn fetch(
+        &self,
+        request: &FetchRequest,
+        cancel: &CancellationToken,
+    ) -> Result<Fetched, FetchError> {
+        let mut credentials = request.credentials.clone();
+        let address = Address::parse(&request.url, self.allow_local, &mut credentials)?;
+        let order = Order {
+            mirror: mirror::folder(&self.cache, &address, &credentials),
+            url: address.url,
+            shown: address.shown,
+            host: address.host,
+            local: address.local,
+            ambient: self.ambient && credentials.is_anonymous(),
+            reference: request.reference.clone(),
+            credentials,
+            deepen_to: request.deepen_to.clone(),
+            limits: self.limits,
+        };
+        let slot = tokio::select! {
+            slot = self.slots.acquire() => slot.map_err(|e| FetchError::io("no fetch can start", e))?,
+            () = cancel.cancelled() => return Err(FetchError::Cancelled),
+        };
+        let answer = self.carry_out(&order, cancel).await;
+        drop(slot);
+        let Landed { label, commit, received_bytes, received_objects } =
+            answer.map_err(|error| error.map_texts(|text| order.credentials.scrub(text)))?;
+        let digest = format!("sha1:{commit}");
+        Ok(Fetched {
+            revision: Revision { label, digest, dirty: false },
+            commit,
+            received_bytes,
+            received_objects,
+            mirror: order.mirror,
+            limits: self.limits,
+        })
+    }
+
+    async fn carry_out(&self, order: &Order, cancel: &CancellationToken) -> Answer {
+        let failed = |error: io::Error| FetchError::io("the fetch process cannot be started", error);
+        let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(&self.cache).map_err(failed)?;
+        let mut line = serde_json::to_vec(order).map_err(|e| FetchError::io("the fetch cannot be asked", e))?;
+        line.push(b'\n');
+        let mut child = self.command(order, &scratch).map_err(failed)?.spawn().map_err(failed)?;
+        let outcome = tokio::select! {
+            outcome = converse(&mut child, &line) => outcome,
+            () = cancel.cancelled() => Err(FetchError::Cancelled),
+            () = tokio::time::sleep(self.limits.timeout) => Err(FetchError::TimedOut {
+                host: order.host.clone(),
+                seconds: self.limits.timeout.as_secs(),
+            }),
+        };
+        end(&mut child).await;
+        outcome
+    }
+
+    /// The process, with nothing of this one's environment but what it needs.
+    fn command(&self, order: &Order, scratch: &TempDir) -> io::Result<Command> {
+        let home = scratch.path();
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env_clear().current_dir(home);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        #[cfg(unix)]
+        command.process_group(0);
+        if order.ambient {
+            let own = ["HOME", "PATH", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"];
+            for key in own.into_iter().chain(["DBUS_SESSION_BUS_ADDRESS", "GIT_CONFIG_GLOBAL"]) {
+                if let Some(value) = std::env::var_os(key) {
+                    command.env(key, value);
+                }
+            }
+            // A helper that would ask a question fails instead: nobody answers here.
+            command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "true");
+        }
+        if !order.ambient || order.credentials.known_hosts.is_some() {
+            command.env("HOME", home).env_remove("XDG_CONFIG_HOME");
+        }
+        if let Some(hosts) = &order.credentials.known_hosts {
+            std::fs::create_dir(home.join(".ssh"))?;
+            std::fs::write(home.join(".ssh/known_hosts"), hosts)?;
+        }
+        trust(&mut command, home, order.credentials.ca_crt.as_deref())?;
+        Ok(command)
+    }
+}
+
+/// Which certificates the process trusts: the system's, and those of `ca`.
+fn trust(command: &mut Command, home: &Path, ca: Option<&str>) -> io::Result<()> {
+    let system = openssl_probe::probe();
+    let mut file = system.cert_file;
+    if let Some(ca) = ca {
+        let mut bundle = match &file {
+            Some(file) => std::fs::read(file).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        bundle.push(b'\n');
+        bundle.extend_from_slice(ca.as_bytes());
+        let own = home.join("ca.pem");
+        std::fs::write(&own, bundle)?;
+        file = Some(own);
+    }
+    if let Some(file) = file {
+        command.env("SSL_CERT_FILE", file);
+    }
+    if let Some(folder) = system.cert_dir {
+        command.env("SSL_CERT_DIR", folder);
+    }
+    Ok(())
+}
+
+/// Hands over the order and reads the answer. Standard input stays open until the child is done: its end tells the
+/// child that this process died.
+async fn converse(child: &mut Child, order: &[u8]) -> Answer {
+    /// No answer is longer; a child that says more is not ours.
+    const LONGEST: u64 = 1 << 20;
+    let failed = |error: io::Error| FetchError::io("the fetch process broke off", error);
+    let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(FetchError::Io { detail: "the fetch process has no streams".into() });
+    };
+    // A child that ends early closes its input; its status says more than the broken pipe.
+    let _ = input.write_all(order).await;
+    let _ = input.flush().await;
+    let mut said = Vec::new();
+    output.take(LONGEST).read_to_end(&mut said).await.map_err(failed)?;
+    let status = child.wait().await.map_err(failed)?;
+    drop(input);
+    let said = String::from_utf8_lossy(&said);
+    match said.lines().find_map(|line| line.strip_prefix(ANSWER)) {
+        Some(json) => serde_json::from_str::<Answer>(json)
+            .map_err(|error| FetchError::io("the fetch process answered nonsense", error))?,
+        None => Err(FetchError::Io { detail: format!("the fetch process gave no answer ({status})") }),
+    }
+}
+
+/// Kills the child with all it started, and waits until it is gone.
+async fn end(child: &mut Child) {
+    #[cfg(unix)]
+    if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+    }
+    let _ = child.start_kill();
+    let gone = tokio::time::timeout(Duration::from_secs(5), child.wait()).await;
+    if gone.is_err() {
+        tracing::warn!("a killed fetch process has not ended");
+    }
+}
+
+fn this_program() -> io::Result<PathBuf> {
+    // On Linux this stays the running program even when its file was replaced by an upgrade.
+    let running = Path::new("/proc/self/exe");
+    if running.exists() { Ok(running.to_owned()) } else { std::env::current_exe() }
+}

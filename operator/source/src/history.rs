@@ -1,0 +1,118 @@
+//! Who changed what, as far as the history was fetched.
+
+use std::fs;
+
+use git2::{Commit, ObjectType, Oid, Repository};
+
+use crate::GitTree;
+use crate::tree::look_up;
+
+/// Commits looked at for one answer; beyond it the answer is "not known".
+const MAX_STEPS: usize = 20_000;
+
+/// A commit, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitInfo {
+    /// 40 hex.
+    pub id: String,
+    /// The author's name.
+    pub author: String,
+    /// When it was authored, in seconds since 1970.
+    pub time: i64,
+    /// The first line of its message.
+    pub subject: String,
+}
+
+impl CommitInfo {
+    /// The first seven digits.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        self.id.get(..7).unwrap_or(&self.id)
+    }
+
+    fn of(commit: &Commit<'_>) -> Self {
+        let author = commit.author();
+        Self {
+            id: commit.id().to_string(),
+            author: clean(author.name_bytes(), 100),
+            time: author.when().seconds(),
+            subject: clean(commit.message_bytes().split(|b| *b == b'\n').next().unwrap_or_default(), 200),
+        }
+    }
+}
+
+/// Foreign bytes as one line of text that cannot steer a terminal.
+fn clean(bytes: &[u8], longest: usize) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.chars().filter(|c| !c.is_control()).take(longest).collect::<String>().trim().to_owned()
+}
+
+impl GitTree {
+    /// The tree's own commit.
+    #[must_use]
+    pub fn head(&self) -> Option<CommitInfo> {
+        self.commit_info(&self.commit())
+    }
+
+    /// Any commit of the history that was fetched.
+    #[must_use]
+    pub fn commit_info(&self, commit: &str) -> Option<CommitInfo> {
+        let repository = self.lock();
+        let commit = repository.find_commit(Oid::from_str(commit).ok()?).ok()?;
+        Some(CommitInfo::of(&commit))
+    }
+
+    /// The last commits that touched `path`, a file or a folder, newest first and at most `limit`. Where the fetched
+    /// history ends before one is found, fewer: then the author is not known.
+    #[must_use]
+    pub fn log(&self, path: &str, limit: usize) -> Vec<CommitInfo> {
+        let repository = self.lock();
+        let path = self.in_repository(path);
+        let shallow = boundary(&repository);
+        let mut found = Vec::new();
+        let mut next = repository.find_commit(self.commit_oid()).ok();
+        for _ in 0..MAX_STEPS {
+            let Some(commit) = next.take() else { break };
+            if found.len() >= limit || shallow.contains(&commit.id()) {
+                break;
+            }
+            let here = at(&repository, &commit, &path);
+            let parents: Vec<Commit<'_>> = commit.parents().collect();
+            // A parent that has the same is where it came from.
+            if let Some(same) = parents.iter().find(|parent| at(&repository, parent, &path) == here) {
+                next = Some(same.clone());
+                continue;
+            }
+            if here.is_some() || !parents.is_empty() {
+                found.push(CommitInfo::of(&commit));
+            }
+            next = parents.into_iter().next();
+        }
+        found
+    }
+
+    /// Whether `commit` is this tree's commit or one before it. None where the fetched history ends too early to tell.
+    #[must_use]
+    pub fn descends_from(&self, commit: &str) -> Option<bool> {
+        let Ok(other) = Oid::from_str(commit) else { return Some(false) };
+        if other == self.commit_oid() {
+            return Some(true);
+        }
+        let repository = self.lock();
+        let known = repository.find_commit(other).is_ok();
+        if known && repository.graph_descendant_of(self.commit_oid(), other).unwrap_or(false) {
+            return Some(true);
+        }
+        if repository.is_shallow() { None } else { Some(false) }
+    }
+}
+
+fn at(repository: &Repository, commit: &Commit<'_>, path: &str) -> Option<(Oid, ObjectType)> {
+    look_up(repository, commit.tree_id(), path)
+}
+
+/// The commits whose parents were not fetched.
+fn boundary(repository: &Repository) -> Vec<Oid> {
+    let Ok(text) = fs::read_to_string(repository.commondir().join("shallow")) else { return Vec::new() };
+    text.lines().filter_map(|line| Oid::from_str(line).ok()).collect()
+}

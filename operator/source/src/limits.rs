@@ -1,0 +1,33 @@
+//! How much of a foreign repository is taken in.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Bounds on what one source may cost. Everything beyond is [`crate::FetchError::TooLarge`] or, for one file,
+/// [`sower_core::snapshot::ReadError::TooLarge`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Time for one fetch, from starting it to having everything.
+    pub timeout: Duration,
+    /// Bytes received by one fetch; bytes of all files of one folder.
+    pub max_bytes: u64,
+    /// Files below a source's path.
+    pub max_files: usize,
+    /// Bytes of one file that is read.
+    pub max_blob: u64,
+    /// Commits that a shallow mirror is deepened to.
+    pub max_depth: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(60),
+            max_bytes: 512 << 20,
+            max_files: 500_000,
+            max_blob: 5 << 20,
+            max_depth: 50,
+        }
+    }
+}

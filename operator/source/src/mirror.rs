@@ -1,0 +1,202 @@
+//! Bare mirrors below the cache folder: one per URL and credentials, written by one process at a time.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use git2::{Oid, Repository};
+use sha2::{Digest, Sha256};
+
+use crate::{Address, Credentials, FetchError};
+
+/// Packs a mirror may gather before they are made into one.
+const MANY_PACKS: usize = 24;
+
+/// The folder of the mirror for `address` as `credentials` see it. Another tenant's credentials name another folder,
+/// so that nobody reads what somebody else was allowed to fetch.
+pub(crate) fn folder(cache: &Path, address: &Address, credentials: &Credentials) -> PathBuf {
+    let mut hash = Sha256::new();
+    hash.update(&address.url);
+    hash.update([0]);
+    hash.update(credentials.digest());
+    let digest: [u8; 32] = hash.finalize().into();
+    cache.join(format!("{}.git", hex(&digest)))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// A mirror that this process alone writes, until it is dropped.
+pub(crate) struct Mirror {
+    pub repository: Repository,
+    _lock: File,
+}
+
+impl Mirror {
+    /// Waits for the lock, then opens or makes the mirror and clears away what a killed process left.
+    pub fn open(path: &Path) -> Result<Self, FetchError> {
+        let failed = |error: io::Error| FetchError::io("the mirror cannot be used", error);
+        let lock = lock_file(path).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        let repository = match Repository::open_bare(path) {
+            Ok(repository) => {
+                clear_leftovers(path).map_err(failed)?;
+                repository
+            }
+            Err(_) => {
+                // Absent, or broken beyond opening: everything in it can be fetched again.
+                if path.exists() {
+                    fs::remove_dir_all(path).map_err(failed)?;
+                }
+                Repository::init_bare(path).map_err(|e| FetchError::io("the mirror cannot be made", e.message()))?
+            }
+        };
+        Ok(Self { repository, _lock: lock })
+    }
+
+    /// Whether a completed fetch ended at `commit`.
+    pub fn holds_tip(&self, commit: Oid) -> bool {
+        self.tips().contains(&commit)
+    }
+
+    /// Whether any fetch was ever completed here.
+    pub fn is_empty(&self) -> bool {
+        self.tips().is_empty()
+    }
+
+    fn tips(&self) -> Vec<Oid> {
+        let Ok(references) = self.repository.references_glob("refs/sower/*") else { return Vec::new() };
+        references.flatten().filter_map(|reference| reference.target()).collect()
+    }
+
+    /// Notes that everything of `commit` is here. The commit before it is kept too: a plan may still name it.
+    pub fn record(&self, reference: &str, commit: Oid) -> Result<(), git2::Error> {
+        let slot = slot(reference);
+        let current = format!("refs/sower/{slot}/current");
+        if let Ok(before) = self.repository.refname_to_id(&current)
+            && before != commit
+        {
+            self.repository.reference(&format!("refs/sower/{slot}/previous"), before, true, "")?;
+        }
+        self.repository.reference(&current, commit, true, "").map(drop)
+    }
+
+    /// Notes that the history of `commit` is as deep as it will get.
+    pub fn record_deepened(&self, reference: &str, commit: Oid) -> Result<(), git2::Error> {
+        let name = format!("refs/sower/{}/deepened", slot(reference));
+        self.repository.reference(&name, commit, true, "").map(drop)
+    }
+
+    /// Whether the history of `commit` is as deep as it will get.
+    pub fn is_deepened(&self, reference: &str, commit: Oid) -> bool {
+        let name = format!("refs/sower/{}/deepened", slot(reference));
+        self.repository.refname_to_id(&name).is_ok_and(|id| id == commit)
+    }
+
+    /// Makes one pack of many. Readers that hold an old one open find the objects in the new one.
+    pub fn tidy(&self) -> Result<(), git2::Error> {
+        let folder = self.repository.path().join("objects/pack");
+        let packs = packs(&folder);
+        if packs.len() < MANY_PACKS {
+            return Ok(());
+        }
+        let mut walk = self.repository.revwalk()?;
+        walk.push_glob("refs/sower/*")?;
+        let mut builder = self.repository.packbuilder()?;
+        builder.insert_walk(&mut walk)?;
+        builder.write(&folder, 0o600)?;
+        let written = builder.name()?.map(|name| format!("pack-{name}"));
+        for stem in packs {
+            if written.as_deref().is_some_and(|name| stem.ends_with(name)) {
+                continue;
+            }
+            // The index goes first: without it a pack is not looked at.
+            for extension in ["idx", "pack"] {
+                let _ = fs::remove_file(stem.with_extension(extension));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn slot(reference: &str) -> String {
+    hex(&<[u8; 32]>::from(Sha256::digest(reference))[..8])
+}
+
+fn packs(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let path = |entry: io::Result<fs::DirEntry>| entry.ok().map(|entry| entry.path());
+    let is_pack = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "pack");
+    entries.filter_map(path).filter(is_pack).map(|path| path.with_extension("")).collect()
+}
+
+fn lock_file(mirror: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).open(mirror.with_extension("lock"))
+}
+
+/// Removes lock files and unfinished packs. Only ever called under the mirror's own lock, so nobody is using them.
+fn clear_leftovers(mirror: &Path) -> io::Result<()> {
+    let mut folders = vec![mirror.to_owned(), mirror.join("objects/pack")];
+    let mut below = vec![mirror.join("refs")];
+    while let Some(folder) = below.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                below.push(entry.path());
+            }
+        }
+        folders.push(folder);
+    }
+    for folder in folders {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            let unfinished = name.starts_with("pack_") || name.starts_with("tmp_");
+            if name.ends_with(".lock") || unfinished {
+                fs::remove_file(&path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes the mirrors below `cache` that no fetch has used for `unused`, and what killed fetches left beside them.
+/// Returns how many mirrors went.
+///
+/// # Errors
+/// The cache folder cannot be listed.
+pub fn remove_unused(cache: &Path, unused: Duration) -> io::Result<usize> {
+    let old = |path: &Path| {
+        let modified = fs::metadata(path).and_then(|data| data.modified());
+        modified.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age >= unused))
+    };
+    let mut removed = 0;
+    for entry in fs::read_dir(cache)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if name.starts_with(SCRATCH) && old(&path) {
+            let _ = fs::remove_dir_all(&path);
+        }
+        if !name.ends_with(".git") || !old(&path.with_extension("lock")) {
+            continue;
+        }
+        let lock = lock_file(&path)?;
+        if lock.try_lock().is_ok() && fs::remove_dir_all(&path).is_ok() {
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// Marks the mirror as used just now, for [`remove_unused`].
+pub(crate) fn touch(mirror: &Path) {
+    let Ok(lock) = lock_file(mirror) else { return };
+    let _ = lock.set_modified(SystemTime::now());
+}
+
+/// Starts the name of a fetch's own folder.
+pub(crate) const SCRATCH: &str = "scratch-";

@@ -1,0 +1,265 @@
+//! The files of one commit, read from the object store without a work tree.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use git2::{ObjectType, Oid, Repository};
+use sower_core::snapshot::{FileEntry, ReadError, Tree};
+
+use crate::walk::{Change, RawChange, Walk, broken};
+use crate::{FetchError, Limits, place};
+
+/// A commit's files. Symbolic links, submodules and names that are not UTF-8 are not among them. Cheap to clone.
+#[derive(Clone)]
+pub struct GitTree {
+    /// Taken for one object at a time.
+    repository: Arc<Mutex<Repository>>,
+    commit: Oid,
+    /// Where the tree's root lies in the repository; empty for the repository's own.
+    prefix: String,
+    root: Option<Oid>,
+    /// The source's path, and what is there: a folder or one file.
+    path: String,
+    below: Option<(Oid, ObjectType)>,
+    files: Arc<[FileEntry]>,
+    limits: Limits,
+}
+
+impl std::fmt::Debug for GitTree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GitTree")
+            .field("commit", &self.commit)
+            .field("path", &self.path)
+            .field("files", &self.files.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl GitTree {
+    /// Opens `commit` of the repository at `repository`. Paths count from `prefix`, a folder in the repository (empty:
+    /// its root); `path` below it is the source's own. A path that is not there makes an empty tree.
+    ///
+    /// # Errors
+    /// [`FetchError::BadRequest`] for a path that leaves the repository, [`FetchError::NotFound`] for an absent commit,
+    /// [`FetchError::TooLarge`] beyond the limits, [`FetchError::Io`] for a broken repository.
+    pub fn open(
+        repository: &Path,
+        commit: &str,
+        prefix: &str,
+        path: &str,
+        limits: Limits,
+    ) -> Result<Self, FetchError> {
+        Self::unlisted(repository, commit, prefix, path, limits)?.listed()
+    }
+
+    /// [`GitTree::open`], which reads only what differs from `before`. The same result, whatever `before` is.
+    ///
+    /// # Errors
+    /// As [`GitTree::open`].
+    pub fn open_after(
+        repository: &Path,
+        commit: &str,
+        prefix: &str,
+        path: &str,
+        limits: Limits,
+        before: &Self,
+    ) -> Result<Self, FetchError> {
+        let mut tree = Self::unlisted(repository, commit, prefix, path, limits)?;
+        let same_place = tree.path == before.path && tree.prefix == before.prefix;
+        let (Some((old, ObjectType::Tree)), Some((new, ObjectType::Tree)), true) =
+            (before.below, tree.below, same_place)
+        else {
+            return tree.listed();
+        };
+        if old == new {
+            tree.files = before.files.clone();
+            return Ok(tree);
+        }
+        let changes = {
+            let repository = tree.lock();
+            if repository.find_tree(old).is_err() {
+                None
+            } else {
+                Walk::changes(&repository, Some(old), Some(new), &tree.path, limits.max_files).ok()
+            }
+        };
+        match changes {
+            Some(changes) => tree.patched(&before.files, changes),
+            None => tree.listed(),
+        }
+    }
+
+    fn unlisted(
+        repository: &Path,
+        commit: &str,
+        prefix: &str,
+        path: &str,
+        limits: Limits,
+    ) -> Result<Self, FetchError> {
+        let repository = Repository::open(repository).map_err(broken)?;
+        let (prefix, path) = (place::inside(prefix)?, place::inside(path)?);
+        let missing = || FetchError::NotFound { what: format!("commit `{commit}`"), place: "the repository".into() };
+        let commit = Oid::from_str(commit).map_err(|_| missing())?;
+        let top = repository.find_commit(commit).map_err(|_| missing())?.tree_id();
+        let root = look_up(&repository, top, &prefix).filter(|(_, kind)| *kind == ObjectType::Tree).map(|(id, _)| id);
+        let below = root.and_then(|root| look_up(&repository, root, &path));
+        Ok(Self {
+            repository: Arc::new(Mutex::new(repository)),
+            commit,
+            prefix,
+            root,
+            path,
+            below,
+            files: Arc::from([]),
+            limits,
+        })
+    }
+
+    fn listed(mut self) -> Result<Self, FetchError> {
+        let files = match self.below {
+            None => Vec::new(),
+            Some((id, ObjectType::Tree)) => {
+                let repository = self.lock();
+                let all = Walk::changes(&repository, None, Some(id), &self.path, self.limits.max_files)?;
+                entries(&repository, all)?
+            }
+            Some((id, _)) => {
+                let found = RawChange { path: self.path.clone(), before: None, after: Some(id) };
+                entries(&self.lock(), vec![found])?
+            }
+        };
+        self.files = files.into();
+        Ok(self)
+    }
+
+    fn patched(mut self, before: &[FileEntry], changes: Vec<RawChange>) -> Result<Self, FetchError> {
+        let gone: std::collections::HashSet<String> = changes.iter().map(|change| change.path.clone()).collect();
+        let mut files: Vec<FileEntry> = before.iter().filter(|file| !gone.contains(&file.path)).cloned().collect();
+        files.extend(entries(&self.lock(), changes)?);
+        if files.len() > self.limits.max_files {
+            return self.listed();
+        }
+        files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        self.files = files.into();
+        Ok(self)
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Repository> {
+        // Objects are immutable: a panic elsewhere leaves nothing half done.
+        self.repository.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The commit, 40 hex.
+    #[must_use]
+    pub fn commit(&self) -> String {
+        self.commit.to_string()
+    }
+
+    pub(crate) fn commit_oid(&self) -> Oid {
+        self.commit
+    }
+
+    pub(crate) fn in_repository(&self, path: &str) -> String {
+        place::join(&self.prefix, path)
+    }
+
+    /// Where the tree's root lies in its repository; empty for the repository's own root.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The id of what lies at the source's path, 40 hex: equal ids are equal files. None where nothing is there.
+    #[must_use]
+    pub fn tree_id(&self) -> Option<String> {
+        self.below.map(|(id, _)| id.to_string())
+    }
+
+    /// The [`GitTree::tree_id`] that the source's path had in another commit; none if the commit is not in the history
+    /// that was fetched, or had nothing there.
+    #[must_use]
+    pub fn tree_id_at(&self, commit: &str) -> Option<String> {
+        let repository = self.lock();
+        let top = repository.find_commit(Oid::from_str(commit).ok()?).ok()?.tree_id();
+        look_up(&repository, top, &self.in_repository(&self.path)).map(|(id, _)| id.to_string())
+    }
+
+    /// The files below the source's path that differ from an earlier [`GitTree::tree_id`], sorted by path. None where
+    /// that tree is not known here any more: then everything has to be compared.
+    ///
+    /// # Errors
+    /// [`FetchError::TooLarge`] beyond the limits, [`FetchError::Io`] for a broken repository.
+    pub fn changed_since(&self, tree_id: &str) -> Result<Option<Vec<Change>>, FetchError> {
+        let (Ok(old), Some((new, ObjectType::Tree))) = (Oid::from_str(tree_id), self.below) else {
+            return Ok(None);
+        };
+        let repository = self.lock();
+        if repository.find_tree(old).is_err() {
+            return Ok(None);
+        }
+        let found = Walk::changes(&repository, Some(old), Some(new), &self.path, self.limits.max_files)?;
+        let text = |id: Option<Oid>| id.map(|id| id.to_string());
+        let mut changes: Vec<Change> = found
+            .into_iter()
+            .map(|c| Change { path: c.path, before: text(c.before), after: text(c.after) })
+            .collect();
+        changes.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        Ok(Some(changes))
+    }
+}
+
+impl Tree for GitTree {
+    fn files(&self) -> &[FileEntry] {
+        &self.files
+    }
+
+    fn entry(&self, path: &str) -> Option<FileEntry> {
+        if let Ok(at) = self.files.binary_search_by(|file| file.path.as_str().cmp(path)) {
+            return Some(self.files[at].clone());
+        }
+        let repository = self.lock();
+        let (id, _) = look_up(&repository, self.root?, path).filter(|(_, kind)| *kind == ObjectType::Blob)?;
+        let (size, _) = repository.odb().ok()?.read_header(id).ok()?;
+        Some(FileEntry { path: path.to_owned(), blob: id.to_string(), size: size as u64 })
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+        let entry = self.entry(path).ok_or(ReadError::NotFound)?;
+        let limit = self.limits.max_blob;
+        if entry.size > limit {
+            return Err(ReadError::TooLarge { size: entry.size, limit });
+        }
+        let failed = |error: git2::Error| ReadError::Io(error.message().to_owned());
+        let repository = self.lock();
+        let blob = Oid::from_str(&entry.blob).and_then(|id| repository.find_blob(id)).map_err(failed)?;
+        Ok(blob.content().to_vec())
+    }
+}
+
+/// What `path` is below the tree `root`: a folder or a file, not reached through a link.
+pub(crate) fn look_up(repository: &Repository, root: Oid, path: &str) -> Option<(Oid, ObjectType)> {
+    if path.is_empty() {
+        return Some((root, ObjectType::Tree));
+    }
+    let entry = repository.find_tree(root).ok()?.get_path(Path::new(path)).ok()?;
+    match entry.filemode_raw() & 0o170_000 {
+        0o040_000 => Some((entry.id(), ObjectType::Tree)),
+        0o100_000 => Some((entry.id(), ObjectType::Blob)),
+        _ => None,
+    }
+}
+
+/// The entries of the files that are there after the changes, sorted.
+fn entries(repository: &Repository, changes: Vec<RawChange>) -> Result<Vec<FileEntry>, FetchError> {
+    let odb = repository.odb().map_err(broken)?;
+    let mut files = Vec::with_capacity(changes.len());
+    for change in changes {
+        let Some(id) = change.after else { continue };
+        let (size, kind) = odb.read_header(id).map_err(broken)?;
+        if kind == ObjectType::Blob {
+            files.push(FileEntry { path: change.path, blob: id.to_string(), size: size as u64 });
+        }
+    }
+    files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}

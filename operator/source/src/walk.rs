@@ -1,0 +1,162 @@
+//! Walking git trees that somebody else made: bounded in entries, in depth and in the size of one tree.
+
+use std::collections::BTreeMap;
+
+use git2::{ObjectType, Odb, Oid, Repository};
+
+use crate::{FetchError, place};
+
+/// Deeper folders than any catalog has.
+const MAX_DEPTH: usize = 64;
+/// Bytes of one tree object; ten times what 50,000 folders need.
+const MAX_TREE: usize = 32 << 20;
+
+/// One difference between two trees: a file, with its blob before and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Path from the root of the tree.
+    pub path: String,
+    /// Blob id before; none where the file is new.
+    pub before: Option<String>,
+    /// Blob id after; none where the file is gone.
+    pub after: Option<String>,
+}
+
+pub(crate) struct RawChange {
+    pub path: String,
+    pub before: Option<Oid>,
+    pub after: Option<Oid>,
+}
+
+/// What an entry of a tree is, as far as it matters here. Links and submodules are not there at all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    Folder(Oid),
+    File(Oid),
+}
+
+impl Entry {
+    fn folder(self) -> Option<Oid> {
+        match self {
+            Self::Folder(id) => Some(id),
+            Self::File(_) => None,
+        }
+    }
+
+    fn file(self) -> Option<Oid> {
+        match self {
+            Self::File(id) => Some(id),
+            Self::Folder(_) => None,
+        }
+    }
+}
+
+pub(crate) struct Walk<'r> {
+    repository: &'r Repository,
+    odb: Odb<'r>,
+    /// Entries that may still be looked at.
+    left: usize,
+    max_files: usize,
+    found: Vec<RawChange>,
+}
+
+impl<'r> Walk<'r> {
+    /// The files that differ between two trees; none for a side means nothing is there. Trees that are equal are not
+    /// opened.
+    pub fn changes(
+        repository: &'r Repository,
+        before: Option<Oid>,
+        after: Option<Oid>,
+        prefix: &str,
+        max_files: usize,
+    ) -> Result<Vec<RawChange>, FetchError> {
+        let odb = repository.odb().map_err(broken)?;
+        // A tree may hold itself many times over without one file: folders count too.
+        let left = max_files.saturating_mul(4).saturating_add(1000);
+        let mut walk = Self { repository, odb, left, max_files, found: Vec::new() };
+        walk.compare(before, after, prefix, 0)?;
+        Ok(walk.found)
+    }
+
+    fn compare(
+        &mut self,
+        before: Option<Oid>,
+        after: Option<Oid>,
+        prefix: &str,
+        depth: usize,
+    ) -> Result<(), FetchError> {
+        if before == after {
+            return Ok(());
+        }
+        if depth > MAX_DEPTH {
+            return Err(too_large(format!("folders are nested deeper than {MAX_DEPTH}")));
+        }
+        let before = self.entries(before)?;
+        let mut after = self.entries(after)?;
+        for (name, old) in before {
+            let new = after.remove(&name);
+            self.differ(&place::join(prefix, &name), Some(old), new, depth)?;
+        }
+        for (name, new) in after {
+            self.differ(&place::join(prefix, &name), None, Some(new), depth)?;
+        }
+        Ok(())
+    }
+
+    fn differ(
+        &mut self,
+        path: &str,
+        old: Option<Entry>,
+        new: Option<Entry>,
+        depth: usize,
+    ) -> Result<(), FetchError> {
+        let (before, after) = (old.and_then(Entry::file), new.and_then(Entry::file));
+        if before != after {
+            if self.found.len() >= self.max_files {
+                return Err(too_large(format!("more than {} files", self.max_files)));
+            }
+            self.found.push(RawChange { path: path.to_owned(), before, after });
+        }
+        self.compare(old.and_then(Entry::folder), new.and_then(Entry::folder), path, depth + 1)
+    }
+
+    fn entries(&mut self, tree: Option<Oid>) -> Result<BTreeMap<String, Entry>, FetchError> {
+        let mut entries = BTreeMap::new();
+        let Some(id) = tree else { return Ok(entries) };
+        let (size, kind) = self.odb.read_header(id).map_err(broken)?;
+        if kind != ObjectType::Tree || size > MAX_TREE {
+            return Err(too_large(format!("a folder's listing has {size} bytes")));
+        }
+        let tree = self.repository.find_tree(id).map_err(broken)?;
+        self.left = self
+            .left
+            .checked_sub(tree.len())
+            .ok_or_else(|| too_large(format!("more than {} files and folders", self.max_files)))?;
+        for entry in &tree {
+            let Ok(name) = std::str::from_utf8(entry.name_bytes()) else { continue };
+            if !is_plain(name) {
+                continue;
+            }
+            let found = match entry.filemode_raw() & 0o170_000 {
+                0o040_000 => Entry::Folder(entry.id()),
+                0o100_000 => Entry::File(entry.id()),
+                _ => continue,
+            };
+            entries.insert(name.to_owned(), found);
+        }
+        Ok(entries)
+    }
+}
+
+/// A name that means the same file wherever it is used.
+pub(crate) fn is_plain(name: &str) -> bool {
+    !matches!(name, "" | "." | ".." | ".git") && !name.contains(['/', '\0']) && !name.chars().any(char::is_control)
+}
+
+pub(crate) fn broken(error: git2::Error) -> FetchError {
+    FetchError::io("git", error.message())
+}
+
+fn too_large(detail: String) -> FetchError {
+    FetchError::TooLarge { what: "the source".into(), detail }
+}
