@@ -65,6 +65,7 @@ fn mark_behind(before: &str) -> Mark {
         length: 1,
         start: byte,
         end: byte + 1,
+        block: false,
     }
 }
 
@@ -165,7 +166,8 @@ impl<'a> Builder<'a> {
                 Ok(())
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let mark = self.mark(span);
+                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let mark = Mark { block, ..self.mark(span) };
                 let tag = tag.as_deref().and_then(|t| t.core_suffix().map(str::to_owned));
                 self.scalar(&text, style, tag.as_deref(), anchor, mark)
             }
@@ -421,6 +423,7 @@ impl<'a> Builder<'a> {
             length: to_u32(length.max(1)),
             start: to_u32(start),
             end: to_u32(end.max(start)),
+            block: false,
         }
     }
 }

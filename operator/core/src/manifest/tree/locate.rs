@@ -26,7 +26,7 @@ pub(super) fn locate(source: &str, mark: Mark, value: &str, offset: usize, lengt
     let end = end.unwrap_or(start);
     let length =
         if end.line == start.line && end.column > start.column { end.column - start.column } else { 1 };
-    Mark { line: start.line, column: start.column, length, start: start.byte, end: end.byte.max(start.byte) }
+    Mark { line: start.line, column: start.column, length, start: start.byte, end: end.byte.max(start.byte), block: false }
 }
 
 #[derive(Clone, Copy)]
@@ -48,34 +48,23 @@ struct Walk<'a> {
     rest: std::iter::Peekable<std::str::Chars<'a>>,
     at: Position,
     style: Style,
-    /// Columns a block scalar's lines are indented by.
+    /// Columns by which a block's lines are indented.
     indent: u32,
 }
 
 impl<'a> Walk<'a> {
     fn new(raw: &'a str, mark: Mark) -> Self {
         let style = match raw.chars().next() {
+            _ if mark.block => Style::Block,
             Some('"') => Style::Double,
             Some('\'') => Style::Single,
-            Some('|' | '>') => Style::Block,
             _ => Style::Plain,
         };
         let at = Position { line: mark.line, column: mark.column, byte: mark.start };
-        let mut walk = Walk { rest: raw.chars().peekable(), at, style, indent: u32::MAX };
-        match style {
-            Style::Plain => {}
-            Style::Single | Style::Double => {
-                walk.step();
-            }
-            Style::Block => {
-                while walk.step().is_some_and(|c| c != '\n') {}
-                walk.indent = raw
-                    .lines()
-                    .skip(1)
-                    .find(|l| !l.trim().is_empty())
-                    .map_or(0, |l| u32::try_from(l.len() - l.trim_start_matches(' ').len()).unwrap_or(0));
-                walk.skip_indent();
-            }
+        let indent = if mark.block { mark.column - 1 } else { u32::MAX };
+        let mut walk = Walk { rest: raw.chars().peekable(), at, style, indent };
+        if matches!(style, Style::Single | Style::Double) {
+            walk.step();
         }
         walk
     }
@@ -151,6 +140,8 @@ impl<'a> Walk<'a> {
                     }
                     return Some(());
                 }
+                // Empty lines before the first: the mark of a block stands behind them.
+                _ if self.style == Style::Block && wanted == '\n' => return Some(()),
                 // A fold: white space around a line break stands for one space, or for the breaks beyond the first.
                 '\n' | '\r' | ' ' | '\t' => {
                     self.step();

@@ -40,11 +40,13 @@ pub struct Mark {
     pub start: u32,
     /// The byte behind the last.
     pub end: u32,
+    /// Text in block style, behind a `|` or `>`.
+    pub block: bool,
 }
 
 impl Mark {
     /// The first character of a file.
-    pub const TOP: Mark = Mark { line: 1, column: 1, length: 1, start: 0, end: 0 };
+    pub const TOP: Mark = Mark { line: 1, column: 1, length: 1, start: 0, end: 0, block: false };
 }
 
 /// What a node holds.

@@ -111,6 +111,7 @@ fn a_byte_of_a_value_is_found_in_its_source() {
         ("t: |\n  one\n\n  two ${x}\n", "x", (4, 9, 1)),
         ("t: >\n  one\n  two ${x}\n\n  three ${y}\n", "${y}", (5, 9, 4)),
         ("t: >-\n  one\n  ${x}\n", "${x}", (3, 3, 4)),
+        ("t: >-\n\n\n  one\n  ${x}\n", "${x}", (5, 3, 4)),
         ("t: one\n  two\n\n  ${x}\n", "${x}", (4, 3, 4)),
         ("t: \"one\n  two\n\n  ${x}\"\n", "${x}", (4, 3, 4)),
         ("t: \"one \\\n  two ${x}\"\n", "${x}", (2, 7, 4)),

@@ -1,0 +1,208 @@
+//! Where problems are gathered, each with its place in the file and its pointer into the document.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use super::tree::{Mark, Node};
+use crate::problem::{Code, Problem};
+
+/// The most problems kept of one document: a hostile one could have millions.
+pub(crate) const MAX_PROBLEMS: usize = 1000;
+
+/// One step from a value to what it holds.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Root,
+    Prefix(&'a str),
+    Key(&'a str),
+    Index(usize),
+}
+
+/// The way from the document to a value, kept on the stack and written out only for a problem.
+#[derive(Clone, Copy)]
+pub(crate) struct Path<'a> {
+    parent: Option<&'a Path<'a>>,
+    step: Step<'a>,
+}
+
+impl<'a> Path<'a> {
+    /// The document itself.
+    pub(crate) const ROOT: Path<'static> = Path { parent: None, step: Step::Root };
+
+    /// A value that is known by its pointer.
+    pub(crate) fn at(pointer: &'a str) -> Self {
+        Path { parent: None, step: Step::Prefix(pointer) }
+    }
+
+    /// The value of a key.
+    pub(crate) fn key(&'a self, key: &'a str) -> Path<'a> {
+        Path { parent: Some(self), step: Step::Key(key) }
+    }
+
+    /// The element of a list, from 0.
+    pub(crate) fn index(&'a self, index: usize) -> Path<'a> {
+        Path { parent: Some(self), step: Step::Index(index) }
+    }
+
+    /// As a JSON pointer (RFC 6901).
+    pub(crate) fn pointer(&self) -> String {
+        let mut out = self.parent.map(Path::pointer).unwrap_or_default();
+        match self.step {
+            Step::Root => {}
+            Step::Prefix(pointer) => out.push_str(pointer),
+            Step::Key(key) => {
+                out.push('/');
+                out.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Step::Index(index) => {
+                let _ = write!(out, "/{index}");
+            }
+        }
+        out
+    }
+
+    /// The key that leads here, seen through the indexes of lists.
+    pub(crate) fn last_key(&self) -> Option<&'a str> {
+        match self.step {
+            Step::Key(key) => Some(key),
+            Step::Index(_) => self.parent.and_then(Path::last_key),
+            Step::Root | Step::Prefix(_) => None,
+        }
+    }
+
+    /// Whether it is an element of a list.
+    pub(crate) fn is_index(&self) -> bool {
+        matches!(self.step, Step::Index(_))
+    }
+}
+
+/// The problems of one document.
+pub(crate) struct Sink<'a> {
+    file: &'a str,
+    /// The text of the file, in which the marks count.
+    text: &'a str,
+    problems: Vec<Problem>,
+    /// What an alias repeats is one problem.
+    seen: HashSet<(Code, u32, u32, String)>,
+}
+
+impl<'a> Sink<'a> {
+    pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
+        Sink { file, text, problems: Vec::new(), seen: HashSet::new() }
+    }
+
+    /// Notes a problem of this file.
+    pub(crate) fn push(
+        &mut self,
+        code: Code,
+        mark: Mark,
+        path: &Path<'_>,
+        message: impl Into<String>,
+        expected: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        let file = self.file;
+        self.push_in(file, code, mark, path.pointer(), message.into(), expected.into(), hint);
+    }
+
+    /// Notes a problem of a part of a text: `length` bytes from byte `offset` of its value.
+    #[expect(clippy::too_many_arguments, reason = "a problem has as many parts")]
+    pub(crate) fn push_within(
+        &mut self,
+        code: Code,
+        node: &Node,
+        (offset, length): (usize, usize),
+        path: &Path<'_>,
+        message: impl Into<String>,
+        expected: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        let mark = node.locate(self.text, offset, length);
+        self.push(code, mark, path, message, expected, hint);
+    }
+
+    /// Notes a problem of any file that belongs to the document.
+    #[expect(clippy::too_many_arguments, reason = "a problem has as many parts")]
+    pub(crate) fn push_in(
+        &mut self,
+        file: &str,
+        code: Code,
+        mark: Mark,
+        pointer: String,
+        message: String,
+        expected: String,
+        hint: Option<String>,
+    ) {
+        if self.problems.len() >= MAX_PROBLEMS
+            || !self.seen.insert((code, mark.line, mark.column, format!("{file}\n{message}")))
+        {
+            return;
+        }
+        self.problems.push(Problem {
+            code,
+            severity: code.severity(),
+            file: file.to_owned(),
+            line: mark.line,
+            column: mark.column,
+            length: mark.length,
+            pointer,
+            message,
+            expected,
+            hint,
+            integration: None,
+        });
+    }
+
+    /// Whether any of the problems refuses the document.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.problems.iter().any(Problem::is_error)
+    }
+
+    /// The problems, sorted, each under the id they belong to.
+    pub(crate) fn finish(self, integration: Option<&str>) -> Vec<Problem> {
+        let mut problems = self.problems;
+        for problem in &mut problems {
+            problem.integration = integration.map(str::to_owned);
+        }
+        crate::problem::sort(&mut problems);
+        problems
+    }
+}
+
+/// Where a map begins to the eye: its first key; of anything else its own mark.
+pub(crate) fn head(node: &Node) -> Mark {
+    node.entries().first().map_or(node.mark, |e| e.key_mark)
+}
+
+/// Names in backticks: "`a`, `b` and `c`".
+pub(crate) fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+    const MOST: usize = 20;
+    let names: Vec<String> = names.into_iter().map(|n| format!("`{}`", shortened(n.as_ref()))).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        many if many.len() > MOST => format!("{} and {} more", many[..MOST].join(", "), many.len() - MOST),
+        [init @ .., last] => format!("{} and {last}", init.join(", ")),
+    }
+}
+
+/// A text as it stands in a message: on one line, at most 80 characters.
+pub(crate) fn shortened(text: &str) -> String {
+    const MOST: usize = 80;
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST + 1).collect();
+    if line.chars().count() > MOST { line.chars().take(MOST - 1).chain(['…']).collect() } else { line }
+}
+
+/// The known name that `name` most likely means.
+pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let folded: String = name.chars().take(100).filter(|c| !matches!(c, '-' | '_')).collect::<String>().to_lowercase();
+    known
+        .into_iter()
+        .map(|k| {
+            let candidate: String = k.chars().filter(|c| !matches!(c, '-' | '_')).collect::<String>().to_lowercase();
+            (strsim::damerau_levenshtein(&folded, &candidate), k)
+        })
+        .filter(|(distance, k)| *distance <= (k.chars().count().min(folded.chars().count()) / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, k)| k)
+}
