@@ -37,11 +37,15 @@ pub fn check(text: &str, scope: &Scope<'_>) -> (Uses, Vec<Finding>) {
                 };
                 walk.node(&tree);
             }
-            Err(fault) => findings.push(unparsed(fault, offset)),
+            Err(fault) => {
+                uses.all_inputs = true;
+                findings.push(unparsed(fault, offset));
+            }
         }
     }
     for fault in &template.faults {
         uses.any = true;
+        uses.all_inputs = true;
         findings.push(unreadable(fault));
     }
     findings.sort_by_key(|finding| finding.offset);
@@ -216,7 +220,7 @@ impl<'a> Walk<'a, '_> {
         names.dedup();
         let near = nearest(name, names.iter().copied());
         let whole = functions::find(GLOBAL, name).is_some();
-        let hint = if place == Place::SignatureWhen && places::is_name(name) {
+        let hint = if place == Place::SignatureWhen && Place::Signature.has(name) {
             "it is decided before anything that was sent is believed".to_owned()
         } else if let Some(near) = near {
             format!("did you mean `{near}`?")

@@ -113,7 +113,7 @@ pub struct Uses {
     pub names: BTreeSet<String>,
     /// The inputs that are named: `input.x`, `input['x']`.
     pub inputs: BTreeSet<String>,
-    /// `input` is read as a whole or by a computed key, so any input may be used.
+    /// Any input may be used: `input` is read as a whole or by a computed key, or an expression could not be read.
     pub all_inputs: bool,
     /// The credentials that are named.
     pub credentials: BTreeSet<String>,
