@@ -1,0 +1,94 @@
+//! What a seeding is asked to do: the same values from files and from a cluster.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+use sower_core::snapshot::Revision;
+use sower_crds::environment::EnvironmentSpec;
+use sower_source::FetchRequest;
+
+/// One seeding, or one plan.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Name of the environment.
+    pub environment: String,
+    /// Its spec.
+    pub spec: EnvironmentSpec,
+    /// Its sources, in the order of the spec, with all references followed.
+    pub sources: Vec<SourceInput>,
+    /// Who seeds: `files`, or `<clusterName>/<namespace>/<name>`.
+    pub keeper: String,
+    /// Take the environment over from another keeper.
+    pub take_over: bool,
+    /// None but these integrations.
+    pub only: Option<BTreeSet<String>>,
+    /// Write unchanged rows again.
+    pub reseed: bool,
+    /// The epoch to write under; none: the current one.
+    pub epoch: Option<i64>,
+}
+
+/// A source, ready to be read.
+#[derive(Debug, Clone)]
+pub struct SourceInput {
+    /// Its name in the spec.
+    pub name: String,
+    /// The higher wins a duplicate.
+    pub priority: i32,
+    /// The folder of the manifests inside it.
+    pub path: String,
+    /// Where it is.
+    pub origin: Origin,
+}
+
+/// Where a source's files come from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// A repository elsewhere.
+    Git(FetchRequest),
+    /// The files on disk, uncommitted edits included.
+    Folder(PathBuf),
+    /// Commits of the repository that holds a folder.
+    Checkout {
+        /// The folder.
+        dir: PathBuf,
+        /// `HEAD`, a branch, a tag or a commit.
+        reference: String,
+    },
+    /// Integration resources of a cluster, listed already.
+    Listing(Arc<Listing>),
+}
+
+/// The Integration resources that a cluster source selects.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// A digest over (uid, generation) of each.
+    pub revision: Revision,
+    /// The resources, sorted by namespace and name.
+    pub documents: Vec<Resource>,
+    /// The listing is whole: a watched deletion in a quiet cluster is no empty source.
+    pub complete: bool,
+}
+
+/// One Integration resource.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name: the id where the spec has none.
+    pub name: String,
+    /// Digest over uid and generation, in place of a blob id.
+    pub blob: String,
+    /// The spec, as the API server holds it.
+    pub spec: Value,
+}
+
+impl Resource {
+    /// The path that rows and problems name.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("Integration/{}/{}", self.namespace, self.name)
+    }
+}
