@@ -23,6 +23,7 @@ pub fn check(text: &str, scope: &Scope<'_>) -> (Uses, Vec<Finding>) {
         let Part::Expression { source, offset } = *part else { continue };
         uses.any = true;
         if findings.len() >= MAX_FINDINGS {
+            uses.all_inputs = true;
             break;
         }
         match syntax::parse(source) {
