@@ -122,7 +122,8 @@ impl WorkTree {
     /// Removes a file or a folder.
     pub fn remove(&self, path: &str) -> Result<()> {
         let path = self.folder.join(path);
-        Ok(if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? })
+        let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        Ok(removed?)
     }
 
     /// Copies a folder of this machine into the tree.
