@@ -6,10 +6,12 @@
 //! secret. It knows nothing of manifests, Kubernetes or SQL.
 
 mod address;
+mod checkout;
 mod child;
 mod credentials;
 mod error;
 mod fetch;
+mod folder;
 mod history;
 mod limits;
 mod mirror;
@@ -18,15 +20,19 @@ mod refs;
 mod request;
 mod tree;
 mod walk;
+mod watch;
 
 pub use address::{Address, Location};
+pub use checkout::Checkout;
 pub use child::fetch_child_main;
 pub use credentials::Credentials;
 pub use error::{ErrorKind, FetchError};
 pub use fetch::{Fetched, Fetcher};
+pub use folder::{Folder, FolderTree};
 pub use history::CommitInfo;
 pub use limits::Limits;
 pub use mirror::remove_unused;
 pub use request::{FetchRequest, Reference};
 pub use tree::GitTree;
 pub use walk::Change;
+pub use watch::{Changed, Watch};

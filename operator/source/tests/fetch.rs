@@ -1,0 +1,285 @@
+//! Fetching from repositories on disk: references, moved and deleted branches, bounds, cancellation.
+
+mod kit;
+
+use std::time::{Duration, Instant};
+
+use kit::{Fetch, Repository, paths};
+use sower_core::snapshot::Tree;
+use sower_source::{Credentials, ErrorKind, FetchError, FetchRequest, Limits, Reference};
+use tokio_util::sync::CancellationToken;
+
+/// Not a test: what the fetches below start.
+#[test]
+#[ignore = "the process of a fetch"]
+fn fetch_child() {
+    std::process::exit(sower_source::fetch_child_main());
+}
+
+#[tokio::test]
+async fn a_branch_is_fetched_once_and_read_without_a_work_tree() {
+    let (repository, fetch) = (Repository::new(), Fetch::new());
+    let fetched = fetch.get(&repository.url(), Reference::Default).await.unwrap();
+    let commit = repository.git(&["rev-parse", "HEAD"]);
+    assert_eq!(fetched.revision.full(), format!("main@sha1:{commit}"));
+    assert!(fetched.received_objects > 0);
+    let tree = fetched.tree("integrations").unwrap();
+    assert_eq!(paths(&tree), ["integrations/slack/integration.yaml"]);
+    assert_eq!(tree.files()[0].blob, repository.git(&["rev-parse", "HEAD:integrations/slack/integration.yaml"]));
+    assert_eq!(tree.files()[0].size, 10);
+    assert_eq!(tree.read("integrations/slack/integration.yaml").unwrap(), b"id: slack\n");
+    assert_eq!(tree.read("README.md").unwrap(), b"A catalog\n", "the rest of the snapshot can be read too");
+    assert_eq!(tree.entry("README.md").unwrap().size, 10);
+    assert_eq!(tree.tree_id().unwrap(), repository.git(&["rev-parse", "HEAD:integrations"]));
+
+    let again = fetch.get(&repository.url(), Reference::Default).await.unwrap();
+    assert_eq!((again.commit, again.received_objects), (commit, 0));
+    assert_eq!(fetch.scratch(), 0);
+}
+
+#[tokio::test]
+async fn each_kind_of_reference_finds_its_commit() {
+    let (repository, fetch) = (Repository::new(), Fetch::new());
+    let first = repository.git(&["rev-parse", "HEAD"]);
+    repository.git(&["tag", "-a", "v1.2.0", "-m", "a tag object"]);
+    repository.write("integrations/slack/integration.yaml", "id: slack\nversion: 1.10.0\n");
+    let second = repository.commit("Second");
+    repository.git(&["tag", "v1.10.0"]);
+    repository.git(&["checkout", "-q", "-b", "team/next"]);
+    let third = repository.commit("Third");
+    repository.git(&["tag", "v2.0.0-rc.1"]);
+    repository.git(&["checkout", "-q", "main"]);
+    for (reference, label, commit) in [
+        (Reference::Branch("team/next".into()), "team/next", &third),
+        (Reference::Tag("v1.2.0".into()), "v1.2.0", &first),
+        (Reference::Semver("~1.2".into()), "v1.2.0", &first),
+        (Reference::Semver(">=1.0.0".into()), "v1.10.0", &second),
+        (Reference::Commit(first.clone()), "commit", &first),
+        (Reference::Named("team/next".into()), "team/next", &third),
+        (Reference::Named("HEAD".into()), "main", &second),
+    ] {
+        let fetched = fetch.get(&repository.url(), reference.clone()).await.unwrap();
+        assert_eq!((fetched.revision.label.as_str(), &fetched.commit), (label, commit), "{reference:?}");
+        assert!(!fetched.tree("integrations").unwrap().files().is_empty());
+    }
+    for reference in [
+        Reference::Branch("gone".into()),
+        Reference::Tag("v9".into()),
+        Reference::Semver("^3".into()),
+        Reference::Commit("1".repeat(40)),
+    ] {
+        let error = fetch.get(&repository.url(), reference.clone()).await.unwrap_err();
+        assert!(matches!(error, FetchError::NotFound { .. }), "{reference:?}: {error}");
+        assert_eq!(error.kind(), ErrorKind::Stalled);
+    }
+}
+
+#[tokio::test]
+async fn a_forced_push_moves_and_a_deleted_branch_is_missing() {
+    let (repository, fetch) = (Repository::new(), Fetch::new());
+    let url = repository.url();
+    repository.git(&["checkout", "-q", "-b", "work"]);
+    repository.write("integrations/a.yaml", "1");
+    let before = repository.commit("Before");
+    assert_eq!(fetch.get(&url, Reference::Branch("work".into())).await.unwrap().commit, before);
+    repository.git(&["reset", "-q", "--hard", "main"]);
+    repository.write("integrations/b.yaml", "2");
+    let after = repository.commit("Rewritten");
+    let fetched = fetch.get(&url, Reference::Branch("work".into())).await.unwrap();
+    assert_eq!(fetched.commit, after);
+    let tree = fetched.tree("integrations").unwrap();
+    assert_eq!(paths(&tree), ["integrations/b.yaml", "integrations/slack/integration.yaml"]);
+    assert_eq!(tree.descends_from(&before), Some(false));
+    assert_eq!(tree.descends_from(&after), Some(true));
+    repository.git(&["checkout", "-q", "main"]);
+    repository.git(&["branch", "-q", "-D", "work"]);
+    let error = fetch.get(&url, Reference::Branch("work".into())).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("branch `work` not found in {url}"));
+}
+
+#[tokio::test]
+async fn what_changed_and_who_did_it_is_known() {
+    let (repository, fetch) = (Repository::new(), Fetch::new());
+    repository.write("integrations/gone/integration.yaml", "id: gone\n");
+    let old = repository.commit("Add gone");
+    let before = fetch.get(&repository.url(), Reference::Default).await.unwrap().tree("integrations").unwrap();
+    repository.git(&["rm", "-rq", "integrations/gone"]);
+    let removed = repository.commit("Tidy up\n\nbody");
+    repository.write("integrations/slack/integration.yaml", "id: slack\nname: Slack\n");
+    repository.write("integrations/new/integration.yaml", "id: new\n");
+    let changed = repository.commit("Add \u{1b}[31mnew");
+    repository.write("README.md", "Elsewhere\n");
+    repository.commit("Elsewhere");
+    let fetched = fetch.get(&repository.url(), Reference::Default).await.unwrap();
+    let tree = fetched.tree_after("integrations", &before).unwrap();
+    assert_eq!(tree.files(), fetched.tree("integrations").unwrap().files(), "incremental equals full");
+    let changes = tree.changed_since(&before.tree_id().unwrap()).unwrap().unwrap();
+    let seen: Vec<_> = changes.iter().map(|c| (c.path.as_str(), c.before.is_some(), c.after.is_some())).collect();
+    assert_eq!(
+        seen,
+        [
+            ("integrations/gone/integration.yaml", true, false),
+            ("integrations/new/integration.yaml", false, true),
+            ("integrations/slack/integration.yaml", true, true),
+        ]
+    );
+    assert_eq!(tree.changed_since(&"1".repeat(40)).unwrap(), None);
+    assert_eq!(tree.tree_id_at(&old), before.tree_id());
+    let last = &tree.log("integrations/slack/integration.yaml", 1)[0];
+    assert_eq!((last.id.as_str(), last.author.as_str(), last.subject.as_str()), (changed.as_str(), "Ada", "Add [31mnew"));
+    let gone = tree.log("integrations/gone", 5);
+    assert_eq!(gone.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(), [removed.as_str(), old.as_str()]);
+    assert_eq!(gone[0].subject, "Tidy up");
+}
+
+#[tokio::test]
+async fn a_hostile_tree_yields_only_plain_files() {
+    let (repository, fetch) = (Repository::new(), Fetch::new());
+    repository.write("integrations/huge.yaml", vec![b'x'; 6 << 20]);
+    std::os::unix::fs::symlink("/etc/passwd", repository.path().join("integrations/link.yaml")).unwrap();
+    std::os::unix::fs::symlink("/etc", repository.path().join("integrations/etc")).unwrap();
+    use std::os::unix::ffi::OsStrExt;
+    let odd = repository.path().join("integrations").join(std::ffi::OsStr::from_bytes(b"\xff\xfe.yaml"));
+    std::fs::write(odd, "id: odd").unwrap();
+    repository.write("integrations/new\nline.yaml", "id: odd");
+    repository.commit("Hostile");
+    let tree = fetch.get(&repository.url(), Reference::Default).await.unwrap().tree("integrations").unwrap();
+    assert_eq!(paths(&tree), ["integrations/huge.yaml", "integrations/slack/integration.yaml"]);
+    let refused = tree.read("integrations/huge.yaml").unwrap_err();
+    assert_eq!(refused.to_string(), "6291456 bytes; at most 5242880 are read");
+    for path in ["integrations/link.yaml", "integrations/etc/passwd", "../x", "/etc/passwd", "integrations", ""] {
+        assert!(tree.read(path).is_err(), "{path}");
+        assert!(tree.entry(path).is_none(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn bounds_hold() {
+    let repository = Repository::new();
+    let noise: Vec<u8> = (0..1u32 << 18).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    repository.write("integrations/noise.bin", noise);
+    repository.commit("Noise");
+    let few = Fetch::with_limits(Limits { max_files: 1, ..Limits::default() });
+    let fetched = few.get(&repository.url(), Reference::Default).await.unwrap();
+    assert!(matches!(fetched.tree("integrations"), Err(FetchError::TooLarge { .. })));
+    assert!(matches!(fetched.tree("../x"), Err(FetchError::BadRequest { .. })));
+    assert!(fetched.tree("nowhere").unwrap().files().is_empty());
+    assert_eq!(paths(&fetched.tree("README.md").unwrap()), ["README.md"], "a path may be one file");
+}
+
+/// A tree that holds itself twice, forty levels deep: a million million folders without one file.
+#[tokio::test]
+async fn a_tree_bomb_ends() {
+    let (repository, fetch) = (Repository::new(), Fetch::new());
+    let make = |listing: String| {
+        use std::io::Write;
+        let mut child = std::process::Command::new("git")
+            .args(["-C", repository.path().to_str().unwrap(), "mktree"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(listing.as_bytes()).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
+    };
+    let mut tree = make(String::new());
+    for _ in 0..40 {
+        tree = make(format!("040000 tree {tree}\ta\n040000 tree {tree}\tb\n"));
+    }
+    let commit = repository.git(&["commit-tree", &tree, "-m", "Bomb"]);
+    repository.git(&["update-ref", "refs/heads/main", &commit]);
+    let fetched = fetch.get(&repository.url(), Reference::Default).await.unwrap();
+    assert!(matches!(fetched.tree(""), Err(FetchError::TooLarge { .. })));
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up_and_its_process_ends() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://ci:hunter2-secret@{}/catalog.git", listener.local_addr().unwrap());
+    let fetch = Fetch::with_limits(Limits { timeout: Duration::from_millis(300), ..Limits::default() });
+    let error = fetch.get(&url, Reference::Default).await.unwrap_err();
+    assert!(matches!(error, FetchError::TimedOut { .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    assert!(!format!("{error} {error:?}").contains("hunter2"));
+
+    let fetch = Fetch::with_limits(Limits { timeout: Duration::from_secs(60), ..Limits::default() });
+    let cancel = CancellationToken::new();
+    let request = FetchRequest::new(url, Reference::Default);
+    let started = Instant::now();
+    let (result, ()) = tokio::join!(fetch.fetcher.fetch(&request, &cancel), async {
+        // The child has connected: it is in the middle of its work.
+        let listener = tokio::net::TcpListener::from_std({
+            listener.set_nonblocking(true).unwrap();
+            listener
+        })
+        .unwrap();
+        // The first connection may still be the one of the fetch that was given up.
+        for _ in 0..2 {
+            if tokio::time::timeout(Duration::from_secs(5), listener.accept()).await.is_err() {
+                break;
+            }
+        }
+        cancel.cancel();
+    });
+    assert_eq!(result.unwrap_err(), FetchError::Cancelled);
+    assert!(started.elapsed() < Duration::from_secs(15));
+    assert_eq!(fetch.scratch(), 0);
+}
+
+#[tokio::test]
+async fn a_mirror_is_each_credentials_own_and_no_text_shows_them() {
+    let (repository, fetch) = (Repository::new(), Fetch::new());
+    let mut request = FetchRequest::new(repository.url(), Reference::Default);
+    request.credentials =
+        Credentials { username: Some("ci".into()), password: Some("hunter2-secret".into()), ..Credentials::default() };
+    let cancel = CancellationToken::new();
+    fetch.fetcher.fetch(&request, &cancel).await.unwrap();
+    fetch.get(&repository.url(), Reference::Default).await.unwrap();
+    assert_eq!(fetch.mirrors().len(), 2);
+    assert!(!format!("{request:?}").contains("hunter2"));
+    request.reference = Reference::Branch("hunter2-secret".into());
+    let error = fetch.fetcher.fetch(&request, &cancel).await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn wrong_addresses_are_refused_before_anything_starts() {
+    let (repository, fetch) = (Repository::new(), Fetch::new());
+    let strict = Fetch::new();
+    let strict = strict.fetcher.allow_local(false);
+    let request = FetchRequest::new(repository.url(), Reference::Default);
+    let error = strict.fetch(&request, &CancellationToken::new()).await.unwrap_err();
+    assert!(matches!(error, FetchError::BadRequest { .. }), "{error}");
+    let error = fetch.get("file:///nowhere/at/all.git", Reference::Default).await.unwrap_err();
+    assert!(matches!(error, FetchError::NotFound { .. }), "{error:?}");
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = fetch.get(&format!("http://{closed}/a.git"), Reference::Default).await.unwrap_err();
+    assert!(matches!(error, FetchError::Unreachable { .. }), "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Transient);
+}
+
+#[tokio::test]
+async fn a_mirror_heals_after_a_killed_fetch_and_many_packs_become_one() {
+    let (repository, fetch) = (Repository::new(), Fetch::new());
+    let mut last = String::new();
+    for n in 0..30 {
+        repository.write("integrations/n.yaml", n.to_string());
+        last = repository.commit(&format!("Number {n}"));
+        assert_eq!(fetch.get(&repository.url(), Reference::Default).await.unwrap().commit, last);
+        let mirror = &fetch.mirrors()[0];
+        std::fs::write(mirror.join("HEAD.lock"), "").unwrap();
+        std::fs::write(mirror.join("objects/pack/pack_git2_x"), "half").unwrap();
+        for lock in std::fs::read_dir(mirror.join("refs/sower")).unwrap() {
+            std::fs::write(lock.unwrap().path().join("current.lock"), "").unwrap();
+        }
+    }
+    let packs = std::fs::read_dir(fetch.mirrors()[0].join("objects/pack")).unwrap().count();
+    assert!(packs < 30, "{packs}");
+    let tree = fetch.get(&repository.url(), Reference::Default).await.unwrap().tree("integrations").unwrap();
+    assert_eq!(tree.read("integrations/n.yaml").unwrap(), b"29");
+    assert_eq!(tree.head().unwrap().id, last);
+    std::fs::write(fetch.mirrors()[0].join("config"), "[garbage").unwrap();
+    assert_eq!(fetch.get(&repository.url(), Reference::Default).await.unwrap().commit, last);
+    assert_eq!(sower_source::remove_unused(fetch.cache.path(), Duration::from_secs(3600)).unwrap(), 0);
+    assert_eq!(sower_source::remove_unused(fetch.cache.path(), Duration::ZERO).unwrap(), 1);
+}
