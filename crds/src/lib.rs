@@ -1,1 +1,50 @@
-//! Sower's Kubernetes resource types, and what is generated from them.
+//! Sower's resource types, the source of truth for every document: `Integration` and `Environment` of
+//! `sower.dev/v1alpha1`, and what is generated from them.
+//!
+//! *Invariant*: no I/O and no meaning. The types say what may be written; what it means is said in `core`. What is
+//! written by them omits every field equal to its default, so that a new field changes no old hash.
+
+mod defaults;
+mod text;
+mod words;
+
+/// Actions, and the rules of requests that integrations and actions share.
+pub mod action;
+/// Cases: the examples and contract tests of a manifest.
+pub mod case;
+/// Connections: what a user has to give, and how a request proves who sends it.
+pub mod connection;
+/// The resource `Environment`.
+pub mod environment;
+/// The resource `Integration`.
+pub mod integration;
+/// Durations as documents write them.
+pub mod period;
+/// The prune limit.
+pub mod prune_limit;
+/// Requests, and what they are made of.
+pub mod request;
+/// The schemas, generated from the types.
+pub mod schema;
+/// Sources: where an Environment's manifests come from.
+pub mod source;
+mod status;
+/// Triggers and events.
+pub mod trigger;
+/// Webhooks.
+pub mod webhook;
+
+pub use environment::{Environment, EnvironmentSpec, EnvironmentStatus};
+pub use integration::{Integration, IntegrationSpec, IntegrationStatus};
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+pub use period::Period;
+pub use prune_limit::PruneLimit;
+pub use schema::{environment_schema, integration_schema};
+pub use words::UnknownWord;
+
+/// The API group of the resources.
+pub const GROUP: &str = "sower.dev";
+/// The version of the resources.
+pub const VERSION: &str = "v1alpha1";
+/// The value of `apiVersion` in documents.
+pub const API_VERSION: &str = "sower.dev/v1alpha1";

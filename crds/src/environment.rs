@@ -1,0 +1,366 @@
+//! The resource `Environment`: what a target takes from where, and how.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use crate::defaults::{is_default, is_on, on};
+use crate::period::Period;
+use crate::prune_limit::PruneLimit;
+use crate::source::Source;
+use crate::status;
+use crate::text;
+use crate::words::words;
+
+words! {
+    /// How much of the catalog a seeding compares.
+    #[derive(Default)]
+    SeedingStrategy {
+        /// Everything is read and compared; what is gone is pruned.
+        #[default]
+        Full = "full",
+        /// Only what changed is read; the result equals full.
+        Incremental = "incremental",
+        /// Only the ids that `allowedIntegrations` names without a wildcard; others are not touched.
+        Selective = "selective",
+    }
+}
+
+words! {
+    /// Who brings the tables to the version that this Sower needs.
+    #[derive(Default)]
+    Migrate {
+        /// Sower, on first contact.
+        #[default]
+        Auto = "Auto",
+        /// Someone else; Sower waits for it.
+        Never = "Never",
+    }
+}
+
+words! {
+    /// What becomes of the rows when the Environment is deleted.
+    #[derive(Default)]
+    DeletionPolicy {
+        /// They stay.
+        #[default]
+        Retain = "Retain",
+        /// They go too.
+        Delete = "Delete",
+    }
+}
+
+words! {
+    /// What is done about a conflict.
+    #[derive(Default)]
+    Resolution {
+        /// What is there stays (of two sources: the first).
+        #[default]
+        Skip = "skip",
+        /// The new is taken (of two sources: the last).
+        Override = "override",
+    }
+}
+
+/// A target: its sources, what it lets in, and the database that holds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "sower.dev",
+    version = "v1alpha1",
+    kind = "Environment",
+    plural = "environments",
+    singular = "environment",
+    shortname = "env",
+    category = "sower",
+    namespaced,
+    status = "EnvironmentStatus",
+    derive = "PartialEq",
+    derive = "Default",
+    schema = "disabled",
+    doc = "A target whose database Sower keeps equal to what its sources say.",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(name = "Revision", type_ = "string", json_path = ".status.revision"),
+    printcolumn(name = "Integrations", type_ = "integer", json_path = ".status.counts.integrations"),
+    printcolumn(name = "Conflicts", type_ = "integer", json_path = ".status.counts.conflicts"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message"
+    )
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = ("!has(self.allowedIntegrations) || self.allowedIntegrations.size() > 0", "allowedIntegrations must not be empty: leave it out to allow every integration"),
+    validation = ("!has(self.interval) || duration(self.interval) >= duration('1s')", "interval must be at least 1s"),
+    validation = ("!has(self.retryInterval) || duration(self.retryInterval) >= duration('1s')", "retryInterval must be at least 1s"),
+    validation = ("!has(self.timeout) || duration(self.timeout) >= duration('1s')", "timeout must be at least 1s"),
+)]
+pub struct EnvironmentSpec {
+    /// Where manifests come from; the first wins a duplicate that is skipped. Absent: in a cluster the Integration
+    /// resources of the namespace, with files one source `default` with path `integrations`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[schemars(extend("maxItems" = 16))]
+    pub sources: Vec<Source>,
+    /// Patterns (`*`, `?`, `[a-z]`) over the ids to let in. Absent: all; an empty list is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::globs")]
+    pub allowed_integrations: Option<Vec<String>>,
+    /// Patterns over the ids to keep out; they win over `allowedIntegrations`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "text::globs")]
+    pub blocked_integrations: Vec<String>,
+    /// Switches by name. `experimentalFeatures` lets experimental integrations in, `betaFeatures` beta ones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub feature_flags: BTreeMap<String, bool>,
+    /// How much of the catalog a seeding compares. Default full.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "full"))]
+    pub seeding_strategy: SeedingStrategy,
+    /// The database. Absent: the operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<Database>,
+    /// How often the sources are asked for something new. Default 5m.
+    #[serde(default = "interval", skip_serializing_if = "is_interval")]
+    #[schemars(extend("default" = "5m"))]
+    pub interval: Period,
+    /// How soon a failed seeding is tried again. Default 1m.
+    #[serde(default = "retry_interval", skip_serializing_if = "is_retry_interval")]
+    #[schemars(extend("default" = "1m"))]
+    pub retry_interval: Period,
+    /// How long a seeding may take, the fetch included. Default 5m.
+    #[serde(default = "timeout", skip_serializing_if = "is_timeout")]
+    #[schemars(extend("default" = "5m"))]
+    pub timeout: Period,
+    /// Stops seeding. Default false.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub suspend: bool,
+    /// Refuses the whole revision where one manifest is invalid. Default false.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub strict: bool,
+    /// Deletes the rows of integrations that are gone from the sources. Default true.
+    #[serde(default = "on", skip_serializing_if = "is_on")]
+    #[schemars(extend("default" = true))]
+    pub prune: bool,
+    /// A plan that deletes more is held whole: a percentage of a source's integrations, rounded up, or a count. Default 20%.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "20%"))]
+    pub prune_limit: PruneLimit,
+    /// What becomes of the rows when the Environment is deleted. Default Retain.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "Retain"))]
+    pub deletion_policy: DeletionPolicy,
+    /// What is done about conflicts, by their type.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = {}))]
+    pub conflicts: Conflicts,
+}
+
+fn interval() -> Period {
+    Period::new("5m")
+}
+
+fn is_interval(period: &Period) -> bool {
+    *period == interval()
+}
+
+fn retry_interval() -> Period {
+    Period::new("1m")
+}
+
+fn is_retry_interval(period: &Period) -> bool {
+    *period == retry_interval()
+}
+
+fn timeout() -> Period {
+    Period::new("5m")
+}
+
+fn is_timeout(period: &Period) -> bool {
+    *period == timeout()
+}
+
+impl Default for EnvironmentSpec {
+    fn default() -> Self {
+        Self {
+            sources: Vec::new(),
+            allowed_integrations: None,
+            blocked_integrations: Vec::new(),
+            feature_flags: BTreeMap::new(),
+            seeding_strategy: SeedingStrategy::default(),
+            database: None,
+            interval: interval(),
+            retry_interval: retry_interval(),
+            timeout: timeout(),
+            suspend: false,
+            strict: false,
+            prune: true,
+            prune_limit: PruneLimit::default(),
+            deletion_policy: DeletionPolicy::default(),
+            conflicts: Conflicts::default(),
+        }
+    }
+}
+
+/// A database that holds the environment's rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Database {
+    /// The Secret with its address: `url` or `uri`, and `ca.crt`, `tls.crt`, `tls.key` where TLS needs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+    /// Who brings its tables to the version that this Sower needs. Default Auto.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub migrate: Migrate,
+}
+
+/// A Secret of the Environment's namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretRef {
+    /// Its name.
+    #[schemars(schema_with = "text::name")]
+    pub name: String,
+}
+
+/// What is done about conflicts, by their type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Conflicts {
+    /// The new version is lower, or equal with other content. Default skip.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "skip"))]
+    pub version: Resolution,
+    /// A dependency is missing, outside its range, or in a cycle. Default skip.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "skip"))]
+    pub dependency: Resolution,
+    /// Two sources offer one id. Default skip.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "skip"))]
+    pub duplicate: Resolution,
+}
+
+/// What the last reconcile of an Environment found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentStatus {
+    /// Ready, always; Reconciling and Stalled only while they are true; SourceReady and ConflictFree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "status::conditions")]
+    pub conditions: Vec<Condition>,
+    /// The generation that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The revision that is applied, short, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::revision")]
+    pub revision: Option<String>,
+    /// The revision that was read last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::revision")]
+    pub last_attempted_revision: Option<String>,
+    /// The revision that is applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::revision")]
+    pub last_applied_revision: Option<String>,
+    /// The revisions by source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[schemars(extend("maxItems" = 16))]
+    pub sources: Vec<SourceStatus>,
+    /// The value of the annotation `sower.dev/requestedAt` that was obeyed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::line")]
+    pub last_handled_reconcile_at: Option<String>,
+    /// The plan that was made last, while it is not applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
+    /// What the environment holds, and what it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+    /// The one command that unblocks it; absent when nobody is asked for anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::paragraph")]
+    pub next: Option<String>,
+    /// At most 20 of what was refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 20))]
+    pub failures: Vec<Failure>,
+}
+
+/// The revisions of one source.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// Name of the source.
+    #[schemars(schema_with = "text::label")]
+    pub name: String,
+    /// The revision that is applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::revision")]
+    pub applied: Option<String>,
+    /// The revision that was read last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::revision")]
+    pub attempted: Option<String>,
+}
+
+/// A plan in short; the whole is in the database.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanStatus {
+    /// The first 12 digits of its hash.
+    #[schemars(schema_with = "text::line")]
+    pub hash: String,
+    /// Integrations that come.
+    pub create: i32,
+    /// Integrations that change.
+    pub update: i32,
+    /// Integrations that go.
+    pub delete: i32,
+    /// Conflicts found.
+    pub conflicts: i32,
+}
+
+/// What an environment holds, and what it does not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    /// Integrations carried.
+    pub integrations: i32,
+    /// Conflicts open.
+    pub conflicts: i32,
+    /// Integrations that the filters keep out.
+    pub excluded: i32,
+    /// Manifests refused.
+    pub invalid: i32,
+}
+
+/// Something that was refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// The integration, where its id could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::line")]
+    pub integration: Option<String>,
+    /// What is wrong, in one word; `sower rule CODE` says more.
+    #[schemars(schema_with = "text::line")]
+    pub code: String,
+    /// `file:line:column`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::link")]
+    pub location: Option<String>,
+    /// What is wrong, in a sentence.
+    #[schemars(schema_with = "text::paragraph")]
+    pub message: String,
+}

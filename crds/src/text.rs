@@ -1,0 +1,171 @@
+//! The kinds of text in documents, as schemas: their patterns, their bounds, and the word `x-sower` that tells the
+//! checker what a value means. The bounds are of the CRD; the editor's schema keeps the patterns.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+/// A DNS label.
+pub const LABEL_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+/// The id of an item of a list.
+pub const ITEM_PATTERN: &str = "^[a-z0-9]+([.-][a-z0-9]+)*$";
+/// Semantic versioning 2.0 (semver.org, the pattern it suggests).
+pub const VERSION_PATTERN: &str = "^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?(\\+[0-9a-zA-Z-]+(\\.[0-9a-zA-Z-]+)*)?$";
+
+/// A DNS label of at most 63 characters.
+pub(crate) fn label(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 63, "pattern": LABEL_PATTERN, "x-sower": "id" })
+}
+
+/// The id of an item of a list.
+pub(crate) fn item(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 128, "pattern": ITEM_PATTERN, "x-sower": "item" })
+}
+
+/// A semantic version.
+pub(crate) fn version(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 5, "maxLength": 128, "pattern": VERSION_PATTERN, "x-sower": "version" })
+}
+
+/// One line for people.
+pub(crate) fn line(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 256 })
+}
+
+/// One line for people that is not empty.
+pub(crate) fn title(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 256 })
+}
+
+/// A paragraph for people.
+pub(crate) fn paragraph(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 4096 })
+}
+
+/// Pages for people, in Markdown.
+pub(crate) fn markdown(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 65536 })
+}
+
+/// An address that a person opens.
+pub(crate) fn link(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 2048, "x-sower": "link" })
+}
+
+/// An address that requests go to; it may hold expressions.
+pub(crate) fn url(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 4096, "x-sower": "url" })
+}
+
+/// A map from a name to an address that requests go to.
+pub(crate) fn urls(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": { "type": "string", "maxLength": 4096, "x-sower": "url" },
+    })
+}
+
+/// A text that may hold expressions.
+pub(crate) fn expression(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 16384, "x-sower": "expression" })
+}
+
+/// A map from a name to a text that may hold expressions.
+pub(crate) fn expressions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 64,
+        "additionalProperties": { "type": "string", "maxLength": 16384, "x-sower": "expression" },
+    })
+}
+
+/// A list of short names.
+pub(crate) fn names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "maxItems": 256, "items": { "type": "string", "minLength": 1, "maxLength": 512 } })
+}
+
+/// Patterns (globs) over ids; not looked at by CEL, so their bound is wide.
+pub(crate) fn globs(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 10000,
+        "items": { "type": "string", "minLength": 1, "maxLength": 128, "x-sower": "glob" },
+    })
+}
+
+/// A JSON Schema.
+pub(crate) fn schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "x-sower": "schema" })
+}
+
+/// A map from a name to a JSON Schema.
+pub(crate) fn schemas(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "x-sower": "schemas" })
+}
+
+/// Any JSON; its texts may hold expressions.
+pub(crate) fn template(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "x-sower": "template" })
+}
+
+/// Any JSON, taken as it stands.
+pub(crate) fn any(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "x-sower": "any" })
+}
+
+/// Any JSON object, taken as it stands.
+pub(crate) fn object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "x-sower": "any" })
+}
+
+/// A revision: several sources make a long one.
+pub(crate) fn revision(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 8192 })
+}
+
+/// A regular expression.
+pub(crate) fn pattern(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 1024, "x-sower": "pattern" })
+}
+
+/// A JSON object whose texts may hold expressions.
+pub(crate) fn template_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "x-sower": "template" })
+}
+
+/// A path inside a source.
+pub(crate) fn path(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 512, "x-sower": "path" })
+}
+
+/// A list of names of environments.
+pub(crate) fn environments(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "maxItems": 64, "items": { "type": "string", "minLength": 1, "maxLength": 253 } })
+}
+
+/// A list of ids of items.
+pub(crate) fn items(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 64,
+        "items": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": ITEM_PATTERN, "x-sower": "item" },
+    })
+}
+
+/// A map from a name to a line of text.
+pub(crate) fn lines(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "maxProperties": 64, "additionalProperties": { "type": "string", "maxLength": 4096 } })
+}
+
+/// A name of a Kubernetes resource.
+pub(crate) fn name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 253 })
+}
+
+/// A list of dependencies.
+pub(crate) fn dependencies(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 128,
+        "items": { "type": "string", "minLength": 1, "maxLength": 256, "x-sower": "dependency" },
+    })
+}
