@@ -4,10 +4,19 @@
 //! plus a list of problems and never stop at the first bad manifest. Bytes come in through [`snapshot::Tree`].
 
 pub mod catalog;
+pub mod compare;
+pub mod conflict;
+mod cycle;
+mod depend;
+pub mod diff;
 pub mod expression;
+pub mod gate;
+pub mod hash;
 pub mod manifest;
 pub mod plan;
 pub mod problem;
 pub mod report;
+pub mod resolve;
 pub mod rows;
+pub mod select;
 pub mod snapshot;

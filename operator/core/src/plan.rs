@@ -89,6 +89,16 @@ impl Resolution {
     }
 }
 
+impl From<sower_crds::environment::Resolution> for Resolution {
+    fn from(resolution: sower_crds::environment::Resolution) -> Self {
+        use sower_crds::environment::Resolution as Spec;
+        match resolution {
+            Spec::Skip => Self::Skip,
+            Spec::Override => Self::Override,
+        }
+    }
+}
+
 /// A conflict that was found, and what is done about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

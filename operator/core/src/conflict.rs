@@ -1,0 +1,131 @@
+//! When a new version is a conflict, and how a conflict is told.
+
+use std::cmp::Ordering;
+
+use semver::Version;
+
+use crate::hash::Encoder;
+use crate::plan::{Conflict, ConflictType, Content, Current, Resolution, State};
+
+/// How many names a message lists before it counts the rest: messages stay readable, and a catalog in which all need one
+/// missing integration does not grow with its square.
+pub const NAMES: usize = 20;
+
+/// Orders two versions by precedence (SemVer 2.0, item 11): build metadata does not count, so that `1.0.0+a` and
+/// `1.0.0+b` with different content are in conflict. A version that cannot be read comes before every other.
+#[must_use]
+pub fn precedence(a: &str, b: &str) -> Ordering {
+    match (Version::parse(a), Version::parse(b)) {
+        (Ok(a), Ok(b)) => a.cmp_precedence(&b),
+        (a, b) => a.is_ok().cmp(&b.is_ok()),
+    }
+}
+
+/// What new content is, beside the content that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The same content.
+    Same,
+    /// A newer version.
+    Newer,
+    /// A lower version that was carried before: a `git revert`.
+    Revert,
+    /// The same version with other content, or a lower one that was never carried.
+    Conflict,
+}
+
+/// Judges new content for `current`'s integration.
+#[must_use]
+pub fn step(current: &Current, version: &str, checksum: &str, state: &State) -> Step {
+    if current.content.checksum == checksum {
+        return Step::Same;
+    }
+    match precedence(version, &current.content.version) {
+        Ordering::Greater => Step::Newer,
+        Ordering::Less if state.carried.contains(&(current.id.clone(), checksum.to_owned())) => Step::Revert,
+        _ => Step::Conflict,
+    }
+}
+
+/// The conflict of a version that is no newer than what is there.
+#[must_use]
+pub fn version(current: &Current, version: &str, checksum: &str, resolution: Resolution) -> Conflict {
+    let here = &current.content;
+    let message = if version == here.version {
+        format!("git has {version} too, with other content")
+    } else if precedence(version, &here.version) == Ordering::Equal {
+        format!("git has {version}, which is no newer than {}, with other content", here.version)
+    } else {
+        format!("git has the lower {version}")
+    };
+    Conflict {
+        integration: current.id.clone(),
+        kind: ConflictType::Version,
+        current_version: Some(here.version.clone()),
+        new_version: Some(version.to_owned()),
+        resolution,
+        message,
+        fingerprint: fingerprint(ConflictType::Version, &[&here.checksum, checksum]),
+    }
+}
+
+/// One of several offers of an id, in the order of the sources.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer<'a> {
+    /// Name of the source.
+    pub source: &'a str,
+    /// The version it offers.
+    pub version: &'a str,
+    /// The checksum of what it offers.
+    pub checksum: &'a str,
+}
+
+/// The conflict of an id that several sources offer, the first in order first. `here` is what the database holds.
+#[must_use]
+pub fn duplicate(
+    id: &str,
+    here: Option<&Content>,
+    offers: &[Offer<'_>],
+    resolution: Resolution,
+) -> Option<Conflict> {
+    let (first, last) = (offers.first()?, offers.last()?);
+    let winner = if resolution == Resolution::Skip { first } else { last };
+    let told = listed(offers.iter().map(|o| format!("{} offers {}", o.source, o.version)));
+    let parts: Vec<&str> = offers.iter().flat_map(|o| [o.source, o.checksum]).collect();
+    Some(Conflict {
+        integration: id.to_owned(),
+        kind: ConflictType::Duplicate,
+        current_version: here.map(|c| c.version.clone()),
+        new_version: Some(winner.version.to_owned()),
+        resolution,
+        message: format!("{told}: {} wins", winner.source),
+        fingerprint: fingerprint(ConflictType::Duplicate, &parts),
+    })
+}
+
+/// What makes a conflict this one and no other.
+#[must_use]
+pub(crate) fn fingerprint(kind: ConflictType, parts: &[&str]) -> String {
+    let mut encoder = Encoder::new("sower/conflict/1");
+    encoder.text(kind.as_str()).count(parts.len());
+    for part in parts {
+        encoder.text(part);
+    }
+    encoder.finish()
+}
+
+/// `a, b and c`; of more than [`NAMES`] the first ones and the number of the others.
+#[must_use]
+pub fn listed(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let mut shown: Vec<String> = Vec::new();
+    let mut more = 0usize;
+    for name in names {
+        if shown.len() < NAMES { shown.push(name.as_ref().to_owned()) } else { more += 1 }
+    }
+    let last = if more > 0 { Some(format!("{more} more")) } else { shown.pop() };
+    match (shown.is_empty(), last) {
+        (_, None) => String::new(),
+        (true, Some(only)) => only,
+        (false, Some(last)) => format!("{} and {last}", shown.join(", ")),
+    }
+}

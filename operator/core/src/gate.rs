@@ -1,0 +1,134 @@
+//! What holds a plan back although it could be applied.
+
+use std::collections::BTreeMap;
+
+use sower_crds::environment::EnvironmentSpec;
+
+use crate::catalog::SourceCatalog;
+use crate::plan::{Plan, State, Verb};
+
+/// Whether a plan may be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gate {
+    /// Nothing holds it.
+    Open,
+    /// It is held, whole.
+    Held(Held),
+}
+
+/// What holds a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldReason {
+    /// It deletes more than `pruneLimit`.
+    PruneLimitExceeded,
+    /// `strict`, and a manifest is invalid.
+    ManifestsInvalid,
+}
+
+impl HeldReason {
+    /// The reason of the condition Ready.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PruneLimitExceeded => "PruneLimitExceeded",
+            Self::ManifestsInvalid => "ManifestsInvalid",
+        }
+    }
+}
+
+/// Why a plan is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Which guard.
+    pub reason: HeldReason,
+    /// One sentence of at most 100 characters, for the condition and the table.
+    pub message: String,
+    /// Name of the source whose integrations would go; absent for invalid manifests.
+    pub source: Option<String>,
+    /// How many of it would be deleted, or how many manifests are invalid.
+    pub deleted: usize,
+    /// Of how many.
+    pub total: usize,
+    /// As the spec says it: `20%`, `5`; empty for invalid manifests.
+    pub limit: String,
+}
+
+impl Held {
+    /// The share that would go, in whole percent.
+    #[must_use]
+    pub fn percent(&self) -> usize {
+        (self.deleted * 100).checked_div(self.total).unwrap_or(0)
+    }
+}
+
+/// Asks the guards: invalid manifests under `strict`, then the number of deletions of each source.
+#[must_use]
+pub fn gate(plan: &Plan, spec: &EnvironmentSpec, sources: &[SourceCatalog], state: &State) -> Gate {
+    invalid(spec, sources).or_else(|| pruned(plan, spec, state)).map_or(Gate::Open, Gate::Held)
+}
+
+fn invalid(spec: &EnvironmentSpec, sources: &[SourceCatalog]) -> Option<Held> {
+    let found = || sources.iter().flat_map(|source| &source.found);
+    let first = found().find(|found| !found.is_valid()).filter(|_| spec.strict)?;
+    let count = found().filter(|found| !found.is_valid()).count();
+    let total = found().count();
+    let verb = if count == 1 { "is" } else { "are" };
+    let told = format!("{count} of {total} manifests {verb} invalid");
+    let problem = first.problems.iter().find(|problem| problem.is_error());
+    let place = problem.map_or_else(|| first.place.path.clone(), |p| format!("{} {}", p.location(), p.code));
+    Some(Held {
+        reason: HeldReason::ManifestsInvalid,
+        message: fitting([format!("{told}: {place}"), told]),
+        source: None,
+        deleted: count,
+        total,
+        limit: String::new(),
+    })
+}
+
+fn pruned(plan: &Plan, spec: &EnvironmentSpec, state: &State) -> Option<Held> {
+    let mut totals: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for current in state.rows.values().filter(|current| !current.removed) {
+        totals.entry(&current.source).or_default().1 += 1;
+    }
+    for operation in plan.operations.iter().filter(|operation| operation.verb == Verb::Remove) {
+        totals.entry(&operation.source).or_default().0 += 1;
+    }
+    let limit = &spec.prune_limit;
+    let several = totals.len() > 1;
+    let (source, (deleted, total)) = totals
+        .into_iter()
+        .filter(|(_, (deleted, total))| *deleted > allowed(spec, *total))
+        .max_by_key(|(source, (deleted, _))| (*deleted, std::cmp::Reverse(*source)))?;
+    let told = |whose: &str| {
+        let noun = if total == 1 { "integration" } else { "integrations" };
+        let hash = plan.short_hash();
+        format!("Plan {hash} would delete {deleted} of {total} {noun}{whose}; pruneLimit is {limit}")
+    };
+    let whose = if several { format!(" of {source}") } else { String::new() };
+    Some(Held {
+        reason: HeldReason::PruneLimitExceeded,
+        message: fitting([told(&whose), told("")]),
+        source: Some(source.to_owned()),
+        deleted,
+        total,
+        limit: limit.to_string(),
+    })
+}
+
+/// How many of `total` integrations of a source one seeding may delete; none where the limit cannot be read.
+#[must_use]
+pub fn allowed(spec: &EnvironmentSpec, total: usize) -> usize {
+    spec.prune_limit.of(total).unwrap_or(0)
+}
+
+/// The first that is at most 100 characters long, as conditions have it; else the last.
+fn fitting<const N: usize>(texts: [String; N]) -> String {
+    let mut texts = texts.into_iter().peekable();
+    while let Some(text) = texts.next() {
+        if text.chars().count() <= 100 || texts.peek().is_none() {
+            return text;
+        }
+    }
+    String::new()
+}
