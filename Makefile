@@ -41,7 +41,7 @@ lint: installed
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 suites:
-	cargo test --workspace --locked
+	RUST_BACKTRACE=0 cargo test --workspace --locked
 
 compare:
 	SOWER_BIN=$(abspath $(TARGET))/debug/sower tests/generated compare

@@ -70,6 +70,14 @@ impl ControlPlane {
         SHARED.get_or_try_init(Self::start).await
     }
 
+    /// The shared one, with this checkout's CRDs.
+    pub async fn with_crds() -> Result<&'static Self> {
+        static APPLIED: OnceCell<()> = OnceCell::const_new();
+        let plane = Self::shared().await?;
+        APPLIED.get_or_try_init(async || plane.apply_crds()).await?;
+        Ok(plane)
+    }
+
     /// Starts one for a single test: for what all of a cluster feels (its CRDs, the API server's end).
     pub async fn start() -> Result<Self> {
         let programs = programs()?;

@@ -8,6 +8,7 @@ pub mod certificates;
 pub mod control_plane;
 pub mod git_server;
 pub mod namespace;
+pub mod operator;
 pub mod postgres;
 pub mod process;
 pub mod repository;

@@ -64,6 +64,13 @@ impl Namespace {
         self.plane.kubectl(&all)
     }
 
+    /// Runs helm here, with all rights.
+    pub fn helm(&self, args: &[&str]) -> Result<String> {
+        let mut all = vec!["-n", self.name.as_str()];
+        all.extend_from_slice(args);
+        self.plane.helm(&all)
+    }
+
     /// Makes a Secret be as given.
     pub async fn secret(&self, name: &str, data: &[(&str, &str)]) -> Result<()> {
         let data: serde_json::Map<_, _> =

@@ -81,13 +81,6 @@ impl Ran {
     }
 }
 
-/// The operator as a process: what the chart's Deployment would run, as the given kubeconfig's user.
-///
-/// Its arguments and environment are the caller's, best taken from the rendered chart.
-pub fn operator(name: &str, kubeconfig: &Path) -> Result<Launch> {
-    Ok(Launch::new(name, binary()?).arg("run").env("KUBECONFIG", kubeconfig))
-}
-
 /// A server without a cluster (`run --standalone`) in a folder.
 pub fn standalone(name: &str, folder: &Path) -> Result<Launch> {
     Ok(Launch::new(name, binary()?).args(["run", "--standalone"]).current_dir(folder))
