@@ -5,6 +5,7 @@
 //! written by them omits every field equal to its default, so that a new field changes no old hash.
 
 mod defaults;
+mod named;
 mod text;
 mod words;
 
@@ -14,6 +15,10 @@ pub mod action;
 pub mod case;
 /// Connections: what a user has to give, and how a request proves who sends it.
 pub mod connection;
+/// The CustomResourceDefinitions.
+pub mod crd;
+/// The JSON Schema for editors.
+pub mod editor;
 /// The resource `Environment`.
 pub mod environment;
 /// The resource `Integration`.
@@ -34,6 +39,8 @@ pub mod trigger;
 /// Webhooks.
 pub mod webhook;
 
+pub use crd::{crd_files, environment_crd, integration_crd};
+pub use editor::editor_schema;
 pub use environment::{Environment, EnvironmentSpec, EnvironmentStatus};
 pub use integration::{Integration, IntegrationSpec, IntegrationStatus};
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};

@@ -1,0 +1,137 @@
+//! The CustomResourceDefinitions: the plain schemas bent to what Kubernetes calls structural, with every size bounded.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use schemars::JsonSchema;
+use serde_json::{Map, Value, json};
+
+use crate::environment::{Environment, EnvironmentSpec, EnvironmentStatus};
+use crate::integration::{Integration, IntegrationSpec, IntegrationStatus};
+use crate::schema::{annotated, each};
+
+/// Characters of a text whose type says no less.
+const MAX_LENGTH: u32 = 16_384;
+/// Items of a list whose type says no less.
+const MAX_ITEMS: u32 = 256;
+/// Entries of a map whose type says no less.
+const MAX_PROPERTIES: u32 = 256;
+
+/// The CustomResourceDefinition of `Integration`.
+#[must_use]
+pub fn integration_crd() -> CustomResourceDefinition {
+    with_schema::<IntegrationSpec, IntegrationStatus>(Integration::crd(), "An app's manifest.")
+}
+
+/// The CustomResourceDefinition of `Environment`.
+#[must_use]
+pub fn environment_crd() -> CustomResourceDefinition {
+    with_schema::<EnvironmentSpec, EnvironmentStatus>(
+        Environment::crd(),
+        "A target whose database Sower keeps equal to what its sources say.",
+    )
+}
+
+/// `integrations.sower.dev.yaml`.
+#[must_use]
+pub fn integration_crd_yaml() -> String {
+    yaml(&integration_crd())
+}
+
+/// `environments.sower.dev.yaml`.
+#[must_use]
+pub fn environment_crd_yaml() -> String {
+    yaml(&environment_crd())
+}
+
+/// The files of `crds/yaml` with their content.
+#[must_use]
+pub fn crd_files() -> Vec<(&'static str, String)> {
+    vec![
+        ("environments.sower.dev.yaml", environment_crd_yaml()),
+        ("integrations.sower.dev.yaml", integration_crd_yaml()),
+    ]
+}
+
+fn with_schema<Spec: JsonSchema, Status: JsonSchema>(
+    mut crd: CustomResourceDefinition,
+    description: &str,
+) -> CustomResourceDefinition {
+    let schema = json!({
+        "type": "object",
+        "description": description,
+        "required": ["spec"],
+        "properties": { "spec": structural::<Spec>(), "status": structural::<Status>() },
+    });
+    let schema = serde_json::from_value(schema).expect("a structural schema is a schema of Kubernetes");
+    if let Some(version) = crd.spec.versions.first_mut() {
+        version.schema.get_or_insert_default().open_api_v3_schema = Some(schema);
+    }
+    crd
+}
+
+/// The schema of a type as Kubernetes takes it: typed or free, without alternatives, every size bounded.
+fn structural<T: JsonSchema>() -> Value {
+    let mut schema = annotated::<T>();
+    each(&mut schema, &mut |node| {
+        node.remove("x-sower");
+        node.remove("enumDescriptions");
+        if node.get("additionalProperties") == Some(&Value::Bool(false)) {
+            node.remove("additionalProperties");
+        }
+        if let Some(Value::Array(alternatives)) = node.remove("anyOf") {
+            choose(node, &alternatives);
+        }
+        bound(node);
+    });
+    schema
+}
+
+/// A structural schema has one type. Of a count or a text it is Kubernetes' own `int-or-string`, else it is free, and
+/// the rest is checked when the manifest is loaded.
+fn choose(node: &mut Map<String, Value>, alternatives: &[Value]) {
+    let types: Vec<&str> = alternatives.iter().filter_map(|a| a.get("type")?.as_str()).collect();
+    if types == ["integer", "string"] {
+        node.insert("x-kubernetes-int-or-string".into(), true.into());
+        for alternative in alternatives.iter().filter_map(Value::as_object) {
+            let rules = alternative.iter().filter(|(key, _)| *key != "type");
+            node.extend(rules.map(|(key, value)| (key.clone(), value.clone())));
+        }
+    } else {
+        node.insert("x-kubernetes-preserve-unknown-fields".into(), true.into());
+    }
+}
+
+fn bound(node: &mut Map<String, Value>) {
+    let free = "x-kubernetes-preserve-unknown-fields";
+    match node.get("type").and_then(Value::as_str) {
+        Some("string") if !node.contains_key("enum") => {
+            node.entry("maxLength").or_insert(MAX_LENGTH.into());
+        }
+        Some("array") => {
+            node.entry("maxItems").or_insert(MAX_ITEMS.into());
+        }
+        Some("object") if !node.contains_key("properties") => {
+            node.entry("maxProperties").or_insert(MAX_PROPERTIES.into());
+            if !node.contains_key("additionalProperties") {
+                node.insert(free.into(), true.into());
+                // One owner for the whole, else its every leaf is listed in managedFields.
+                node.insert("x-kubernetes-map-type".into(), "atomic".into());
+            }
+        }
+        None if !node.contains_key("x-kubernetes-int-or-string") => {
+            node.insert(free.into(), true.into());
+        }
+        _ => {}
+    }
+}
+
+fn yaml(crd: &CustomResourceDefinition) -> String {
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    let mut text = String::from("# Generated from the types in crds/src by `sower generate crds`; not to be edited.\n");
+    let body = serde_saphyr::to_string_with_options(crd, options).expect("a definition is plain data");
+    text.push_str(&body);
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
