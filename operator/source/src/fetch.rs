@@ -180,7 +180,8 @@ impl Fetcher {
     async fn carry_out(&self, order: &Order, cancel: &CancellationToken) -> Answer {
         let failed = |error: io::Error| FetchError::io("the fetch process cannot be started", error);
         let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(&self.cache).map_err(failed)?;
-        let mut line = serde_json::to_vec(order).map_err(|e| FetchError::io("the fetch cannot be asked", e))?;
+        let mut line =
+            serde_json::to_vec(order).map_err(|e| FetchError::io("the fetch cannot be asked", e))?;
         line.push(b'\n');
         let mut child = self.command(order, &scratch).map_err(failed)?.spawn().map_err(failed)?;
         let outcome = tokio::select! {
@@ -204,7 +205,8 @@ impl Fetcher {
         #[cfg(unix)]
         command.process_group(0);
         if order.ambient {
-            let own = ["HOME", "PATH", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"];
+            let own =
+                ["HOME", "PATH", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"];
             for key in own.into_iter().chain(["DBUS_SESSION_BUS_ADDRESS", "GIT_CONFIG_GLOBAL"]) {
                 if let Some(value) = std::env::var_os(key) {
                     command.env(key, value);
@@ -276,7 +278,9 @@ async fn converse(child: &mut Child, order: &[u8]) -> Answer {
 /// Kills the child with all it started, and waits until it is gone.
 async fn end(child: &mut Child) {
     #[cfg(unix)]
-    if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
+    if let Some(pid) =
+        child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
+    {
         let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
     }
     let _ = child.start_kill();

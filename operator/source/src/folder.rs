@@ -106,8 +106,13 @@ impl Folder {
             (Some(checkout), Some(head)) => Some(self.committed(checkout, head, &path)?),
             _ => None,
         };
-        let mut scan =
-            Scan { folder: self, checkout: checkout.as_ref(), committed: committed.as_ref(), files: Vec::new(), bytes: 0 };
+        let mut scan = Scan {
+            folder: self,
+            checkout: checkout.as_ref(),
+            committed: committed.as_ref(),
+            files: Vec::new(),
+            bytes: 0,
+        };
         scan.start(&path)?;
         let mut files = scan.files;
         files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
@@ -153,8 +158,10 @@ impl Folder {
                 return Ok(*id);
             }
         }
-        let id = Oid::hash_file(ObjectType::Blob, file).map_err(|error| io::Error::other(error.message().to_owned()))?;
-        let age = data.modified().and_then(|at| SystemTime::now().duration_since(at).map_err(io::Error::other));
+        let id = Oid::hash_file(ObjectType::Blob, file)
+            .map_err(|error| io::Error::other(error.message().to_owned()))?;
+        let age =
+            data.modified().and_then(|at| SystemTime::now().duration_since(at).map_err(io::Error::other));
         let same = fs::symlink_metadata(file).is_ok_and(|now| Stamp::of(&now) == stamp);
         if same && age.is_ok_and(|age| age > YOUNG) {
             self.hashed.lock().unwrap_or_else(PoisonError::into_inner).insert(file.to_owned(), (stamp, id));
@@ -239,8 +246,9 @@ impl Scan<'_> {
         let files = committed.files();
         let wanted = if folder { format!("{path}/") } else { path.to_owned() };
         let next = files.partition_point(|file| file.path.as_str() < wanted.as_str());
-        let tracked =
-            files.get(next).is_some_and(|f| if folder { f.path.starts_with(&wanted) } else { f.path == wanted });
+        let tracked = files
+            .get(next)
+            .is_some_and(|f| if folder { f.path.starts_with(&wanted) } else { f.path == wanted });
         !tracked && checkout.ignores(&wanted)
     }
 

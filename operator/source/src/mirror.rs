@@ -50,10 +50,20 @@ impl Mirror {
                 if path.exists() {
                     fs::remove_dir_all(path).map_err(failed)?;
                 }
-                Repository::init_bare(path).map_err(|e| FetchError::io("the mirror cannot be made", e.message()))?
+                Repository::init_bare(path)
+                    .map_err(|e| FetchError::io("the mirror cannot be made", e.message()))?
             }
         };
         Ok(Self { repository, _lock: lock })
+    }
+
+    /// The same mirror, empty, still under the same lock.
+    pub fn made_anew(self) -> Result<Self, FetchError> {
+        let path = self.repository.path().to_owned();
+        fs::remove_dir_all(&path).map_err(|error| FetchError::io("the mirror cannot be emptied", error))?;
+        let repository = Repository::init_bare(&path)
+            .map_err(|error| FetchError::io("the mirror cannot be made", error.message()))?;
+        Ok(Self { repository, _lock: self._lock })
     }
 
     /// Whether a completed fetch ended at `commit`.

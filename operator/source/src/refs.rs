@@ -62,9 +62,8 @@ pub fn choose(heads: &[Head], reference: &Reference, place: &str) -> Result<Choi
             let name = highest(heads, range)?.ok_or_else(missing)?;
             tag(&name).ok_or_else(missing)
         }
-        Reference::Commit(id) => commit(heads, id).ok_or_else(|| {
-            FetchError::bad(format!("`{}` is no commit: write all 40 hex digits", clip(id)))
-        }),
+        Reference::Commit(id) => commit(heads, id)
+            .ok_or_else(|| FetchError::bad(format!("`{}` is no commit: write all 40 hex digits", clip(id)))),
         Reference::Named(name) if name == "HEAD" => choose(heads, &Reference::Default, place),
         Reference::Named(name) => {
             let name = checked(name)?;

@@ -98,10 +98,13 @@ impl GitTree {
     ) -> Result<Self, FetchError> {
         let repository = Repository::open(repository).map_err(broken)?;
         let (prefix, path) = (place::inside(prefix)?, place::inside(path)?);
-        let missing = || FetchError::NotFound { what: format!("commit `{commit}`"), place: "the repository".into() };
+        let missing =
+            || FetchError::NotFound { what: format!("commit `{commit}`"), place: "the repository".into() };
         let commit = Oid::from_str(commit).map_err(|_| missing())?;
         let top = repository.find_commit(commit).map_err(|_| missing())?.tree_id();
-        let root = look_up(&repository, top, &prefix).filter(|(_, kind)| *kind == ObjectType::Tree).map(|(id, _)| id);
+        let root = look_up(&repository, top, &prefix)
+            .filter(|(_, kind)| *kind == ObjectType::Tree)
+            .map(|(id, _)| id);
         let below = root.and_then(|root| look_up(&repository, root, &path));
         Ok(Self {
             repository: Arc::new(Mutex::new(repository)),
@@ -133,8 +136,10 @@ impl GitTree {
     }
 
     fn patched(mut self, before: &[FileEntry], changes: Vec<RawChange>) -> Result<Self, FetchError> {
-        let gone: std::collections::HashSet<String> = changes.iter().map(|change| change.path.clone()).collect();
-        let mut files: Vec<FileEntry> = before.iter().filter(|file| !gone.contains(&file.path)).cloned().collect();
+        let gone: std::collections::HashSet<String> =
+            changes.iter().map(|change| change.path.clone()).collect();
+        let mut files: Vec<FileEntry> =
+            before.iter().filter(|file| !gone.contains(&file.path)).cloned().collect();
         files.extend(entries(&self.lock(), changes)?);
         if files.len() > self.limits.max_files {
             return self.listed();

@@ -150,7 +150,9 @@ impl<'r> Walk<'r> {
 
 /// A name that means the same file wherever it is used.
 pub(crate) fn is_plain(name: &str) -> bool {
-    !matches!(name, "" | "." | ".." | ".git") && !name.contains(['/', '\0']) && !name.chars().any(char::is_control)
+    !matches!(name, "" | "." | ".." | ".git")
+        && !name.contains(['/', '\0'])
+        && !name.chars().any(char::is_control)
 }
 
 pub(crate) fn broken(error: git2::Error) -> FetchError {

@@ -41,7 +41,10 @@ pub struct Watch {
 
 impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watch").field("targets", &self.targets).field("polling", &self.polling).finish_non_exhaustive()
+        f.debug_struct("Watch")
+            .field("targets", &self.targets)
+            .field("polling", &self.polling)
+            .finish_non_exhaustive()
     }
 }
 
@@ -79,7 +82,8 @@ impl Watch {
         let mut git = Vec::new();
         let target = |path: PathBuf, mode| Target { path, mode, watched: None };
         for folder in folders {
-            let folder = std::path::absolute(folder).map_err(|e| FetchError::io("a folder cannot be watched", e))?;
+            let folder =
+                std::path::absolute(folder).map_err(|e| FetchError::io("a folder cannot be watched", e))?;
             // The folder above tells when this one is made, moved or made again.
             if let Some(above) = folder.parent() {
                 targets.push(target(above.to_owned(), RecursiveMode::NonRecursive));
@@ -100,8 +104,13 @@ impl Watch {
         targets.sort_by_key(|t| (t.path.clone(), t.mode == RecursiveMode::NonRecursive));
         targets.dedup_by(|later, first| later.path == first.path);
         let signal = Arc::new(Signal::default());
-        let notified = RecommendedWatcher::new(handler(&signal, git.clone()), Config::default())
-            .map(|watcher| Self { watcher: Box::new(watcher), targets, signal: signal.clone(), polling: false });
+        let notified =
+            RecommendedWatcher::new(handler(&signal, git.clone()), Config::default()).map(|watcher| Self {
+                watcher: Box::new(watcher),
+                targets,
+                signal: signal.clone(),
+                polling: false,
+            });
         let mut watch = notified.map_err(|e| FetchError::io("folders cannot be watched", e))?;
         if let Err(error) = watch.arm() {
             tracing::info!(%error, "the system does not notify of changes: looking each second");
@@ -187,7 +196,8 @@ fn meaning(path: &Path, git: &[PathBuf]) -> u8 {
         return if path.iter().any(ours) { 0 } else { FILES };
     };
     let lock = path.extension().is_some_and(|extension| extension == "lock");
-    let moves = inside == Path::new("HEAD") || inside == Path::new("packed-refs") || inside.starts_with("refs");
+    let moves =
+        inside == Path::new("HEAD") || inside == Path::new("packed-refs") || inside.starts_with("refs");
     if moves && !lock { COMMITS } else { 0 }
 }
 

@@ -25,7 +25,10 @@ async fn a_branch_is_fetched_once_and_read_without_a_work_tree() {
     assert!(fetched.received_objects > 0);
     let tree = fetched.tree("integrations").unwrap();
     assert_eq!(paths(&tree), ["integrations/slack/integration.yaml"]);
-    assert_eq!(tree.files()[0].blob, repository.git(&["rev-parse", "HEAD:integrations/slack/integration.yaml"]));
+    assert_eq!(
+        tree.files()[0].blob,
+        repository.git(&["rev-parse", "HEAD:integrations/slack/integration.yaml"])
+    );
     assert_eq!(tree.files()[0].size, 10);
     assert_eq!(tree.read("integrations/slack/integration.yaml").unwrap(), b"id: slack\n");
     assert_eq!(tree.read("README.md").unwrap(), b"A catalog\n", "the rest of the snapshot can be read too");
@@ -102,7 +105,8 @@ async fn what_changed_and_who_did_it_is_known() {
     let (repository, fetch) = (Repository::new(), Fetch::new());
     repository.write("integrations/gone/integration.yaml", "id: gone\n");
     let old = repository.commit("Add gone");
-    let before = fetch.get(&repository.url(), Reference::Default).await.unwrap().tree("integrations").unwrap();
+    let before =
+        fetch.get(&repository.url(), Reference::Default).await.unwrap().tree("integrations").unwrap();
     repository.git(&["rm", "-rq", "integrations/gone"]);
     let removed = repository.commit("Tidy up\n\nbody");
     repository.write("integrations/slack/integration.yaml", "id: slack\nname: Slack\n");
@@ -114,7 +118,8 @@ async fn what_changed_and_who_did_it_is_known() {
     let tree = fetched.tree_after("integrations", &before).unwrap();
     assert_eq!(tree.files(), fetched.tree("integrations").unwrap().files(), "incremental equals full");
     let changes = tree.changed_since(&before.tree_id().unwrap()).unwrap().unwrap();
-    let seen: Vec<_> = changes.iter().map(|c| (c.path.as_str(), c.before.is_some(), c.after.is_some())).collect();
+    let seen: Vec<_> =
+        changes.iter().map(|c| (c.path.as_str(), c.before.is_some(), c.after.is_some())).collect();
     assert_eq!(
         seen,
         [
@@ -126,7 +131,10 @@ async fn what_changed_and_who_did_it_is_known() {
     assert_eq!(tree.changed_since(&"1".repeat(40)).unwrap(), None);
     assert_eq!(tree.tree_id_at(&old), before.tree_id());
     let last = &tree.log("integrations/slack/integration.yaml", 1)[0];
-    assert_eq!((last.id.as_str(), last.author.as_str(), last.subject.as_str()), (changed.as_str(), "Ada", "Add [31mnew"));
+    assert_eq!(
+        (last.id.as_str(), last.author.as_str(), last.subject.as_str()),
+        (changed.as_str(), "Ada", "Add [31mnew")
+    );
     let gone = tree.log("integrations/gone", 5);
     assert_eq!(gone.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(), [removed.as_str(), old.as_str()]);
     assert_eq!(gone[0].subject, "Tidy up");
@@ -147,7 +155,9 @@ async fn a_hostile_tree_yields_only_plain_files() {
     assert_eq!(paths(&tree), ["integrations/huge.yaml", "integrations/slack/integration.yaml"]);
     let refused = tree.read("integrations/huge.yaml").unwrap_err();
     assert_eq!(refused.to_string(), "6291456 bytes; at most 5242880 are read");
-    for path in ["integrations/link.yaml", "integrations/etc/passwd", "../x", "/etc/passwd", "integrations", ""] {
+    for path in
+        ["integrations/link.yaml", "integrations/etc/passwd", "../x", "/etc/passwd", "integrations", ""]
+    {
         assert!(tree.read(path).is_err(), "{path}");
         assert!(tree.entry(path).is_none(), "{path}");
     }
@@ -230,8 +240,11 @@ async fn a_silent_server_is_given_up_and_its_process_ends() {
 async fn a_mirror_is_each_credentials_own_and_no_text_shows_them() {
     let (repository, fetch) = (Repository::new(), Fetch::new());
     let mut request = FetchRequest::new(repository.url(), Reference::Default);
-    request.credentials =
-        Credentials { username: Some("ci".into()), password: Some("hunter2-secret".into()), ..Credentials::default() };
+    request.credentials = Credentials {
+        username: Some("ci".into()),
+        password: Some("hunter2-secret".into()),
+        ..Credentials::default()
+    };
     let cancel = CancellationToken::new();
     fetch.fetcher.fetch(&request, &cancel).await.unwrap();
     fetch.get(&repository.url(), Reference::Default).await.unwrap();
@@ -279,6 +292,10 @@ async fn a_mirror_heals_after_a_killed_fetch_and_many_packs_become_one() {
     assert_eq!(tree.read("integrations/n.yaml").unwrap(), b"29");
     assert_eq!(tree.head().unwrap().id, last);
     std::fs::write(fetch.mirrors()[0].join("config"), "[garbage").unwrap();
+    assert_eq!(fetch.get(&repository.url(), Reference::Default).await.unwrap().commit, last);
+    for entry in std::fs::read_dir(fetch.mirrors()[0].join("objects/pack")).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
     assert_eq!(fetch.get(&repository.url(), Reference::Default).await.unwrap().commit, last);
     assert_eq!(sower_source::remove_unused(fetch.cache.path(), Duration::from_secs(3600)).unwrap(), 0);
     assert_eq!(sower_source::remove_unused(fetch.cache.path(), Duration::ZERO).unwrap(), 1);

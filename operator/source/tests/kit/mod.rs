@@ -2,11 +2,13 @@
 
 #![allow(dead_code)]
 
+pub mod http;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use sower_source::{FetchRequest, Fetched, FetchError, Fetcher, Limits, Reference};
+use sower_source::{FetchError, FetchRequest, Fetched, Fetcher, Limits, Reference};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -79,7 +81,10 @@ impl Fetch {
         let cache = TempDir::new().unwrap();
         let fetcher = Fetcher::new(cache.path())
             .unwrap()
-            .with_program(std::env::current_exe().unwrap(), ["--exact", "--ignored", "--nocapture", "fetch_child"])
+            .with_program(
+                std::env::current_exe().unwrap(),
+                ["--exact", "--ignored", "--nocapture", "fetch_child"],
+            )
             .with_limits(limits)
             .allow_local(true);
         Self { fetcher, cache }
@@ -100,7 +105,8 @@ impl Fetch {
     }
 
     pub fn scratch(&self) -> usize {
-        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let name =
+            |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
         std::fs::read_dir(self.cache.path()).unwrap().map(name).filter(|n| n.starts_with("scratch-")).count()
     }
 }
