@@ -90,7 +90,7 @@ pub fn duplicate(
 ) -> Option<Conflict> {
     let (first, last) = (offers.first()?, offers.last()?);
     let winner = if resolution == Resolution::Skip { first } else { last };
-    let told = listed(offers.iter().map(|o| format!("{} offers {}", o.source, o.version)));
+    let told = listed(offers.iter().map(|o| format!("{} offers {}", o.source, o.version)), offers.len());
     let parts: Vec<&str> = offers.iter().flat_map(|o| [o.source, o.checksum]).collect();
     Some(Conflict {
         integration: id.to_owned(),
@@ -114,18 +114,44 @@ pub(crate) fn fingerprint(kind: ConflictType, parts: &[&str]) -> String {
     encoder.finish()
 }
 
-/// `a, b and c`; of more than [`NAMES`] the first ones and the number of the others.
+/// `a, b and c`; of more than [`NAMES`] the first ones and how many of the `total` are left.
 #[must_use]
-pub fn listed(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
-    let mut shown: Vec<String> = Vec::new();
-    let mut more = 0usize;
-    for name in names {
-        if shown.len() < NAMES { shown.push(name.as_ref().to_owned()) } else { more += 1 }
-    }
+pub fn listed(names: impl IntoIterator<Item = impl Into<String>>, total: usize) -> String {
+    let mut shown: Vec<String> = names.into_iter().take(NAMES.min(total)).map(Into::into).collect();
+    let more = total - shown.len();
     let last = if more > 0 { Some(format!("{more} more")) } else { shown.pop() };
     match (shown.is_empty(), last) {
         (_, None) => String::new(),
         (true, Some(only)) => only,
         (false, Some(last)) => format!("{} and {last}", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_counts_its_rest() {
+        let names: Vec<String> = (0..25).map(|n| n.to_string()).collect();
+        let of = |count: usize| listed(&names[..count], count);
+        assert_eq!([of(0), of(1), of(2), of(3)], ["", "0", "0 and 1", "0, 1 and 2"]);
+        assert!(of(20).ends_with("18 and 19"));
+        assert!(of(25).ends_with("18, 19 and 5 more"));
+    }
+
+    #[test]
+    fn build_metadata_has_no_precedence() {
+        let table = [
+            ("1.0.0+a", "1.0.0+b", Ordering::Equal),
+            ("1.0.0-rc.2", "1.0.0-rc.10", Ordering::Less),
+            ("1.0.0-rc.1", "1.0.0", Ordering::Less),
+            ("1.10.0", "1.9.0", Ordering::Greater),
+            ("one", "0.0.0", Ordering::Less),
+            ("one", "two", Ordering::Equal),
+        ];
+        for (a, b, expect) in table {
+            assert_eq!(precedence(a, b), expect, "{a} {b}");
+        }
     }
 }

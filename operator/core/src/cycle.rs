@@ -99,7 +99,7 @@ fn tell(members: &[usize], edges: &[Vec<usize>], ids: &[&str]) -> String {
     let inner = |node: usize| edges[node].iter().copied().filter(|to| members.binary_search(to).is_ok());
     let plain = members.iter().all(|member| inner(*member).count() == 1);
     if !plain || members.len() > crate::conflict::NAMES {
-        return format!("{} need each other", listed(members.iter().map(|n| ids[*n])));
+        return format!("{} need each other", listed(members.iter().map(|n| ids[*n]), members.len()));
     }
     let mut path = vec![members[0]];
     while let Some(to) = path.last().and_then(|node| inner(*node).next()) {

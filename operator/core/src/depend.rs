@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use nodejs_semver::{Range, Version};
 
 use crate::catalog::Dependency;
-use crate::conflict::{NAMES, fingerprint, listed};
+use crate::conflict::{fingerprint, listed};
 use crate::cycle::components;
 use crate::plan::{Conflict, ConflictType, KeptWhy, Resolution, State, Wanted};
-use crate::resolve::{Fate, standing};
+use crate::resolve::{Fate, Settled, standing};
 use crate::select::Selection;
 
 /// What an integration will be once the plan is applied.
@@ -33,13 +33,13 @@ struct Unmet<'a> {
 /// Turns the fate of every integration whose dependencies are not met into what `resolution` says, and tells each.
 /// `restricted` says that the plan leaves some integrations alone.
 pub(crate) fn settle<'a>(
-    fates: &mut BTreeMap<&'a str, Fate<'a>>,
-    conflicts: &mut Vec<Conflict>,
+    settled: &mut Settled<'a>,
     selection: &'a Selection,
     state: &'a State,
     resolution: Resolution,
     restricted: bool,
 ) {
+    let Settled { fates, conflicts } = settled;
     let needy: BTreeMap<&str, &Wanted> = fates
         .iter()
         .filter_map(|(id, fate)| match fate {
@@ -80,7 +80,7 @@ pub(crate) fn settle<'a>(
                 current_version: standing(state, id).map(|current| current.content.version.clone()),
                 new_version: Some(summary.version.clone()),
                 resolution,
-                message: message(id, cycle, &unmet, &requirers),
+                message: message(wanted, cycle, &unmet, &requirers),
                 fingerprint: mark(cycle, &unmet),
             });
             back.push(*id);
@@ -150,33 +150,42 @@ fn written(dependency: &Dependency) -> String {
     }
 }
 
-/// `needs http@^2, and http is 1.4.0 (so do crm@^1, mail)`.
+/// `needs http@^2, and http is 1.4.0; needed by crm (@^1) and mail too`. What comes after some 2,000 characters is counted.
 fn message(
-    id: &str,
+    wanted: &Wanted,
     cycle: Option<&str>,
     unmet: &[Unmet<'_>],
     requirers: &BTreeMap<&str, Vec<(&str, &Dependency)>>,
 ) -> String {
-    let mut clauses: Vec<String> = cycle.map(str::to_owned).into_iter().collect();
-    for Unmet { dependency, found } in unmet.iter().take(NAMES) {
+    const ENOUGH: usize = 2_000;
+    let mut told = cycle.unwrap_or_default().to_owned();
+    for (n, Unmet { dependency, found }) in unmet.iter().enumerate() {
+        if told.len() > ENOUGH {
+            told.push_str(&format!("; and {} more are not met", unmet.len() - n));
+            break;
+        }
         let what = match found {
             Held::Version(version) => format!("is {version}"),
             Held::Foreign => "is a row that Sower did not write".into(),
             Held::Absent(why) => (*why).to_owned(),
         };
+        let separator = if told.is_empty() { "" } else { "; " };
+        told.push_str(&format!("{separator}needs {}, and {} {what}", written(dependency), dependency.id));
+        let all = requirers.get(dependency.id.as_str()).map_or(&[][..], Vec::as_slice);
+        let own = wanted.summary.dependencies.iter().filter(|d| d.id == dependency.id).count();
         let others =
-            requirers.get(dependency.id.as_str()).into_iter().flatten().filter(|(other, _)| *other != id);
-        let others = listed(others.map(|(other, theirs)| match &theirs.range {
-            Some(range) => format!("{other} (@{range})"),
-            None => (*other).to_owned(),
-        }));
-        let also = if others.is_empty() { String::new() } else { format!("; needed by {others} too") };
-        clauses.push(format!("needs {}, and {} {what}{also}", written(dependency), dependency.id));
+            all.iter().filter(|(other, _)| *other != wanted.summary.id).map(|(other, theirs)| match &theirs
+                .range
+            {
+                Some(range) => format!("{other} (@{range})"),
+                None => (*other).to_owned(),
+            });
+        let others = listed(others, all.len().saturating_sub(own));
+        if !others.is_empty() {
+            told.push_str(&format!("; needed by {others} too"));
+        }
     }
-    if unmet.len() > NAMES {
-        clauses.push(format!("and {} more are missing", unmet.len() - NAMES));
-    }
-    clauses.join("; ")
+    told
 }
 
 /// Other requirers come and go without making it another conflict.

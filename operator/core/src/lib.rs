@@ -15,6 +15,7 @@ pub mod hash;
 pub mod manifest;
 pub mod plan;
 pub mod problem;
+mod prune;
 pub mod report;
 pub mod resolve;
 pub mod rows;

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sower_crds::environment::EnvironmentSpec;
 
-use crate::catalog::SourceCatalog;
+use crate::catalog::{Place, SourceCatalog};
 use crate::conflict::{self, Offer, Step};
 use crate::depend;
 use crate::plan::{Conflict, Current, KeptWhy, Resolution, State, Wanted};
-use crate::select::{Selection, order, touches};
+use crate::prune::Prune;
+use crate::select::{Selection, order};
 
 /// What becomes of one integration.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -60,84 +61,15 @@ pub fn resolve<'a>(
     state: &'a State,
     only: Option<&BTreeSet<String>>,
 ) -> Settled<'a> {
-    let within = |id: &str| only.is_none_or(|ids| ids.contains(id));
-    let conflicts_of = &spec.conflicts;
-    let by_version: Resolution = conflicts_of.version.into();
-    let order = order(sources);
-    let mut conflicts = Vec::new();
-    let mut fates = BTreeMap::new();
-
-    let mut invalid: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (id, place) in &selection.invalid {
-        invalid.entry(id).or_default().push(order.get(place.source.as_str()).copied().unwrap_or(usize::MAX));
-    }
-    for (id, offers) in offers(&selection.wanted) {
-        if !within(id) {
-            continue;
-        }
-        let by_duplicate: Resolution = conflicts_of.duplicate.into();
-        if offers.len() > 1 {
-            let told: Vec<Offer<'_>> = offers.iter().map(offer).collect();
-            let here = standing(state, id).map(|current| &current.content);
-            conflicts.extend(conflict::duplicate(id, here, &told, by_duplicate));
-        }
-        let (Some(first), Some(last)) = (offers.first(), offers.last()) else { continue };
-        let wanted = if by_duplicate == Resolution::Skip { first } else { last };
-        let rank = order.get(wanted.place.source.as_str()).copied().unwrap_or(usize::MAX);
-        let beaten = invalid.remove(id).is_some_and(|ranks| match by_duplicate {
-            Resolution::Skip => ranks.iter().any(|other| *other < rank),
-            Resolution::Override => ranks.iter().any(|other| *other > rank),
-        });
-        let fate = if beaten {
-            Fate::Keep(KeptWhy::Invalid)
-        } else if state.foreign.contains(id) {
-            Fate::Keep(KeptWhy::ForeignRow)
-        } else {
-            let Wanted { summary, .. } = wanted;
-            let current = standing(state, id);
-            match current
-                .map(|current| (current, conflict::step(current, &summary.version, &summary.checksum, state)))
-            {
-                Some((current, Step::Conflict)) => {
-                    conflicts.push(conflict::version(
-                        current,
-                        &summary.version,
-                        &summary.checksum,
-                        by_version,
-                    ));
-                    match by_version {
-                        Resolution::Skip => Fate::Hold(wanted),
-                        Resolution::Override => Fate::Take { wanted, revert: false },
-                    }
-                }
-                Some((_, Step::Revert)) => Fate::Take { wanted, revert: true },
-                _ => Fate::Take { wanted, revert: false },
-            }
-        };
-        fates.insert(id, fate);
-    }
-    for id in invalid.into_keys().filter(|id| within(id)) {
-        fates.entry(id).or_insert(Fate::Keep(KeptWhy::Invalid));
-    }
-    let guard = Prune::new(spec, sources);
-    for (id, current) in &state.rows {
-        if !current.removed && within(id) && !fates.contains_key(id.as_str()) {
-            fates.insert(id, guard.fate(current));
-        }
-    }
-    depend::settle(
-        &mut fates,
-        &mut conflicts,
-        selection,
-        state,
-        conflicts_of.dependency.into(),
-        only.is_some(),
-    );
-    for (id, fate) in only.map(|_| outside(spec, sources, selection, state, &within)).into_iter().flatten() {
-        fates.insert(id, fate);
-    }
-    conflicts.sort_by(|a, b| (&a.integration, a.kind).cmp(&(&b.integration, b.kind)));
-    Settled { fates, conflicts }
+    let question =
+        Question { spec, order: order(sources), prune: Prune::new(spec, sources), selection, state, only };
+    let mut settled = Settled { fates: BTreeMap::new(), conflicts: Vec::new() };
+    question.offered(&mut settled);
+    question.left(&mut settled);
+    depend::settle(&mut settled, selection, state, spec.conflicts.dependency.into(), only.is_some());
+    question.outside(&mut settled);
+    settled.conflicts.sort_by(|a, b| (&a.integration, a.kind).cmp(&(&b.integration, b.kind)));
+    settled
 }
 
 /// Our row of an integration, unless it only waits for foreign rows to go.
@@ -145,80 +77,114 @@ pub(crate) fn standing<'a>(state: &'a State, id: &str) -> Option<&'a Current> {
     state.rows.get(id).filter(|current| !current.removed)
 }
 
-fn offers(wanted: &[Wanted]) -> impl Iterator<Item = (&str, &[Wanted])> {
-    wanted
-        .chunk_by(|a, b| a.summary.id == b.summary.id)
-        .filter_map(|c| Some((c.first()?.summary.id.as_str(), c)))
+/// All that a fate depends on.
+struct Question<'a, 'b> {
+    spec: &'b EnvironmentSpec,
+    order: BTreeMap<&'b str, usize>,
+    prune: Prune<'b>,
+    selection: &'a Selection,
+    state: &'a State,
+    only: Option<&'b BTreeSet<String>>,
+}
+
+impl<'a> Question<'a, '_> {
+    fn within(&self, id: &str) -> bool {
+        self.only.is_none_or(|ids| ids.contains(id))
+    }
+
+    /// Every id that the environment lets in, with its valid offers in the order of the sources: none if all are invalid.
+    fn offers(&self) -> BTreeMap<&'a str, &'a [Wanted]> {
+        let by_id = self.selection.wanted.chunk_by(|a, b| a.summary.id == b.summary.id);
+        let mut offers: BTreeMap<&str, &[Wanted]> =
+            by_id.filter_map(|offers| Some((offers.first()?.summary.id.as_str(), offers))).collect();
+        for (id, _) in &self.selection.invalid {
+            offers.entry(id).or_default();
+        }
+        offers
+    }
+
+    /// The offer that wins, unless an invalid one does: what that says is not known, so the rows stay.
+    fn winner(&self, id: &str, offers: &'a [Wanted]) -> Option<&'a Wanted> {
+        let last = Resolution::from(self.spec.conflicts.duplicate) == Resolution::Override;
+        let wanted = if last { offers.last() } else { offers.first() }?;
+        let rank = |place: &Place| self.order.get(place.source.as_str()).copied();
+        let invalid = &self.selection.invalid;
+        let start = invalid.partition_point(|(other, _)| other.as_str() < id);
+        let mut rivals =
+            invalid[start..].iter().take_while(|(other, _)| other == id).map(|(_, place)| rank(place));
+        let own = rank(&wanted.place);
+        let beaten = rivals.any(|rival| if last { rival > own } else { rival < own });
+        (!beaten).then_some(wanted)
+    }
+
+    /// What is offered: duplicates first, then versions.
+    fn offered(&self, settled: &mut Settled<'a>) {
+        let by_duplicate = self.spec.conflicts.duplicate.into();
+        for (id, offers) in self.offers().into_iter().filter(|(id, _)| self.within(id)) {
+            if offers.len() > 1 {
+                let told: Vec<Offer<'_>> = offers.iter().map(offer).collect();
+                let here = standing(self.state, id).map(|current| &current.content);
+                settled.conflicts.extend(conflict::duplicate(id, here, &told, by_duplicate));
+            }
+            let fate = match self.winner(id, offers) {
+                None => Fate::Keep(KeptWhy::Invalid),
+                Some(_) if self.state.foreign.contains(id) => Fate::Keep(KeptWhy::ForeignRow),
+                Some(wanted) => self.version(wanted, &mut settled.conflicts),
+            };
+            settled.fates.insert(id, fate);
+        }
+    }
+
+    /// What the version that is there makes of an offer.
+    fn version(&self, wanted: &'a Wanted, conflicts: &mut Vec<Conflict>) -> Fate<'a> {
+        let Offer { version, checksum, .. } = offer(wanted);
+        let Some(current) = standing(self.state, &wanted.summary.id) else {
+            return Fate::Take { wanted, revert: false };
+        };
+        match conflict::step(current, version, checksum, self.state) {
+            Step::Same | Step::Newer => Fate::Take { wanted, revert: false },
+            Step::Revert => Fate::Take { wanted, revert: true },
+            Step::Conflict => {
+                let resolution = self.spec.conflicts.version.into();
+                conflicts.push(conflict::version(current, version, checksum, resolution));
+                match resolution {
+                    Resolution::Skip => Fate::Hold(wanted),
+                    Resolution::Override => Fate::Take { wanted, revert: false },
+                }
+            }
+        }
+    }
+
+    /// Rows that nothing offers any more.
+    fn left(&self, settled: &mut Settled<'a>) {
+        for (id, current) in &self.state.rows {
+            if !current.removed && self.within(id) {
+                settled.fates.entry(id).or_insert_with(|| self.prune.fate(current));
+            }
+        }
+    }
+
+    /// The carried integrations that `only` leaves alone although git says otherwise.
+    fn outside(&self, settled: &mut Settled<'a>) {
+        if self.only.is_none() {
+            return;
+        }
+        let offers = self.offers();
+        for (id, current) in self.state.rows.iter().filter(|(id, c)| !c.removed && !self.within(id)) {
+            let differs = match offers.get(id.as_str()) {
+                None => self.prune.fate(current) == Fate::Remove,
+                Some(offers) => self
+                    .winner(id, offers)
+                    .is_some_and(|wanted| wanted.summary.checksum != current.content.checksum),
+            };
+            if differs {
+                settled.fates.insert(id, Fate::Keep(KeptWhy::NotNamed));
+            }
+        }
+    }
 }
 
 fn offer(wanted: &Wanted) -> Offer<'_> {
     let Wanted { summary, place, .. } = wanted;
     Offer { source: &place.source, version: &summary.version, checksum: &summary.checksum }
-}
-
-/// The carried integrations that `only` leaves alone although git says otherwise.
-fn outside<'a>(
-    spec: &EnvironmentSpec,
-    sources: &[SourceCatalog],
-    selection: &Selection,
-    state: &'a State,
-    within: &impl Fn(&str) -> bool,
-) -> Vec<(&'a str, Fate<'a>)> {
-    let by_duplicate: Resolution = spec.conflicts.duplicate.into();
-    let guard = Prune::new(spec, sources);
-    let chosen: BTreeMap<&str, Option<&Wanted>> = offers(&selection.wanted)
-        .map(|(id, offers)| {
-            (id, if by_duplicate == Resolution::Skip { offers.first() } else { offers.last() })
-        })
-        .collect();
-    let invalid: BTreeSet<&str> = selection.invalid.iter().map(|(id, _)| id.as_str()).collect();
-    let differs = |current: &Current| match chosen.get(current.id.as_str()) {
-        Some(Some(wanted)) => wanted.summary.checksum != current.content.checksum,
-        _ => !invalid.contains(current.id.as_str()) && guard.fate(current) == Fate::Remove,
-    };
-    let others =
-        state.rows.iter().filter(|(id, current)| !within(id) && !current.removed && differs(current));
-    others.map(|(id, _)| (id.as_str(), Fate::Keep(KeptWhy::NotNamed))).collect()
-}
-
-/// What guards rows that nothing selects any more.
-struct Prune<'a> {
-    spec: &'a EnvironmentSpec,
-    /// The sources that were read, and whether each keeps all.
-    read: BTreeMap<&'a str, bool>,
-    /// The sources that the environment names.
-    named: BTreeSet<&'a str>,
-}
-
-impl<'a> Prune<'a> {
-    fn new(spec: &'a EnvironmentSpec, sources: &'a [SourceCatalog]) -> Self {
-        Self {
-            spec,
-            read: sources.iter().map(|source| (source.name.as_str(), source.keeps_all().is_some())).collect(),
-            named: spec.sources.iter().map(|source| source.name.as_str()).collect(),
-        }
-    }
-
-    fn fate(&self, current: &Current) -> Fate<'static> {
-        if !touches(self.spec, &current.id) {
-            Fate::Keep(KeptWhy::Orphaned)
-        } else if !self.spec.prune {
-            Fate::Keep(KeptWhy::NotPruned)
-        } else if self.keeps(&current.source) {
-            Fate::Keep(KeptWhy::SourceKeepsAll)
-        } else {
-            Fate::Remove
-        }
-    }
-
-    /// A source that was not read whole keeps its rows. Those of a source that the environment no longer names go, but
-    /// only while every other source is known whole: it may have been renamed, and its documents be the unreadable ones.
-    fn keeps(&self, source: &str) -> bool {
-        match self.read.get(source) {
-            Some(keeps) => *keeps,
-            None => {
-                self.named.contains(source) || self.read.is_empty() || self.read.values().any(|keeps| *keeps)
-            }
-        }
-    }
 }

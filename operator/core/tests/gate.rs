@@ -1,0 +1,107 @@
+//! What holds a plan back, and what does not.
+
+mod offer;
+
+use std::collections::BTreeSet;
+
+use offer::{catalog, database, invalid, plan, plan_only, row, source, spec, summary, valid};
+use serde_json::{Value, json};
+use sower_core::catalog::SourceCatalog;
+use sower_core::gate::{Gate, Held, HeldReason, gate};
+use sower_core::plan::State;
+
+fn many(count: usize) -> Vec<sower_core::catalog::Summary> {
+    (0..count).map(|n| summary(&format!("i{n:02}"), "1.0.0", "")).collect()
+}
+
+fn held(fields: Value, sources: &[SourceCatalog], state: &State) -> Option<Held> {
+    let spec = spec(fields);
+    match gate(&plan(&spec, sources, state), &spec, sources, state) {
+        Gate::Open => None,
+        Gate::Held(held) => Some(held),
+    }
+}
+
+#[test]
+fn the_limit_is_a_share_rounded_up_or_a_count() {
+    let table = [
+        (json!({}), 4, 1, false),
+        (json!({}), 4, 2, true),
+        (json!({}), 5, 1, false),
+        (json!({}), 5, 2, true),
+        (json!({}), 6, 2, false),
+        (json!({}), 1, 0, false),
+        (json!({ "pruneLimit": "0%" }), 40, 1, true),
+        (json!({ "pruneLimit": "100%" }), 4, 3, false),
+        (json!({ "pruneLimit": 0 }), 40, 1, true),
+        (json!({ "pruneLimit": 3 }), 40, 3, false),
+        (json!({ "pruneLimit": 3 }), 40, 4, true),
+    ];
+    for (fields, total, gone, expect) in table {
+        let all = many(total);
+        let left = catalog(all[gone..].to_vec());
+        assert_eq!(
+            held(fields.clone(), &left, &database(&all)).is_some(),
+            expect,
+            "{fields} {gone} of {total}"
+        );
+    }
+}
+
+#[test]
+fn the_message_is_the_condition_s() {
+    let all = many(42);
+    let left = catalog(all[14..].to_vec());
+    let state = database(&all);
+    let found = held(json!({}), &left, &state).expect("held");
+    let hash = plan(&spec(json!({})), &left, &state).short_hash().to_owned();
+    assert_eq!(found.message, format!("Plan {hash} would delete 14 of 42 integrations; pruneLimit is 20%"));
+    assert_eq!((found.deleted, found.total, found.limit.as_str(), found.percent()), (14, 42, "20%", 33));
+    assert_eq!(found.reason.as_str(), "PruneLimitExceeded");
+    assert_eq!(found.source.as_deref(), Some("default"));
+}
+
+#[test]
+fn each_source_has_its_own_total() {
+    let all = many(42);
+    let mut state = database(&all);
+    for n in 0..3 {
+        let other = summary(&format!("p{n}"), "1.0.0", "");
+        state.rows.insert(other.id.clone(), row("partners", &other));
+    }
+    let kept = source("partners", vec![valid("partners", summary("p0", "1.0.0", ""))]);
+    let sources = [catalog(all).remove(0), kept];
+    let found = held(json!({}), &sources, &state).expect("2 of 3 are more than 20%");
+    assert!(found.message.contains("would delete 2 of 3 integrations of partners; pruneLimit is 20%"));
+    assert!(found.message.chars().count() <= 100);
+}
+
+#[test]
+fn deletions_under_only_count_too() {
+    let all = many(10);
+    let left = catalog(all[3..].to_vec());
+    let state = database(&all);
+    let spec = spec(json!({}));
+    let only: BTreeSet<String> = all[..3].iter().map(|s| s.id.clone()).collect();
+    let plan = plan_only(&spec, &left, &state, Some(&only));
+    assert!(matches!(gate(&plan, &spec, &left, &state), Gate::Held(_)));
+}
+
+#[test]
+fn strict_holds_all_while_a_manifest_is_invalid() {
+    let sources = [source(
+        "default",
+        vec![
+            valid("default", summary("a", "1.0.0", "")),
+            invalid("default", Some("slack")),
+            invalid("default", None),
+        ],
+    )];
+    assert_eq!(held(json!({}), &sources, &database(&[])), None);
+    let found = held(json!({ "strict": true }), &sources, &database(&[])).expect("held");
+    assert_eq!(found.reason, HeldReason::ManifestsInvalid);
+    assert_eq!(
+        found.message,
+        "2 of 3 manifests are invalid: integrations/slack/integration.yaml:6:12 bad-version"
+    );
+}

@@ -1,0 +1,207 @@
+//! Catalogs, specs and databases as tests write them.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use semver::Version;
+use serde_json::{Value, json};
+use sower_core::catalog::{Dependency, Found, Lifecycle, Place, SourceCatalog, Stability, Summary};
+use sower_core::diff::{Wish, diff};
+use sower_core::hash::spec_digest;
+use sower_core::plan::{Content, Current, Plan, State, Verb};
+use sower_core::problem::{Code, Problem, Severity};
+use sower_core::resolve::{questions, resolve};
+use sower_core::select::{Selection, select};
+use sower_core::snapshot::Revision;
+use sower_crds::environment::EnvironmentSpec;
+
+/// An environment's spec from its JSON.
+pub fn spec(fields: Value) -> EnvironmentSpec {
+    serde_json::from_value(fields).expect("a spec")
+}
+
+/// A spec in which all three types are resolved alike.
+pub fn resolved_by(resolution: &str) -> EnvironmentSpec {
+    spec(json!({ "conflicts": { "version": resolution, "dependency": resolution, "duplicate": resolution } }))
+}
+
+pub fn platform() -> Version {
+    Version::new(0, 1, 0)
+}
+
+/// A valid manifest; its content is told apart by `text`.
+pub fn summary(id: &str, version: &str, text: &str) -> Summary {
+    Summary {
+        id: id.into(),
+        name: id.into(),
+        version: version.into(),
+        checksum: format!("v1:{id}/{version}/{text}"),
+        stability: Stability::Stable,
+        lifecycle: Lifecycle::Published,
+        replaced_by: None,
+        environment: Vec::new(),
+        min_platform_version: None,
+        dependencies: Vec::new(),
+        actions: 1,
+        triggers: 1,
+        connections: 0,
+        events: 0,
+        lines: BTreeMap::from([("version".into(), 6), ("environment".into(), 9), ("lifecycle".into(), 8)]),
+    }
+}
+
+/// The same with dependencies, written `id` or `id@range`.
+pub fn needs(mut summary: Summary, dependencies: &[&str]) -> Summary {
+    summary.dependencies = dependencies
+        .iter()
+        .map(|written| {
+            let (id, range) =
+                written.split_once('@').map_or((*written, None), |(id, range)| (id, Some(range)));
+            Dependency { id: id.into(), range: range.map(Into::into), line: 12 }
+        })
+        .collect();
+    summary
+}
+
+pub fn place(source: &str, id: &str) -> Place {
+    Place { source: source.into(), path: format!("integrations/{id}/integration.yaml"), document: 0 }
+}
+
+pub fn valid(source: &str, summary: Summary) -> Found {
+    Found {
+        place: place(source, &summary.id),
+        blob: "b".into(),
+        id: Some(summary.id.clone()),
+        summary: Some(summary),
+        problems: Vec::new(),
+        references: Vec::new(),
+        manifest: None,
+    }
+}
+
+/// A refused document; without an id it is one whose id cannot be read.
+pub fn invalid(source: &str, id: Option<&str>) -> Found {
+    let place = place(source, id.unwrap_or("unreadable"));
+    let problem = Problem {
+        code: Code::BadVersion,
+        severity: Severity::Error,
+        file: place.path.clone(),
+        line: 6,
+        column: 12,
+        length: 4,
+        pointer: "/version".into(),
+        message: "`v2.1` is not a semantic version".into(),
+        expected: "expected MAJOR.MINOR.PATCH".into(),
+        hint: None,
+        integration: id.map(Into::into),
+    };
+    Found {
+        place,
+        blob: "b".into(),
+        id: id.map(Into::into),
+        summary: None,
+        problems: vec![problem],
+        references: Vec::new(),
+        manifest: None,
+    }
+}
+
+pub fn source(name: &str, found: Vec<Found>) -> SourceCatalog {
+    let revision =
+        Revision { label: "main".into(), digest: format!("sha1:{}", "3f2c1a9d4b".repeat(4)), dirty: false };
+    SourceCatalog { name: name.into(), revision, priority: 0, found, complete: true }
+}
+
+/// One source `default` of valid manifests.
+pub fn catalog(summaries: Vec<Summary>) -> Vec<SourceCatalog> {
+    vec![source("default", summaries.into_iter().map(|s| valid("default", s)).collect())]
+}
+
+/// A row as the seeding of `summary` from `source` leaves it.
+pub fn row(source: &str, summary: &Summary) -> Current {
+    Current {
+        id: summary.id.clone(),
+        content: Content { version: summary.version.clone(), checksum: summary.checksum.clone() },
+        source: source.into(),
+        path: place(source, &summary.id).path,
+        removed: false,
+    }
+}
+
+/// A database that holds these of the source `default`.
+pub fn database(summaries: &[Summary]) -> State {
+    let rows = summaries.iter().map(|s| (s.id.clone(), row("default", s))).collect();
+    State { base: 7, rows, ..State::default() }
+}
+
+pub fn selection(spec: &EnvironmentSpec, sources: &[SourceCatalog]) -> Selection {
+    select("production", spec, &platform(), sources)
+}
+
+/// Selection, resolution and diff in one.
+pub fn plan(spec: &EnvironmentSpec, sources: &[SourceCatalog], state: &State) -> Plan {
+    plan_only(spec, sources, state, None)
+}
+
+pub fn plan_only(
+    spec: &EnvironmentSpec,
+    sources: &[SourceCatalog],
+    state: &State,
+    only: Option<&BTreeSet<String>>,
+) -> Plan {
+    let selection = selection(spec, sources);
+    let settled = resolve(spec, sources, &selection, state, only);
+    diff(&spec_digest(spec), &selection, settled, state, Wish { only, reseed: false })
+}
+
+/// What a plan leaves in the database; history grows by every content that was there.
+pub fn apply(plan: &Plan, state: &State, history: &mut BTreeSet<(String, String)>) -> State {
+    let mut next = state.clone();
+    for operation in &plan.operations {
+        if operation.verb == Verb::Remove {
+            next.rows.remove(&operation.id);
+            continue;
+        }
+        let content = operation.to.clone().expect("new content");
+        let place = operation.place.clone().expect("a place");
+        history.insert((operation.id.clone(), content.checksum.clone()));
+        let removed = false;
+        let current =
+            Current { id: operation.id.clone(), content, source: place.source, path: place.path, removed };
+        next.rows.insert(operation.id.clone(), current);
+    }
+    next.base += 1;
+    next
+}
+
+/// The state with the answers of the history.
+pub fn answered(selection: &Selection, state: &State, history: &BTreeSet<(String, String)>) -> State {
+    let carried =
+        questions(selection, state).into_iter().filter(|question| history.contains(question)).collect();
+    State { carried, ..state.clone() }
+}
+
+/// `+ slack`, `~ stripe`, `> moved`, `- gone`.
+pub fn operations(plan: &Plan) -> Vec<String> {
+    let mark = |verb| match verb {
+        Verb::Create => '+',
+        Verb::Update => '~',
+        Verb::Move => '>',
+        Verb::Remove => '-',
+    };
+    plan.operations.iter().map(|o| format!("{} {}", mark(o.verb), o.id)).collect()
+}
+
+/// `wordpress version skip: git has 1.0.0 too, with other content`.
+pub fn conflicts(plan: &Plan) -> Vec<String> {
+    let line = |c: &sower_core::plan::Conflict| {
+        format!("{} {} {}: {}", c.integration, c.kind.as_str(), c.resolution.as_str(), c.message)
+    };
+    plan.conflicts.iter().map(line).collect()
+}
+
+/// `slack Invalid`.
+pub fn kept(plan: &Plan) -> Vec<String> {
+    plan.kept.iter().map(|kept| format!("{} {:?}", kept.id, kept.why)).collect()
+}
