@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn the_checksum_of_a_form_never_changes() {
-        let text = canonical(&json!({ "version": "1.0.0", "id": "acme", "name": "Acme", "n": [0.1, 2.0, 3] }));
+        let text =
+            canonical(&json!({ "version": "1.0.0", "id": "acme", "name": "Acme", "n": [0.1, 2.0, 3] }));
         assert_eq!(text, r#"{"id":"acme","n":[0.1,2,3],"name":"Acme","version":"1.0.0"}"#);
         assert_eq!(checksum(text), "v1:bc1d2a620ecaa356c07df06629a5325424008560469c5c53a3426980102dba09");
     }

@@ -1,3 +1,27 @@
-//! Manifests: from the bytes of a source to what it offers, with every problem on the way.
+//! Manifests: from the files of a source to what it offers, with every problem on the way.
+//!
+//! A file becomes a [`tree`], a document of the tree is told apart by its form, held against the [`shape`](self) of the
+//! format, then against what its parts mean to each other. Only a document without an error becomes its canonical bytes.
+//! Problems are gathered in one pass and never stop the reading.
 
+mod address;
+mod canonical;
+mod document;
+mod environment;
+mod file;
+mod integration;
+mod load;
+mod report;
+mod shape;
+mod structure;
+mod summary;
+mod texts;
 pub mod tree;
+
+pub use canonical::{canonical, checksum};
+pub use document::is_named;
+pub use environment::{LoadedEnvironment, load_environments};
+pub use load::{Limits, load, load_file, load_value, refuse_duplicates};
+
+#[cfg(test)]
+mod tests;

@@ -153,6 +153,12 @@ impl<'a> Sink<'a> {
         });
     }
 
+    /// What the file has at a mark, on one line.
+    pub(crate) fn written(&self, mark: Mark) -> &'a str {
+        let covered = self.text.get(mark.start as usize..mark.end as usize).unwrap_or_default();
+        covered.lines().next().unwrap_or_default().trim()
+    }
+
     /// Whether any of the problems refuses the document.
     pub(crate) fn has_errors(&self) -> bool {
         self.problems.iter().any(Problem::is_error)
@@ -195,11 +201,13 @@ pub(crate) fn shortened(text: &str) -> String {
 
 /// The known name that `name` most likely means.
 pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let folded: String = name.chars().take(100).filter(|c| !matches!(c, '-' | '_')).collect::<String>().to_lowercase();
+    let folded: String =
+        name.chars().take(100).filter(|c| !matches!(c, '-' | '_')).collect::<String>().to_lowercase();
     known
         .into_iter()
         .map(|k| {
-            let candidate: String = k.chars().filter(|c| !matches!(c, '-' | '_')).collect::<String>().to_lowercase();
+            let candidate: String =
+                k.chars().filter(|c| !matches!(c, '-' | '_')).collect::<String>().to_lowercase();
             (strsim::damerau_levenshtein(&folded, &candidate), k)
         })
         .filter(|(distance, k)| *distance <= (k.chars().count().min(folded.chars().count()) / 3).max(1))

@@ -26,7 +26,14 @@ pub(super) fn locate(source: &str, mark: Mark, value: &str, offset: usize, lengt
     let end = end.unwrap_or(start);
     let length =
         if end.line == start.line && end.column > start.column { end.column - start.column } else { 1 };
-    Mark { line: start.line, column: start.column, length, start: start.byte, end: end.byte.max(start.byte), block: false }
+    Mark {
+        line: start.line,
+        column: start.column,
+        length,
+        start: start.byte,
+        end: end.byte.max(start.byte),
+        block: false,
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -1,0 +1,64 @@
+mod cases;
+mod forms;
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::catalog::Found;
+use crate::problem::Problem;
+use crate::snapshot::{FileEntry, ReadError, Tree};
+
+/// Files in memory. The blob of a file is the checksum of its bytes.
+#[derive(Default)]
+pub(super) struct Memory {
+    entries: Vec<FileEntry>,
+    bytes: BTreeMap<String, Vec<u8>>,
+}
+
+impl Memory {
+    pub(super) fn of<B: AsRef<[u8]>>(files: &[(&str, B)]) -> Self {
+        let mut memory = Memory::default();
+        for (path, bytes) in files {
+            memory.bytes.insert((*path).to_owned(), bytes.as_ref().to_vec());
+        }
+        memory.entries = memory
+            .bytes
+            .iter()
+            .map(|(path, bytes)| FileEntry {
+                path: path.clone(),
+                blob: checksum(bytes)[3..43].to_owned(),
+                size: bytes.len() as u64,
+            })
+            .collect();
+        memory
+    }
+}
+
+impl Tree for Memory {
+    fn files(&self) -> &[FileEntry] {
+        &self.entries
+    }
+
+    fn entry(&self, path: &str) -> Option<FileEntry> {
+        self.entries.iter().find(|e| e.path == path).cloned()
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+        self.bytes.get(path).cloned().ok_or(ReadError::NotFound)
+    }
+}
+
+/// What is found in these files, none of which was seen before.
+pub(super) fn load_all<B: AsRef<[u8]>>(files: &[(&str, B)]) -> Vec<Found> {
+    load("test", &Memory::of(files), Limits::FILES, &|_| None)
+}
+
+/// The problems of one manifest.
+pub(super) fn problems(text: &str) -> Vec<Problem> {
+    load_all(&[("integration.yaml", text)]).into_iter().flat_map(|f| f.problems).collect()
+}
+
+/// The errors of one manifest, in the concise form.
+pub(super) fn errors(text: &str) -> Vec<String> {
+    problems(text).iter().filter(|p| p.is_error()).map(ToString::to_string).collect()
+}
