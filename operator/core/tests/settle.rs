@@ -307,6 +307,8 @@ fn rows_stay_for_a_reason() {
     let with = |found| [source("default", vec![valid("default", summary("b", "1.0.0", "")), found])];
     let mut partial = whole();
     partial[0].complete = false;
+    let mut watched = source("default", vec![]);
+    watched.watched = true;
     let named =
         |names: &[&str]| spec(json!({ "seedingStrategy": "selective", "allowedIntegrations": names }));
     let table: Vec<(_, Vec<_>, &[&str], &[&str])> = vec![
@@ -315,6 +317,7 @@ fn rows_stay_for_a_reason() {
         (spec(json!({ "prune": false })), whole(), &[], &["a NotPruned"]),
         (spec(json!({})), partial, &[], &["a SourceKeepsAll"]),
         (spec(json!({})), vec![source("default", vec![])], &[], &["a SourceKeepsAll", "b SourceKeepsAll"]),
+        (spec(json!({})), vec![watched], &["- a", "- b"], &[]),
         (spec(json!({})), with(invalid("default", None)).into(), &[], &["a SourceKeepsAll"]),
         (spec(json!({})), with(invalid("default", Some("a"))).into(), &[], &["a Invalid"]),
         (spec(json!({ "blockedIntegrations": ["b"] })), whole(), &["- a", "- b"], &[]),
