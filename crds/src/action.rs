@@ -178,6 +178,9 @@ pub struct PageLimit {
 /// Where `idempotencyKey` goes, the same for every try: one of the two.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = ("has(self.header) != has(self.parameter)", "idempotency takes exactly one of header and parameter"),
+)]
 pub struct Idempotency {
     /// A header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -239,6 +242,10 @@ pub struct ErrorRule {
 /// A limit that the service sets: requests or cost per time, or requests at once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = ("(has(self.requests) ? 1 : 0) + (has(self.cost) ? 1 : 0) + (has(self.concurrent) ? 1 : 0) == 1", "a rate limit takes exactly one of requests, cost and concurrent"),
+    validation = ("has(self.concurrent) || has(self.per)", "a rate limit of requests or cost needs per"),
+)]
 pub struct RateLimit {
     /// So many requests in `per`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,9 @@ use crate::text;
 /// An example or a contract test: what goes in, what the service answers, what comes out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = ("has(self.action) != has(self.trigger)", "a case takes exactly one of action and trigger"),
+)]
 pub struct Case {
     /// What it shows.
     #[schemars(schema_with = "text::title")]
@@ -98,4 +101,8 @@ pub struct ExpectedRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "text::any")]
     pub body: Option<Value>,
+    /// The variables, and where it matters the query, of a GraphQL request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::object")]
+    pub graphql: Option<Value>,
 }

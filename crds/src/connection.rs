@@ -93,6 +93,9 @@ words! {
 /// One way to connect to the service. The first of the list is the default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = ("(self.type != 'apiKey' || has(self.apiKey)) && (self.type != 'basic' || has(self.basic)) && (self.type != 'custom' || has(self.custom))", "a connection needs the block that is named as its type"),
+)]
 pub struct Connection {
     /// Its id, unique in the integration.
     #[schemars(schema_with = "text::item")]

@@ -127,11 +127,28 @@ fn bound(node: &mut Map<String, Value>) {
 
 fn yaml(crd: &CustomResourceDefinition) -> String {
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
-    let mut text = String::from("# Generated from the types in crds/src by `sower generate crds`; not to be edited.\n");
-    let body = serde_saphyr::to_string_with_options(crd, options).expect("a definition is plain data");
+    let mut text =
+        String::from("# Generated from the types in crds/src by `sower generate crds`; not to be edited.\n");
+    let mut crd = serde_json::to_value(crd).expect("a definition is plain data");
+    whole_numbers(&mut crd);
+    let body = serde_saphyr::to_string_with_options(&crd, options).expect("a definition is plain data");
     text.push_str(&body);
     if !text.ends_with('\n') {
         text.push('\n');
     }
     text
+}
+
+/// Kubernetes' type holds bounds as floating point; whole ones are written as people write them.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(whole_numbers),
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        Value::Number(number) if number.is_f64() => {
+            if let Some(whole) = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < 1e15) {
+                *value = (whole as i64).into();
+            }
+        }
+        _ => {}
+    }
 }

@@ -89,7 +89,8 @@ fn for_editors(schema: &Value, types: &[Named]) -> Value {
     refer(&mut schema, types, true);
     each(&mut schema, &mut |node| {
         node.retain(|key, _| {
-            !key.starts_with("x-") && !matches!(key.as_str(), "maxLength" | "maxItems" | "maxProperties" | "format")
+            !key.starts_with("x-")
+                && !matches!(key.as_str(), "maxLength" | "maxItems" | "maxProperties" | "format")
         });
         if node.get("pattern").is_some_and(|p| p == period::PATTERN) {
             node.insert("examples".into(), json!([Period::new("30s"), Period::new("5m"), Period::new("1h")]));
@@ -114,7 +115,9 @@ fn refer(schema: &mut Value, types: &[Named], whole: bool) {
     let Value::Object(node) = schema else { return };
     for (key, value) in node.iter_mut() {
         match (key.as_str(), value) {
-            ("properties", Value::Object(map)) => map.values_mut().for_each(|inner| refer(inner, types, false)),
+            ("properties", Value::Object(map)) => {
+                map.values_mut().for_each(|inner| refer(inner, types, false))
+            }
             ("anyOf", Value::Array(list)) => list.iter_mut().for_each(|inner| refer(inner, types, false)),
             ("items" | "additionalProperties", inner) => refer(inner, types, false),
             _ => {}

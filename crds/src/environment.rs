@@ -98,9 +98,9 @@ words! {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = ("!has(self.allowedIntegrations) || self.allowedIntegrations.size() > 0", "allowedIntegrations must not be empty: leave it out to allow every integration"),
-    validation = ("!has(self.interval) || duration(self.interval) >= duration('1s')", "interval must be at least 1s"),
-    validation = ("!has(self.retryInterval) || duration(self.retryInterval) >= duration('1s')", "retryInterval must be at least 1s"),
-    validation = ("!has(self.timeout) || duration(self.timeout) >= duration('1s')", "timeout must be at least 1s"),
+    validation = ("!has(self.interval) || (self.interval.matches('^([0-9]+[hms])+$') && duration(self.interval) >= duration('1s'))", "interval must be a duration of at least 1s, such as 30s, 5m or 1h"),
+    validation = ("!has(self.retryInterval) || (self.retryInterval.matches('^([0-9]+[hms])+$') && duration(self.retryInterval) >= duration('1s'))", "retryInterval must be a duration of at least 1s, such as 30s, 5m or 1h"),
+    validation = ("!has(self.timeout) || (self.timeout.matches('^([0-9]+[hms])+$') && duration(self.timeout) >= duration('1s'))", "timeout must be a duration of at least 1s, such as 30s, 5m or 1h"),
 )]
 pub struct EnvironmentSpec {
     /// Where manifests come from; the first wins a duplicate that is skipped. Absent: in a cluster the Integration

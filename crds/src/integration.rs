@@ -77,6 +77,9 @@ words! {
     )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = ("has(self.id) == has(oldSelf.id) && (!has(self.id) || self.id == oldSelf.id)", "id is immutable: delete the Integration and apply it anew under the other id"),
+)]
 pub struct IntegrationSpec {
     /// The catalog's key. Default: `metadata.name`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]

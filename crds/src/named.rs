@@ -73,7 +73,10 @@ fn named<T: schemars::JsonSchema>(name: &'static str) -> Named {
 /// The name of the type that a schema is of. A field's own description, default and bound do not count.
 pub(crate) fn name_of(types: &[Named], schema: &Value) -> Option<&'static str> {
     let node = schema.as_object().filter(|node| node.contains_key("properties"))?;
-    types.iter().find(|named| named.schema.as_object().is_some_and(|other| same(node, other))).map(|named| named.name)
+    types
+        .iter()
+        .find(|named| named.schema.as_object().is_some_and(|other| same(node, other)))
+        .map(|named| named.name)
 }
 
 fn same(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {

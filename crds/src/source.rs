@@ -34,7 +34,7 @@ words! {
     validation = ("!has(self.path) || (!self.path.startsWith('/') && !self.path.split('/').exists(part, part == '..'))", "path must be relative and must not contain `..`"),
     validation = ("!has(self.path) || !has(self.git) || !has(self.git.path)", "path stands beside git or in it, not in both places"),
     validation = ("!has(self.path) || !has(self.cluster)", "a cluster source has no path"),
-    validation = ("!has(self.interval) || duration(self.interval) >= duration('1s')", "interval must be at least 1s"),
+    validation = ("!has(self.interval) || (self.interval.matches('^([0-9]+[hms])+$') && duration(self.interval) >= duration('1s'))", "interval must be a duration of at least 1s, such as 30s, 5m or 1h"),
 )]
 pub struct Source {
     /// Its name, unique in the environment.

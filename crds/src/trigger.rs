@@ -25,6 +25,10 @@ words! {
 /// Something that happens at the service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = ("self.type != 'polling' || has(self.polling)", "a trigger of type polling needs polling"),
+    validation = ("self.type != 'webhook' || has(self.webhook)", "a trigger of type webhook needs webhook"),
+)]
 pub struct Trigger {
     /// Its id, unique in the integration.
     #[schemars(schema_with = "text::item")]
@@ -164,6 +168,9 @@ pub struct InitialRequest {
 /// A type of event that the service sends.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = ("!has(self.schema) || !has(self.schemaPath)", "an event takes schema or schemaPath, not both"),
+)]
 pub struct Event {
     /// Its type, unique in the integration.
     #[schemars(schema_with = "text::title")]

@@ -13,7 +13,10 @@ fn check(path: &str, generated: &str) {
         return;
     }
     let written = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(written == generated, "{path} is not what the types say: SOWER_BLESS=1 cargo test -p sower-crds --test generated");
+    assert!(
+        written == generated,
+        "{path} is not what the types say: SOWER_BLESS=1 cargo test -p sower-crds --test generated"
+    );
 }
 
 #[test]
