@@ -207,9 +207,8 @@ impl<'a> Session<'a> {
         if allowed.contains(CredentialType::SSH_KEY) {
             let user = user.unwrap_or("git");
             return match identity {
-                Some(key) => Cred::ssh_key_from_memory(user, None, key, password.as_deref()).or_else(|_| {
-                    refuse("cannot be opened: the identity is no private key, or its password is wrong")
-                }),
+                Some(key) => Cred::ssh_key_from_memory(user, None, key, password.as_deref())
+                    .or_else(|_| refuse(NO_KEY)),
                 None if self.order.ambient => Cred::ssh_key_from_agent(user),
                 None => refuse(WANTS),
             };
@@ -280,6 +279,8 @@ impl<'a> Session<'a> {
                 detail: "its certificate is not trusted (ca.crt adds one)".into(),
             },
             (ErrorCode::Auth, _) => denied("rejected the credentials"),
+            (_, ErrorClass::Ssh) if has(&["private key", "passphrase"]) => denied(NO_KEY),
+            (_, ErrorClass::Ssh) if has(&["failed to authenticate"]) => denied("rejected the credentials"),
             _ if has(&["authentication replays", "status code: 401", "status code: 403"]) => {
                 denied("rejected the credentials")
             }
@@ -306,6 +307,7 @@ impl<'a> Session<'a> {
     }
 }
 
+const NO_KEY: &str = "cannot be asked: the identity is no private key, or its password is wrong";
 const WANTS: &str = "asks for credentials, and none were given";
 
 /// A foreign text, short and without control characters.

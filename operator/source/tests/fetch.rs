@@ -1,5 +1,7 @@
 //! Fetching from repositories on disk: references, moved and deleted branches, bounds, cancellation.
 
+#![allow(clippy::unwrap_used, reason = "tests and what they share")]
+
 mod kit;
 
 use std::time::{Duration, Instant};

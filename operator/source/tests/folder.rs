@@ -1,5 +1,7 @@
 //! Checkouts and folders: edits, commits, ignored and hostile files, and noticing them.
 
+#![allow(clippy::unwrap_used, reason = "tests and what they share")]
+
 mod kit;
 
 use std::path::{Path, PathBuf};

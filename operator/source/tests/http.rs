@@ -1,5 +1,7 @@
 //! Fetching over http from git's own server: shallow and deepened mirrors, credentials, failures.
 
+#![allow(clippy::unwrap_used, reason = "tests and what they share")]
+
 mod kit;
 
 use std::time::Duration;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 pub struct Server {
     address: SocketAddr,
+    scheme: &'static str,
     state: Arc<State>,
 }
 
@@ -25,6 +26,15 @@ struct State {
 impl Server {
     /// Serves the repositories below `root`.
     pub fn start(root: &Path, wanted: Option<&str>) -> Self {
+        Self::over(root, wanted, None)
+    }
+
+    /// The same over https.
+    pub fn start_tls(root: &Path, config: Arc<rustls::ServerConfig>) -> Self {
+        Self::over(root, None, Some(config))
+    }
+
+    fn over(root: &Path, wanted: Option<&str>, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
@@ -34,23 +44,27 @@ impl Server {
             requests: Mutex::default(),
             stopped: AtomicBool::new(false),
         });
-        let shared = state.clone();
+        let (shared, scheme) = (state.clone(), if tls.is_some() { "https" } else { "http" });
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if shared.stopped.load(Ordering::SeqCst) {
                     break;
                 }
-                let (state, stream) = (shared.clone(), stream.unwrap());
-                std::thread::spawn(move || {
-                    let _ = state.serve(stream);
+                let (state, stream, tls) = (shared.clone(), stream.unwrap(), tls.clone());
+                std::thread::spawn(move || match tls {
+                    None => state.serve(stream),
+                    Some(config) => {
+                        let session = rustls::ServerConnection::new(config).unwrap();
+                        state.serve(rustls::StreamOwned::new(session, stream))
+                    }
                 });
             }
         });
-        Self { address, state }
+        Self { address, scheme, state }
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}/{path}", self.address)
+        format!("{}://{}/{path}", self.scheme, self.address)
     }
 
     pub fn answer_with(&self, status: &str) {
@@ -71,9 +85,8 @@ impl Drop for Server {
 }
 
 impl State {
-    fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
-        let mut reader = BufReader::new(stream.try_clone()?);
-        let mut stream = stream;
+    fn serve(&self, stream: impl Read + Write) -> std::io::Result<()> {
+        let mut reader = BufReader::new(stream);
         loop {
             let mut line = String::new();
             if reader.read_line(&mut line)? == 0 {
@@ -91,23 +104,27 @@ impl State {
             }
             let header = |key: &str| headers.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
             if header("expect").is_some() {
-                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+                reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
             }
             let body = read_body(&mut reader, header("content-length"), header("transfer-encoding"))?;
             let status = self.status.lock().unwrap().clone();
             if let Some(status) = status {
-                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")?;
+                write!(reader.get_mut(), "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")?;
                 continue;
             }
             if self.wanted.is_some() && header("authorization") != self.wanted {
                 let challenge = "WWW-Authenticate: Basic realm=\"git\"";
-                write!(stream, "HTTP/1.1 401 Unauthorized\r\n{challenge}\r\nContent-Length: 0\r\n\r\n")?;
+                write!(
+                    reader.get_mut(),
+                    "HTTP/1.1 401 Unauthorized\r\n{challenge}\r\nContent-Length: 0\r\n\r\n"
+                )?;
                 continue;
             }
             let (path, query) = target.split_once('?').unwrap_or((&target, ""));
             let answer =
                 self.backend(&method, path, query, &header("content-type").unwrap_or_default(), &body)?;
-            stream.write_all(&answer)?;
+            reader.get_mut().write_all(&answer)?;
+            reader.get_mut().flush()?;
         }
     }
 
