@@ -5,3 +5,4 @@
 
 pub mod metrics;
 pub mod reason;
+pub mod seeding;

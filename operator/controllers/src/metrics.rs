@@ -52,7 +52,8 @@ struct SourceLabels {
 
 const RESULTS: [Outcome; 4] = [Outcome::Completed, Outcome::Unchanged, Outcome::Refused, Outcome::Failed];
 const VERBS: [Verb; 4] = [Verb::Create, Verb::Update, Verb::Move, Verb::Remove];
-const CONFLICTS: [ConflictType; 3] = [ConflictType::Version, ConflictType::Dependency, ConflictType::Duplicate];
+const CONFLICTS: [ConflictType; 3] =
+    [ConflictType::Version, ConflictType::Dependency, ConflictType::Duplicate];
 
 fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.005, 2.0, 14))
@@ -85,7 +86,16 @@ impl Metrics {
             fetch_duration: Family::new_with_constructor(seconds),
             sources: Arc::default(),
         };
-        let Self { reconcile_duration, reconciles, plan, rows, conflicts, invalid, fetch_duration, sources: _ } = &metrics;
+        let Self {
+            reconcile_duration,
+            reconciles,
+            plan,
+            rows,
+            conflicts,
+            invalid,
+            fetch_duration,
+            sources: _,
+        } = &metrics;
         registry.register_with_unit(
             "reconcile_duration",
             "Time from fetch to report",
@@ -97,7 +107,12 @@ impl Metrics {
         registry.register("rows_written", "Integrations whose rows were written", rows.clone());
         registry.register("conflicts", "Open conflicts", conflicts.clone());
         registry.register("invalid_manifests", "Manifests that are refused", invalid.clone());
-        registry.register_with_unit("fetch_duration", "Time to fetch a source", Unit::Seconds, fetch_duration.clone());
+        registry.register_with_unit(
+            "fetch_duration",
+            "Time to fetch a source",
+            Unit::Seconds,
+            fetch_duration.clone(),
+        );
         metrics
     }
 
@@ -167,15 +182,27 @@ fn count(n: usize) -> i64 {
 }
 
 fn outcome(at: &EnvironmentLabels, result: Outcome) -> ResultLabels {
-    ResultLabels { namespace: at.namespace.clone(), environment: at.environment.clone(), result: result.as_str() }
+    ResultLabels {
+        namespace: at.namespace.clone(),
+        environment: at.environment.clone(),
+        result: result.as_str(),
+    }
 }
 
 fn operation(at: &EnvironmentLabels, verb: Verb) -> OperationLabels {
-    OperationLabels { namespace: at.namespace.clone(), environment: at.environment.clone(), operation: verb.as_str() }
+    OperationLabels {
+        namespace: at.namespace.clone(),
+        environment: at.environment.clone(),
+        operation: verb.as_str(),
+    }
 }
 
 fn conflict(at: &EnvironmentLabels, kind: ConflictType) -> ConflictLabels {
-    ConflictLabels { namespace: at.namespace.clone(), environment: at.environment.clone(), r#type: kind.as_str() }
+    ConflictLabels {
+        namespace: at.namespace.clone(),
+        environment: at.environment.clone(),
+        r#type: kind.as_str(),
+    }
 }
 
 #[cfg(test)]
@@ -196,6 +223,11 @@ mod tests {
         prometheus_client::encoding::text::encode(&mut text, &registry).expect("encodes");
         assert!(!text.contains("gone"), "{text}");
         assert!(text.contains("sower_fetch_duration_seconds_count{namespace=\"n\",environment=\"stays\",source=\"catalog\"} 1"), "{text}");
-        assert!(text.contains("sower_reconciles_total{namespace=\"n\",environment=\"stays\",result=\"failed\"} 1"), "{text}");
+        assert!(
+            text.contains(
+                "sower_reconciles_total{namespace=\"n\",environment=\"stays\",result=\"failed\"} 1"
+            ),
+            "{text}"
+        );
     }
 }

@@ -77,6 +77,12 @@ pub struct Report {
     pub conflicts: Vec<Conflict>,
     /// What did not come in.
     pub errors: Vec<Failure>,
+    /// Integrations that the selection left out.
+    #[serde(skip)]
+    pub excluded: usize,
+    /// Manifests that are refused.
+    #[serde(skip)]
+    pub invalid: usize,
     /// Milliseconds.
     pub duration: u64,
 }

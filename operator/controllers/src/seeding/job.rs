@@ -9,6 +9,8 @@ use sower_core::snapshot::Revision;
 use sower_crds::environment::EnvironmentSpec;
 use sower_source::FetchRequest;
 
+use crate::metrics::EnvironmentLabels;
+
 /// One seeding, or one plan.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -28,6 +30,16 @@ pub struct Job {
     pub reseed: bool,
     /// The epoch to write under; none: the current one.
     pub epoch: Option<i64>,
+}
+
+impl Job {
+    /// How metrics name the environment: its namespace is empty where files are the target.
+    #[must_use]
+    pub fn labels(&self) -> EnvironmentLabels {
+        let mut parts = self.keeper.rsplit('/');
+        let namespace = parts.nth(1).unwrap_or_default();
+        EnvironmentLabels { namespace: namespace.to_string(), environment: self.environment.clone() }
+    }
 }
 
 /// A source, ready to be read.
@@ -68,8 +80,10 @@ pub struct Listing {
     pub revision: Revision,
     /// The resources, sorted by namespace and name.
     pub documents: Vec<Resource>,
-    /// The listing is whole: a watched deletion in a quiet cluster is no empty source.
+    /// The listing is whole.
     pub complete: bool,
+    /// Every deletion was watched: if the listing is empty, that is meant.
+    pub watched: bool,
 }
 
 /// One Integration resource.

@@ -115,6 +115,29 @@ pub fn load_value(
     file::load_resource(source, path, blob, name, spec, limits)
 }
 
+/// A resource of the cluster, as [`load_value`] takes it.
+#[derive(Debug, Clone, Copy)]
+pub struct ResourceEntry<'a> {
+    /// The path that problems and rows name.
+    pub path: &'a str,
+    /// What stands in place of a blob id.
+    pub blob: &'a str,
+    /// `metadata.name`.
+    pub name: &'a str,
+    /// Its spec.
+    pub spec: &'a serde_json::Value,
+}
+
+/// Loads all resources of a cluster source, sorted by place; those that share an id are refused as files are.
+pub fn load_resources<'a>(
+    source: &str,
+    resources: impl IntoIterator<Item = ResourceEntry<'a>>,
+    limits: Limits,
+) -> Vec<Found> {
+    let one = |r: ResourceEntry<'_>| Loaded { found: load_value(source, r.path, r.blob, r.name, r.spec, limits), id: None };
+    finish(resources.into_iter().map(one).collect())
+}
+
 /// Whether what was found once is what would be found now.
 fn still_holds(found: &[Found], entry: &FileEntry, tree: &dyn Tree) -> bool {
     found.iter().all(|f| {

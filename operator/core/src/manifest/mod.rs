@@ -21,7 +21,7 @@ pub mod tree;
 pub use canonical::{canonical, checksum};
 pub use document::is_named;
 pub use environment::{LoadedEnvironment, load_environments};
-pub use load::{Limits, load, load_file, load_value, refuse_duplicates};
+pub use load::{Limits, ResourceEntry, load, load_file, load_resources, load_value};
 
 #[cfg(test)]
 mod tests;

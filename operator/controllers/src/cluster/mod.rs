@@ -1,0 +1,14 @@
+//! What is known of the cluster: stores of its resources, kept whole by watches, and who is woken by a change.
+//!
+//! Invariant: watching goes on whether or not this process leads. Only Secrets' and Integrations' metadata is kept; specs
+//! of Integrations are read by page when a source needs them.
+
+mod gather;
+mod queue;
+mod scope;
+mod seen;
+mod watch;
+
+pub use queue::Queue;
+pub use scope::{Guarded, Scope, Scopes, Slim};
+pub use seen::{Change, Seen};

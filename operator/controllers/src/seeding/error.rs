@@ -1,0 +1,158 @@
+//! Why a seeding ended before anything was written, and what that means for whoever waits.
+
+use std::time::Duration;
+
+use sower_source::{ErrorKind as FetchKind, FetchError};
+use sower_store::{ErrorKind as StoreKind, StoreError};
+
+use crate::reason::Reason;
+
+/// When to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Not before the user changes something.
+    Stalled,
+    /// After this time.
+    Waiting(Duration),
+    /// With backoff.
+    Transient,
+}
+
+/// Why a seeding ended before anything was written. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SeedingError {
+    /// The reason of Ready.
+    pub reason: Reason,
+    /// When to try again.
+    pub kind: Kind,
+    /// One sentence of at most 100 characters, fit for a condition.
+    pub message: String,
+    /// All that is known, where the sentence could not hold it.
+    pub detail: Option<String>,
+    /// The source it is about.
+    pub source_name: Option<String>,
+    /// The keeper that has the environment.
+    pub keeper: Option<String>,
+}
+
+/// The longest message of a condition, in characters.
+pub const LONGEST_MESSAGE: usize = 100;
+
+/// A text cut to the length of a condition's message.
+#[must_use]
+pub fn fitting(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    if line.chars().count() <= LONGEST_MESSAGE {
+        return line.to_string();
+    }
+    let cut: String = line.chars().take(LONGEST_MESSAGE - 1).collect();
+    format!("{}…", cut.trim_end())
+}
+
+impl SeedingError {
+    /// An error of one reason.
+    #[must_use]
+    pub fn new(reason: Reason, kind: Kind, text: impl Into<String>) -> Self {
+        let text = text.into();
+        let message = fitting(&text);
+        let detail = (message != text).then_some(text);
+        Self { reason, kind, message, detail, source_name: None, keeper: None }
+    }
+
+    /// The spec cannot be carried out.
+    #[must_use]
+    pub fn invalid_spec(text: impl Into<String>) -> Self {
+        Self::new(Reason::InvalidSpec, Kind::Stalled, text)
+    }
+
+    /// A source could not be read.
+    #[must_use]
+    pub fn fetch(source: &str, error: &FetchError) -> Self {
+        let reason = match error {
+            FetchError::AuthenticationFailed { .. } => Reason::AuthenticationFailed,
+            FetchError::NotFound { .. } => Reason::SourceNotFound,
+            FetchError::BadRequest { .. } => Reason::InvalidSpec,
+            FetchError::TooLarge { .. }
+            | FetchError::Unreachable { .. }
+            | FetchError::TimedOut { .. }
+            | FetchError::Cancelled
+            | FetchError::Io { .. } => Reason::FetchFailed,
+        };
+        let kind = match error.kind() {
+            FetchKind::Stalled if reason != Reason::FetchFailed => Kind::Stalled,
+            FetchKind::Stalled | FetchKind::Transient => Kind::Transient,
+        };
+        let text = match error {
+            FetchError::AuthenticationFailed { host, detail }
+                if detail.starts_with("rejected the credentials") =>
+            {
+                format!("Credentials rejected by {host}")
+            }
+            other => {
+                let text = other.to_string();
+                let mut characters = text.chars();
+                characters.next().map(|c| c.to_uppercase().chain(characters).collect()).unwrap_or_default()
+            }
+        };
+        Self { source_name: Some(source.to_string()), ..Self::new(reason, kind, text) }
+    }
+
+    /// Everything that is known, for the command line and the log.
+    #[must_use]
+    pub fn full(&self) -> &str {
+        self.detail.as_deref().unwrap_or(&self.message)
+    }
+}
+
+impl From<StoreError> for SeedingError {
+    fn from(error: StoreError) -> Self {
+        let kind = match error.kind() {
+            StoreKind::Stalled => Kind::Stalled,
+            StoreKind::Transient => Kind::Transient,
+        };
+        let full = error.to_string();
+        match &error {
+            StoreError::Unavailable { host, .. } => Self {
+                detail: Some(full),
+                ..Self::new(
+                    Reason::DatabaseUnavailable,
+                    kind,
+                    format!("Database unavailable at {host}; retrying"),
+                )
+            },
+            StoreError::KeptElsewhere { keeper, .. } => {
+                Self { keeper: Some(keeper.clone()), ..Self::new(Reason::KeptElsewhere, kind, full) }
+            }
+            StoreError::BadUrl(_) => Self::new(Reason::InvalidSpec, kind, full),
+            StoreError::SchemaMissing { .. }
+            | StoreError::SchemaIncompatible { .. }
+            | StoreError::SchemaForeign { .. }
+            | StoreError::Migration { .. } => Self::new(Reason::SchemaIncompatible, kind, full),
+            _ => Self::new(Reason::SeedingFailed, kind, full),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_and_kept_in_full() {
+        let error = SeedingError::new(Reason::SeedingFailed, Kind::Transient, "x".repeat(300));
+        assert_eq!(error.message.chars().count(), LONGEST_MESSAGE);
+        assert_eq!(error.full().len(), 300);
+    }
+
+    #[test]
+    fn rejected_credentials_name_the_host() {
+        let error = FetchError::AuthenticationFailed {
+            host: "git.acme.example".into(),
+            detail: "rejected the credentials".into(),
+        };
+        let error = SeedingError::fetch("catalog", &error);
+        assert_eq!(error.message, "Credentials rejected by git.acme.example");
+        assert_eq!((error.reason, error.kind), (Reason::AuthenticationFailed, Kind::Stalled));
+    }
+}

@@ -1,0 +1,202 @@
+//! fetch: every source of a job at one pinned revision.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use futures::future::try_join_all;
+use sower_core::snapshot::{Revision, Tree};
+use sower_source::{Checkout, FetchError, FetchRequest, Fetcher, Folder, GitTree};
+use tokio_util::sync::CancellationToken;
+
+use super::error::SeedingError;
+use super::job::{Listing, Origin, SourceInput};
+use crate::metrics::{EnvironmentLabels, Metrics};
+
+/// Where the documents of a source are.
+#[derive(Clone)]
+pub enum Files {
+    /// Files.
+    Tree(Arc<dyn Tree>),
+    /// Resources of a cluster.
+    Listing(Arc<Listing>),
+}
+
+/// A source at one pinned revision, not read yet.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// Its name in the spec.
+    pub name: String,
+    /// The higher wins a duplicate.
+    pub priority: i32,
+    /// What is read.
+    pub revision: Revision,
+    /// Equal ids are equal files below the source's path.
+    pub tree_id: String,
+    /// Its documents.
+    pub files: Files,
+    /// The commit beneath, for authors.
+    pub git: Option<GitTree>,
+    /// Files that differ from the commit.
+    pub dirty: Vec<String>,
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("name", &self.name)
+            .field("revision", &self.revision.full())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What reading sources keeps between one seeding and the next.
+pub struct Reader {
+    fetcher: Fetcher,
+    folders: Mutex<HashMap<PathBuf, Arc<Folder>>>,
+    trees: Mutex<HashMap<String, GitTree>>,
+    metrics: Option<Metrics>,
+}
+
+impl Reader {
+    /// A reader that fetches with `fetcher`.
+    #[must_use]
+    pub fn new(fetcher: Fetcher, metrics: Option<Metrics>) -> Self {
+        Self { fetcher, folders: Mutex::default(), trees: Mutex::default(), metrics }
+    }
+
+    /// All sources, side by side.
+    ///
+    /// # Errors
+    /// The first source that cannot be had.
+    pub async fn fetch(
+        self: &Arc<Self>,
+        at: &EnvironmentLabels,
+        sources: &[SourceInput],
+        applied: &[String],
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Snapshot>, SeedingError> {
+        try_join_all(sources.iter().map(|source| async move {
+            let started = Instant::now();
+            let snapshot = self
+                .open(source, applied, cancel)
+                .await
+                .map_err(|e| SeedingError::fetch(&source.name, &e))?;
+            if let Some(metrics) = &self.metrics {
+                metrics.fetched(at, &source.name, started.elapsed());
+            }
+            Ok(snapshot)
+        }))
+        .await
+    }
+
+    async fn open(
+        self: &Arc<Self>,
+        source: &SourceInput,
+        applied: &[String],
+        cancel: &CancellationToken,
+    ) -> Result<Snapshot, FetchError> {
+        let SourceInput { name, priority, path, origin } = source.clone();
+        let snapshot =
+            |revision: Revision, tree_id: String, files: Files, git: Option<GitTree>, dirty: Vec<String>| {
+                Snapshot { name, priority, revision, tree_id, files, git, dirty }
+            };
+        match origin {
+            Origin::Git(request) => {
+                let deepen_to = applied.to_vec();
+                let fetched =
+                    self.fetcher.fetch(&FetchRequest { deepen_to, ..request.clone() }, cancel).await?;
+                let (revision, key) = (fetched.revision.clone(), format!("{}\n{path}", request.url));
+                let reader = self.clone();
+                let tree = blocking(move || {
+                    let before = reader.remembered(&key);
+                    let tree = match before {
+                        Some(before) => fetched.tree_after(&path, &before),
+                        None => fetched.tree(&path),
+                    }?;
+                    reader.remember(key, &tree);
+                    Ok(tree)
+                })
+                .await?;
+                Ok(snapshot(
+                    revision,
+                    git_tree_id(&tree),
+                    Files::Tree(Arc::new(tree.clone())),
+                    Some(tree),
+                    Vec::new(),
+                ))
+            }
+            Origin::Checkout { dir, reference } => {
+                let (reader, limits) = (self.clone(), self.fetcher.limits());
+                let (revision, tree) = blocking(move || {
+                    let checkout = Checkout::discover(&dir)?;
+                    let revision = checkout.resolve(&reference)?;
+                    let key = format!("{}\n{path}", dir.display());
+                    let tree = match reader.remembered(&key) {
+                        Some(before) => checkout.tree_after(&revision, &path, limits, &before),
+                        None => checkout.tree(&revision, &path, limits),
+                    }?;
+                    reader.remember(key, &tree);
+                    Ok((revision, tree))
+                })
+                .await?;
+                Ok(snapshot(
+                    revision,
+                    git_tree_id(&tree),
+                    Files::Tree(Arc::new(tree.clone())),
+                    Some(tree),
+                    Vec::new(),
+                ))
+            }
+            Origin::Folder(dir) => {
+                let folder = self.folder(&dir)?;
+                let tree = blocking(move || folder.scan(&path)).await?;
+                let (revision, dirty) = (tree.revision().clone(), tree.dirty().to_vec());
+                let (id, git) = (tree.digest(), tree.committed().cloned());
+                // An edited folder and the commit beneath it are one thing as soon as nothing differs.
+                let id = match &git {
+                    Some(committed) if dirty.is_empty() => git_tree_id(committed),
+                    _ => id,
+                };
+                Ok(snapshot(revision, id, Files::Tree(Arc::new(tree)), git, dirty))
+            }
+            Origin::Listing(listing) => {
+                let revision = listing.revision.clone();
+                let id = revision.digest.clone();
+                Ok(snapshot(revision, id, Files::Listing(listing), None, Vec::new()))
+            }
+        }
+    }
+
+    fn folder(&self, dir: &Path) -> Result<Arc<Folder>, FetchError> {
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(folder) = folders.get(dir) {
+            return Ok(folder.clone());
+        }
+        let folder = Arc::new(Folder::new(dir, self.fetcher.limits())?);
+        folders.insert(dir.to_path_buf(), folder.clone());
+        Ok(folder)
+    }
+
+    fn remembered(&self, key: &str) -> Option<GitTree> {
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn remember(&self, key: String, tree: &GitTree) {
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner).insert(key, tree.clone());
+    }
+}
+
+fn git_tree_id(tree: &GitTree) -> String {
+    tree.tree_id().unwrap_or_default()
+}
+
+/// Runs what reads a disk where blocking is allowed.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, FetchError> + Send + 'static,
+) -> Result<T, FetchError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(FetchError::Io { detail: error.to_string() }))
+}

@@ -1,0 +1,198 @@
+//! One seeding: fetch → load → select → resolve → diff → gate → apply → report.
+//!
+//! fetch reads sources and apply writes the database; between them everything is a function of values.
+
+mod error;
+mod fetch;
+mod job;
+mod planned;
+mod reading;
+mod seeded;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sower_core::gate::{Gate, Held};
+use sower_core::plan::{Plan, State};
+use sower_core::report::Report;
+use sower_source::Fetcher;
+use sower_store::{EnvironmentRow, Store};
+use tokio_util::sync::CancellationToken;
+
+pub use error::{Kind, LONGEST_MESSAGE, SeedingError, fitting};
+pub use fetch::{Files, Reader, Snapshot};
+pub use job::{Job, Listing, Origin, Resource, SourceInput};
+pub use reading::{ReadSource, Reading};
+
+use crate::metrics::Metrics;
+
+/// Seeds environments. Cheap to clone; clones share what they remember of the sources.
+#[derive(Clone)]
+pub struct Seeder {
+    reader: Arc<Reader>,
+    platform: semver::Version,
+    metrics: Option<Metrics>,
+    holder: Arc<str>,
+}
+
+/// What a seeding would do.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The sources, read.
+    pub reading: Reading,
+    /// What is to be done.
+    pub plan: Plan,
+    /// Whether it may be done.
+    pub gate: Gate,
+    /// What the plan stands on.
+    pub state: State,
+    /// The environment's row before.
+    pub row: Option<EnvironmentRow>,
+    /// Digest of what the selection stands on.
+    selection_hash: String,
+}
+
+/// How a seeding ended.
+#[derive(Debug, Clone)]
+pub enum Seeded {
+    /// Nothing was to be written.
+    Unchanged {
+        /// What happened.
+        report: Report,
+        /// The short revision.
+        revision: String,
+        /// The plan; absent where sources and spec are those of the last seeding and nothing was read.
+        planned: Option<Box<Planned>>,
+    },
+    /// A guard holds the plan; nothing was written.
+    Held {
+        /// The plan.
+        planned: Box<Planned>,
+        /// Which guard.
+        held: Held,
+        /// What happened.
+        report: Report,
+    },
+    /// Rows were written.
+    Applied {
+        /// The plan.
+        planned: Box<Planned>,
+        /// What happened.
+        report: Report,
+    },
+}
+
+impl Seeded {
+    /// The record of the seeding.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        match self {
+            Self::Unchanged { report, .. } | Self::Held { report, .. } | Self::Applied { report, .. } => {
+                report
+            }
+        }
+    }
+
+    /// The plan, where sources were read.
+    #[must_use]
+    pub fn planned(&self) -> Option<&Planned> {
+        match self {
+            Self::Unchanged { planned, .. } => planned.as_deref(),
+            Self::Held { planned, .. } | Self::Applied { planned, .. } => Some(planned),
+        }
+    }
+}
+
+impl Seeder {
+    /// A seeder that fetches with `fetcher` and calls itself version `platform`.
+    #[must_use]
+    pub fn new(fetcher: Fetcher, platform: semver::Version, metrics: Option<Metrics>) -> Self {
+        let holder = format!("sower-{}", std::process::id()).into();
+        Self { reader: Arc::new(Reader::new(fetcher, metrics.clone())), platform, metrics, holder }
+    }
+
+    /// Names the process that writes, for the log rows: a Pod's name.
+    #[must_use]
+    pub fn held_by(mut self, holder: &str) -> Self {
+        self.holder = holder.into();
+        self
+    }
+
+    /// Fetches and loads.
+    ///
+    /// # Errors
+    /// Where a source cannot be had.
+    pub async fn read(&self, job: &Job, cancel: &CancellationToken) -> Result<Reading, SeedingError> {
+        let snapshots = self.fetch(job, None, cancel).await?;
+        reading::load_all(snapshots, reading::Known::new()).await
+    }
+
+    /// What a seeding would do. Writes nothing.
+    ///
+    /// # Errors
+    /// Where a source cannot be had, or the database does not answer.
+    pub async fn plan(
+        &self,
+        store: &Store,
+        job: &Job,
+        cancel: &CancellationToken,
+    ) -> Result<Planned, SeedingError> {
+        let row = store.environment(&job.environment).await?;
+        let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
+        self.plan_snapshots(store, job, row, snapshots).await
+    }
+
+    /// Makes the database hold what the sources say.
+    ///
+    /// # Errors
+    /// Where a source cannot be had, another keeper has the environment, or the database does not answer; nothing was
+    /// written then.
+    pub async fn seed(
+        &self,
+        store: &Store,
+        job: &Job,
+        cancel: &CancellationToken,
+    ) -> Result<Seeded, SeedingError> {
+        let started = Instant::now();
+        let row = store.environment(&job.environment).await?;
+        seeded::refuse_other_keeper(row.as_ref(), job)?;
+        let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
+        if let Some(done) = seeded::already(row.as_ref(), job, &snapshots, &self.platform, started) {
+            return Ok(done);
+        }
+        let planned = self.plan_snapshots(store, job, row, snapshots).await?;
+        seeded::refuse_empty(&planned.reading)?;
+        match planned.gate.clone() {
+            Gate::Held(held) => Ok(seeded::hold(planned, held, started)),
+            Gate::Open => seeded::apply(store, job, &self.holder, planned, started).await,
+        }
+    }
+
+    async fn fetch(
+        &self,
+        job: &Job,
+        row: Option<&EnvironmentRow>,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Snapshot>, SeedingError> {
+        let applied: Vec<String> = row
+            .into_iter()
+            .flat_map(|row| row.revisions().map(|(_, revision)| revision))
+            .filter_map(|revision| revision.digest.strip_prefix("sha1:").map(str::to_owned))
+            .collect();
+        self.reader.fetch(&job.labels(), &job.sources, &applied, cancel).await
+    }
+
+    async fn plan_snapshots(
+        &self,
+        store: &Store,
+        job: &Job,
+        row: Option<EnvironmentRow>,
+        snapshots: Vec<Snapshot>,
+    ) -> Result<Planned, SeedingError> {
+        let planned = planned::make(store, job, row, snapshots, &self.platform).await?;
+        if let Some(metrics) = &self.metrics {
+            metrics.planned(&job.labels(), &planned.plan, planned.reading.invalid());
+        }
+        Ok(planned)
+    }
+}

@@ -1,0 +1,68 @@
+//! select → resolve → diff → gate over what was loaded and what the database holds.
+
+use std::collections::BTreeSet;
+
+use semver::Version;
+use sower_core::catalog::{Place, SourceCatalog};
+use sower_core::diff::{Wish, diff};
+use sower_core::gate::gate;
+use sower_core::hash::{selection_hash, spec_digest};
+use sower_core::plan::{Plan, State};
+use sower_core::resolve::{questions, resolve};
+use sower_core::rows::{self, Kind};
+use sower_core::select::{Selection, select};
+use sower_store::{EnvironmentRow, Store};
+
+use super::Planned;
+use super::error::SeedingError;
+use super::fetch::Snapshot;
+use super::job::Job;
+use super::reading::{self, Reading};
+
+/// Loads the snapshots and plans.
+pub(super) async fn make(
+    store: &Store,
+    job: &Job,
+    row: Option<EnvironmentRow>,
+    snapshots: Vec<Snapshot>,
+    platform: &Version,
+) -> Result<Planned, SeedingError> {
+    let selection_hash = selection_hash(&job.spec, platform, rows::MAPPING);
+    let known = reading::remembered(store, &job.spec, row.as_ref(), &snapshots, &selection_hash).await?;
+    let reading = reading::load_all(snapshots, known).await?;
+    let catalogs = reading.catalogs();
+    let selection = select(&job.environment, &job.spec, platform, &catalogs);
+    let here = store.state(&job.environment).await?;
+    let mut state = here.state;
+    state.carried = store.carried(&job.environment, &questions(&selection, &state)).await?;
+    let mut plan = decide(job, &catalogs, &selection, &state);
+    let colliding = collisions(&reading, &plan, &here.foreign_rows);
+    if !colliding.is_empty() {
+        state.foreign.extend(colliding);
+        plan = decide(job, &catalogs, &selection, &state);
+    }
+    let gate = gate(&plan, &job.spec, &catalogs, &state);
+    Ok(Planned { reading, plan, gate, state, row, selection_hash })
+}
+
+fn decide(job: &Job, catalogs: &[SourceCatalog], selection: &Selection, state: &State) -> Plan {
+    let settled = resolve(&job.spec, catalogs, selection, state, job.only.as_ref());
+    let wish = Wish { only: job.only.as_ref(), reseed: job.reseed };
+    diff(&spec_digest(&job.spec), selection, settled, state, wish)
+}
+
+/// Integrations that want a registry id which a row of somebody else's holds.
+fn collisions(reading: &Reading, plan: &Plan, foreign: &BTreeSet<(Kind, String)>) -> Vec<String> {
+    if foreign.is_empty() {
+        return Vec::new();
+    }
+    let wants_theirs = |place: &Place| {
+        let Some(text) = reading.manifest(place) else { return false };
+        rows::rows(&text).is_ok_and(|rows| rows.collides(foreign))
+    };
+    plan.operations
+        .iter()
+        .filter(|operation| operation.place.as_ref().is_some_and(wants_theirs))
+        .map(|operation| operation.id.clone())
+        .collect()
+}

@@ -1,0 +1,220 @@
+//! load: the documents of every source, with what is wrong with them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use sower_core::catalog::{Found, Place, SourceCatalog};
+use sower_core::manifest::{self, Limits, ResourceEntry};
+use sower_core::problem::{self, Problem};
+use sower_core::snapshot::{FileEntry, Tree, full_revision, short_revision};
+use sower_crds::environment::{EnvironmentSpec, SeedingStrategy};
+use sower_store::{EnvironmentRow, Store};
+
+use super::error::{Kind, SeedingError};
+use super::fetch::{Files, Snapshot};
+use super::job::{Listing, Resource};
+use crate::reason::Reason;
+
+/// Every source of an environment, read.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The sources, in the order of the spec.
+    pub sources: Vec<ReadSource>,
+}
+
+/// One source, read.
+#[derive(Debug, Clone)]
+pub struct ReadSource {
+    /// At which revision.
+    pub snapshot: Snapshot,
+    /// Every document found.
+    pub catalog: SourceCatalog,
+}
+
+impl Reading {
+    /// The revision for people.
+    #[must_use]
+    pub fn revision_short(&self) -> String {
+        short_revision(self.sources.iter().map(|s| (s.snapshot.name.as_str(), &s.snapshot.revision)))
+    }
+
+    /// The revision for programs.
+    #[must_use]
+    pub fn revision_full(&self) -> String {
+        full_revision(self.sources.iter().map(|s| (s.snapshot.name.as_str(), &s.snapshot.revision)))
+    }
+
+    /// Every document of every source.
+    pub fn found(&self) -> impl Iterator<Item = &Found> {
+        self.sources.iter().flat_map(|s| &s.catalog.found)
+    }
+
+    /// All problems, sorted by file and line.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems: Vec<Problem> = self.found().flat_map(|f| f.problems.iter().cloned()).collect();
+        problem::sort(&mut problems);
+        problems
+    }
+
+    /// Number of refused documents.
+    #[must_use]
+    pub fn invalid(&self) -> usize {
+        self.found().filter(|f| !f.is_valid()).count()
+    }
+
+    /// The catalogs alone.
+    #[must_use]
+    pub fn catalogs(&self) -> Vec<SourceCatalog> {
+        self.sources.iter().map(|s| s.catalog.clone()).collect()
+    }
+
+    /// Canonical bytes of one document, if it was read and not remembered.
+    #[must_use]
+    pub fn parsed(&self, place: &Place) -> Option<Arc<str>> {
+        self.source_and_found(place)?.1.manifest.clone()
+    }
+
+    fn source_and_found(&self, place: &Place) -> Option<(&ReadSource, &Found)> {
+        let source = self.sources.iter().find(|s| s.snapshot.name == place.source)?;
+        let at = source.catalog.found.binary_search_by(|f| f.place.cmp(place)).ok()?;
+        Some((source, &source.catalog.found[at]))
+    }
+
+    /// Canonical bytes of one document: as it was read, or read now where its summary came from memory.
+    #[must_use]
+    pub fn manifest(&self, place: &Place) -> Option<Arc<str>> {
+        let (source, found) = self.source_and_found(place)?;
+        if let Some(manifest) = &found.manifest {
+            return Some(manifest.clone());
+        }
+        let again = match &source.snapshot.files {
+            Files::Tree(tree) => manifest::load_file(&place.source, tree.as_ref(), &place.path),
+            Files::Listing(listing) => listed(&place.source, listing),
+        };
+        again.into_iter().find(|f| f.place == *place)?.manifest
+    }
+}
+
+/// What is remembered of the sources, by name: incremental reads only what differs from it.
+pub(super) type Known = HashMap<String, Memory>;
+
+/// What was found in a source last time, and which of its files changed since.
+pub(super) struct Memory {
+    by_path: HashMap<String, Vec<Found>>,
+    /// None: not known; then every file that has no document remembered is looked at.
+    changed: Option<HashSet<String>>,
+}
+
+impl Memory {
+    /// What is known of a file; none: it is to be read.
+    fn of(&self, entry: &FileEntry) -> Option<Vec<Found>> {
+        match (self.by_path.get(&entry.path), &self.changed) {
+            (Some(found), _) => Some(found.clone()),
+            (None, Some(changed)) if !changed.contains(&entry.path) => Some(Vec::new()),
+            (None, _) => None,
+        }
+    }
+}
+
+/// What the database remembers of each source, where the strategy uses it.
+///
+/// # Errors
+/// As the store.
+pub(super) async fn remembered(
+    store: &Store,
+    spec: &EnvironmentSpec,
+    row: Option<&EnvironmentRow>,
+    snapshots: &[Snapshot],
+    selection_hash: &str,
+) -> Result<Known, SeedingError> {
+    let mut known = Known::new();
+    let Some(row) = row.filter(|row| row.selection_hash.as_deref() == Some(selection_hash)) else {
+        return Ok(known);
+    };
+    if spec.seeding_strategy != SeedingStrategy::Incremental {
+        return Ok(known);
+    }
+    for snapshot in snapshots {
+        let found = store.known(&row.name, &snapshot.name).await?;
+        if found.is_empty() {
+            continue;
+        }
+        let mut by_path: HashMap<String, Vec<Found>> = HashMap::new();
+        for found in found {
+            by_path.entry(found.place.path.clone()).or_default().push(found);
+        }
+        let changed = changed_since(snapshot, row.applied.get(&snapshot.name).map(|s| s.tree.clone())).await;
+        known.insert(snapshot.name.clone(), Memory { by_path, changed });
+    }
+    Ok(known)
+}
+
+/// The paths whose files differ from the tree that was applied; none where that cannot be told.
+async fn changed_since(snapshot: &Snapshot, tree: Option<String>) -> Option<HashSet<String>> {
+    let (git, tree) = (snapshot.git.clone().filter(|_| snapshot.dirty.is_empty())?, tree?);
+    let changes = tokio::task::spawn_blocking(move || git.changed_since(&tree)).await.ok()?.ok()??;
+    Some(changes.into_iter().map(|change| change.path).collect())
+}
+
+/// [`load`] where blocking is allowed.
+///
+/// # Errors
+/// Where loading panicked: a mistake of ours, told as a failure of this seeding alone.
+pub(super) async fn load_all(snapshots: Vec<Snapshot>, known: Known) -> Result<Reading, SeedingError> {
+    tokio::task::spawn_blocking(move || load(snapshots, &known)).await.map_err(|error| {
+        SeedingError::new(
+            Reason::SeedingFailed,
+            Kind::Transient,
+            format!("reading the manifests failed: {error}"),
+        )
+    })
+}
+
+/// Reads every source. Parsing takes all cores.
+fn load(snapshots: Vec<Snapshot>, known: &Known) -> Reading {
+    let sources = snapshots.into_iter().map(|snapshot| {
+        let known = known.get(&snapshot.name);
+        let (mut found, complete, watched) = match &snapshot.files {
+            Files::Tree(tree) => (read_tree(&snapshot.name, tree.as_ref(), known), true, false),
+            Files::Listing(listing) => (listed(&snapshot.name, listing), listing.complete, listing.watched),
+        };
+        found.sort_by(|a, b| a.place.cmp(&b.place));
+        let catalog = SourceCatalog {
+            name: snapshot.name.clone(),
+            revision: snapshot.revision.clone(),
+            priority: snapshot.priority,
+            found,
+            complete,
+            watched,
+        };
+        ReadSource { snapshot, catalog }
+    });
+    Reading { sources: sources.collect() }
+}
+
+fn read_tree(source: &str, tree: &dyn Tree, known: Option<&Memory>) -> Vec<Found> {
+    manifest::load(source, tree, Limits::FILES, &|entry: &FileEntry| known?.of(entry))
+}
+
+fn listed(source: &str, listing: &Listing) -> Vec<Found> {
+    let paths: Vec<String> = listing.documents.iter().map(Resource::path).collect();
+    let entries = listing.documents.iter().zip(&paths).map(|(resource, path)| ResourceEntry {
+        path,
+        blob: &resource.blob,
+        name: &resource.name,
+        spec: &resource.spec,
+    });
+    manifest::load_resources(source, entries, Limits::CLUSTER)
+}
+
+/// What a source holds, for the row of the environment.
+pub(super) fn applied(snapshots: &[Snapshot]) -> BTreeMap<String, sower_store::AppliedSource> {
+    snapshots
+        .iter()
+        .map(|s| {
+            let held = sower_store::AppliedSource { revision: s.revision.clone(), tree: s.tree_id.clone() };
+            (s.name.clone(), held)
+        })
+        .collect()
+}

@@ -1,0 +1,392 @@
+//! apply → report: what is written, and the record of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sower_core::catalog::Found;
+use sower_core::gate::Held;
+use sower_core::hash::selection_hash;
+use sower_core::plan::{Conflict, ConflictType, KeptWhy, Operation, Resolution};
+use sower_core::report::{Failure, Outcome, Report};
+use sower_core::rows;
+use sower_core::snapshot::{Revision, full_revision, short_revision};
+use sower_store::{
+    AppliedSource, Begin, Counts, EnvironmentRow, Fence, ManifestDelta, Settle, Store, StoreError, Write,
+    document_id,
+};
+
+use super::error::{Kind, SeedingError};
+use super::fetch::{Files, Snapshot};
+use super::job::Job;
+use super::reading::{self, Reading};
+use super::{Planned, Seeded};
+use crate::reason::Reason;
+
+/// Most failures that the environment's row notes: with more, the next reconcile reads the sources again.
+const NOTED_FAILURES: usize = 100;
+
+/// What the environment's row notes of its last outcome, so that a seeding with nothing new answers in full from one row.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Noted {
+    processed: usize,
+    unchanged: usize,
+    conflicts: Vec<Conflict>,
+    failures: Vec<Failure>,
+    excluded: usize,
+    invalid: usize,
+    /// The next reconcile has to look again, whatever the sources say.
+    look_again: bool,
+}
+
+/// Another keeper has the environment: said before anything is fetched.
+pub(super) fn refuse_other_keeper(row: Option<&EnvironmentRow>, job: &Job) -> Result<(), SeedingError> {
+    match row.and_then(|row| row.keeper.as_ref()) {
+        Some(keeper) if *keeper != job.keeper && !job.take_over => {
+            let (environment, keeper) = (job.environment.clone(), keeper.clone());
+            Err(StoreError::KeptElsewhere { environment, keeper }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A source without any manifest stalls. A listing is spared where deletions were watched: those were meant.
+pub(super) fn refuse_empty(reading: &Reading) -> Result<(), SeedingError> {
+    for source in &reading.sources {
+        if source.catalog.found.is_empty() && !source.catalog.watched {
+            let text = format!("{} at {} holds no manifest", source.snapshot.name, source.snapshot.revision);
+            let error = SeedingError::new(Reason::SourceEmpty, Kind::Stalled, text);
+            return Err(SeedingError { source_name: Some(source.snapshot.name.clone()), ..error });
+        }
+    }
+    Ok(())
+}
+
+/// Sources and spec are those of the last seeding: the answer stands in the environment's row, and nothing is read.
+pub(super) fn already(
+    row: Option<&EnvironmentRow>,
+    job: &Job,
+    snapshots: &[Snapshot],
+    platform: &Version,
+    started: Instant,
+) -> Option<Seeded> {
+    let row = row?;
+    let same = row.applied == reading::applied(snapshots)
+        && row.selection_hash.as_deref() == Some(&selection_hash(&job.spec, platform, rows::MAPPING))
+        && row.keeper.as_deref() == Some(&job.keeper)
+        && row.running.is_none();
+    if !same || job.reseed || job.only.is_some() {
+        return None;
+    }
+    let noted: Noted = serde_json::from_value(row.summary.clone()).ok()?;
+    if noted.look_again {
+        return None;
+    }
+    let report = Report {
+        environment: job.environment.clone(),
+        seeding: None,
+        revision: Some(full_revision(revisions(snapshots))),
+        status: Outcome::Unchanged,
+        integrations_processed: noted.processed,
+        created: 0,
+        updated: 0,
+        deleted: 0,
+        unchanged: noted.unchanged,
+        actions_created: 0,
+        triggers_created: 0,
+        connections_created: 0,
+        conflicts: noted.conflicts,
+        errors: noted.failures,
+        excluded: noted.excluded,
+        invalid: noted.invalid,
+        duration: elapsed(started),
+    };
+    Some(Seeded::Unchanged { report, revision: short_revision(revisions(snapshots)), planned: None })
+}
+
+/// A guard holds the plan: the record says so, and nothing is written.
+pub(super) fn hold(planned: Planned, held: Held, started: Instant) -> Seeded {
+    let mut report = report(&planned, Outcome::Refused, None, &Counts::default(), started);
+    (report.created, report.updated, report.deleted) = (0, 0, 0);
+    Seeded::Held { planned: Box::new(planned), held, report }
+}
+
+/// Writes the plan in one fenced transaction; an empty one moves the applied revision alone.
+pub(super) async fn apply(
+    store: &Store,
+    job: &Job,
+    holder: &str,
+    planned: Planned,
+    started: Instant,
+) -> Result<Seeded, SeedingError> {
+    let began = Timestamp::now();
+    let mut fence = store.claim(&job.environment, &job.keeper, job.take_over).await?;
+    if let Some(epoch) = job.epoch {
+        fence.epoch = epoch;
+    }
+    fence.base = planned.plan.base;
+    let moved = moves(store, job, &planned).await?;
+    if planned.plan.is_empty() {
+        return settle(store, &fence, job, planned, moved, started).await;
+    }
+    let outcome = {
+        let begin = Begin {
+            fence: &fence,
+            holder,
+            reason: &reason(job, &planned),
+            applied: &reading::applied(&snapshots(&planned.reading)),
+            metadata: metadata(&planned),
+            started: began,
+        };
+        let seeding = store.begin(begin).await?;
+        let write = Write {
+            operations: with_manifests(&planned),
+            reseed: job.reseed,
+            conflicts: &moved.conflicts,
+            manifests: moved.delta(job, &planned.reading),
+            applied: &moved.applied,
+            selection_hash: moved.selection_hash.as_deref(),
+            summary: &note(&planned),
+            processed: planned.plan.processed,
+            errors: &failures(&planned),
+            metadata: metadata(&planned),
+        };
+        match store.apply(&seeding, write).await {
+            Ok(written) => Ok(written),
+            Err(error) => {
+                // Rolled back already; a log row that stays running is closed by the next seeding.
+                if let Err(second) = store.fail(&seeding, error.code(), &error.to_string()).await {
+                    tracing::warn!(error = %second, "the failed seeding could not be noted");
+                }
+                Err(error)
+            }
+        }
+    };
+    let written = outcome?;
+    let number = format!("{}-{}", job.environment, written.seq);
+    let report = report(&planned, Outcome::Completed, Some(number), &written.counts, started);
+    Ok(Seeded::Applied { planned: Box::new(planned), report })
+}
+
+/// What moves beside the rows.
+struct Moves {
+    conflicts: Vec<Conflict>,
+    known: Vec<Found>,
+    applied: BTreeMap<String, AppliedSource>,
+    selection_hash: Option<String>,
+}
+
+impl Moves {
+    fn delta<'a>(&self, job: &Job, reading: &'a Reading) -> ManifestDelta<'a> {
+        if job.only.is_some() { ManifestDelta::default() } else { delta(reading, &self.known) }
+    }
+}
+
+/// A seeding of some integrations moves neither the applied revision nor what it did not look at.
+async fn moves(store: &Store, job: &Job, planned: &Planned) -> Result<Moves, SeedingError> {
+    let mut conflicts = planned.plan.conflicts.clone();
+    if let Some(only) = &job.only {
+        let open = store.open_conflicts(Some(&job.environment)).await?;
+        conflicts.extend(open.into_iter().map(|o| o.conflict).filter(|c| !only.contains(&c.integration)));
+        let applied = planned.row.as_ref().map(|row| row.applied.clone()).unwrap_or_default();
+        return Ok(Moves { conflicts, known: Vec::new(), applied, selection_hash: None });
+    }
+    let applied = reading::applied(&snapshots(&planned.reading));
+    let known = known(store, job, planned).await?;
+    Ok(Moves { conflicts, known, applied, selection_hash: Some(planned.selection_hash.clone()) })
+}
+
+/// Nothing is to be written but what the sources are at, what was found in them, and the conflicts.
+async fn settle(
+    store: &Store,
+    fence: &Fence,
+    job: &Job,
+    planned: Planned,
+    moved: Moves,
+    started: Instant,
+) -> Result<Seeded, SeedingError> {
+    let report = report(&planned, Outcome::Unchanged, None, &Counts::default(), started);
+    let settle = Settle {
+        fence,
+        conflicts: &moved.conflicts,
+        manifests: moved.delta(job, &planned.reading),
+        applied: &moved.applied,
+        selection_hash: moved.selection_hash.as_deref(),
+        summary: &note(&planned),
+    };
+    if job.only.is_none() {
+        store.settle(settle).await?;
+    }
+    let revision = planned.reading.revision_short();
+    Ok(Seeded::Unchanged { report, revision, planned: Some(Box::new(planned)) })
+}
+
+/// What the database remembers of the sources' documents, by document.
+async fn known(store: &Store, job: &Job, planned: &Planned) -> Result<Vec<Found>, SeedingError> {
+    let mut names: Vec<&str> = planned.reading.sources.iter().map(|s| s.snapshot.name.as_str()).collect();
+    if let Some(row) = &planned.row {
+        names.extend(row.applied.keys().map(String::as_str));
+    }
+    names.sort_unstable();
+    names.dedup();
+    let mut known = Vec::new();
+    for name in names {
+        known.extend(store.known(&job.environment, name).await?);
+    }
+    Ok(known)
+}
+
+/// What differs between the documents found now and those that are remembered.
+fn delta<'a>(reading: &'a Reading, known: &[Found]) -> ManifestDelta<'a> {
+    let mut before: BTreeMap<String, &Found> = known.iter().map(|f| (document_id(&f.place), f)).collect();
+    let mut upsert = Vec::new();
+    for found in reading.found() {
+        match before.remove(&document_id(&found.place)) {
+            Some(known) if same_finding(known, found) => {}
+            _ => upsert.push(found),
+        }
+    }
+    ManifestDelta { upsert, delete: before.into_keys().collect() }
+}
+
+/// Equal but for the canonical bytes, which only one of them may hold.
+fn same_finding(a: &Found, b: &Found) -> bool {
+    let Found { place, blob, id, summary, problems, references, manifest: _ } = a;
+    *place == b.place
+        && *blob == b.blob
+        && *id == b.id
+        && *summary == b.summary
+        && *problems == b.problems
+        && *references == b.references
+}
+
+/// Each operation with the canonical bytes it writes; those that come from memory are in the database already.
+fn with_manifests(planned: &Planned) -> Vec<(Operation, Option<Arc<str>>)> {
+    let one = |operation: &Operation| {
+        let manifest = operation.place.as_ref().and_then(|place| planned.reading.parsed(place));
+        (operation.clone(), manifest)
+    };
+    planned.plan.operations.iter().map(one).collect()
+}
+
+fn snapshots(reading: &Reading) -> Vec<Snapshot> {
+    reading.sources.iter().map(|s| s.snapshot.clone()).collect()
+}
+
+fn revisions(snapshots: &[Snapshot]) -> impl Iterator<Item = (&str, &Revision)> {
+    snapshots.iter().map(|s| (s.name.as_str(), &s.revision))
+}
+
+fn elapsed(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Why this seeding is made, for its log row: `push: "Raise the page size" (AUTHOR)`.
+fn reason(job: &Job, planned: &Planned) -> String {
+    if job.reseed {
+        return "reseed".to_owned();
+    }
+    let before = planned.row.as_ref().map(|row| &row.applied);
+    let moved = planned.reading.sources.iter().find(|source| {
+        let held = before.and_then(|applied| applied.get(&source.snapshot.name));
+        held.is_none_or(|held| held.revision != source.snapshot.revision)
+    });
+    match moved {
+        Some(source) if source.snapshot.revision.dirty => {
+            format!("edit: {}", source.snapshot.dirty.first().map_or("uncommitted files", String::as_str))
+        }
+        Some(source) => match source.snapshot.git.as_ref().and_then(sower_source::GitTree::head) {
+            Some(commit) => format!("push: \"{}\" ({})", commit.subject, commit.author),
+            None if matches!(source.snapshot.files, Files::Listing(_)) => "resources changed".to_owned(),
+            None => "files changed".to_owned(),
+        },
+        None if before.is_none_or(BTreeMap::is_empty) => "first seeding".to_owned(),
+        None => "spec changed".to_owned(),
+    }
+}
+
+/// The record of a seeding.
+fn report(
+    planned: &Planned,
+    status: Outcome,
+    seeding: Option<String>,
+    counts: &Counts,
+    started: Instant,
+) -> Report {
+    let Planned { reading, plan, gate: _, state: _, row: _, selection_hash: _ } = planned;
+    Report {
+        environment: plan.environment.clone(),
+        seeding,
+        revision: Some(reading.revision_full()),
+        status,
+        integrations_processed: plan.processed,
+        created: plan.created(),
+        updated: plan.updated(),
+        deleted: plan.deleted(),
+        unchanged: plan.unchanged,
+        actions_created: counts.actions_created,
+        triggers_created: counts.triggers_created,
+        connections_created: counts.connections_created,
+        conflicts: plan.conflicts.clone(),
+        errors: failures(planned),
+        excluded: plan.excluded.len(),
+        invalid: reading.invalid(),
+        duration: elapsed(started),
+    }
+}
+
+/// Every problem that refuses a manifest, and every integration whose id somebody else's row holds.
+fn failures(planned: &Planned) -> Vec<Failure> {
+    let refused = planned.reading.problems().into_iter().filter(|p| p.is_error()).map(|p| Failure {
+        location: Some(p.location()),
+        integration: p.integration,
+        code: p.code.to_string(),
+        message: p.message,
+    });
+    let foreign = planned.plan.kept.iter().filter(|k| k.why == KeptWhy::ForeignRow).map(|k| Failure {
+        integration: Some(k.id.clone()),
+        code: "foreign-row".to_owned(),
+        location: None,
+        message: format!("a row that Sower did not write holds the id `{}`", k.id),
+    });
+    refused.chain(foreign).collect()
+}
+
+/// What the next seeding answers with if nothing changes until then.
+fn note(planned: &Planned) -> Value {
+    let plan = &planned.plan;
+    let mut failures = failures(planned);
+    let foreign = plan.kept.iter().any(|k| k.why == KeptWhy::ForeignRow);
+    let look_again = failures.len() > NOTED_FAILURES || foreign;
+    failures.truncate(NOTED_FAILURES);
+    // A version that was taken over what was there is no conflict any more.
+    let lasts = |c: &&Conflict| !(c.kind == ConflictType::Version && c.resolution == Resolution::Override);
+    let noted = Noted {
+        processed: plan.processed,
+        unchanged: plan.unchanged + plan.created() + plan.updated(),
+        conflicts: plan.conflicts.iter().filter(lasts).cloned().collect(),
+        failures,
+        excluded: plan.excluded.len(),
+        invalid: planned.reading.invalid(),
+        look_again,
+    };
+    serde_json::to_value(noted).unwrap_or_default()
+}
+
+/// What has no column of its own in the log row.
+fn metadata(planned: &Planned) -> Map<String, Value> {
+    let plan = &planned.plan;
+    let conflicts = serde_json::to_value(&plan.conflicts).unwrap_or_default();
+    [
+        ("plan".to_owned(), plan.short_hash().into()),
+        ("unchanged".to_owned(), plan.unchanged.into()),
+        ("conflicts".to_owned(), conflicts),
+    ]
+    .into_iter()
+    .collect()
+}
