@@ -163,6 +163,8 @@ pub struct SourceCatalog {
     pub found: Vec<Found>,
     /// False where the listing was not whole: nothing of this source is pruned.
     pub complete: bool,
+    /// Every deletion was watched, so that an empty source is meant: a cluster's, never a repository's.
+    pub watched: bool,
 }
 
 impl SourceCatalog {
@@ -171,7 +173,7 @@ impl SourceCatalog {
     pub fn keeps_all(&self) -> Option<&'static str> {
         if !self.complete {
             Some("it could not be read in whole")
-        } else if self.found.is_empty() {
+        } else if self.found.is_empty() && !self.watched {
             Some("it is empty")
         } else if self.found.iter().any(|f| f.id.is_none()) {
             Some("it holds a document whose id cannot be read")
