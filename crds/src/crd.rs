@@ -19,15 +19,19 @@ const MAX_PROPERTIES: u32 = 256;
 /// The CustomResourceDefinition of `Integration`.
 #[must_use]
 pub fn integration_crd() -> CustomResourceDefinition {
-    with_schema::<IntegrationSpec, IntegrationStatus>(Integration::crd(), "An app's manifest.")
+    let mut spec = structural::<IntegrationSpec>();
+    one_owner(&mut spec);
+    with_schema(Integration::crd(), "An app's manifest.", spec, structural::<IntegrationStatus>())
 }
 
 /// The CustomResourceDefinition of `Environment`.
 #[must_use]
 pub fn environment_crd() -> CustomResourceDefinition {
-    with_schema::<EnvironmentSpec, EnvironmentStatus>(
+    with_schema(
         Environment::crd(),
         "A target whose database Sower keeps equal to what its sources say.",
+        structural::<EnvironmentSpec>(),
+        structural::<EnvironmentStatus>(),
     )
 }
 
@@ -52,15 +56,17 @@ pub fn crd_files() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn with_schema<Spec: JsonSchema, Status: JsonSchema>(
+fn with_schema(
     mut crd: CustomResourceDefinition,
     description: &str,
+    spec: Value,
+    status: Value,
 ) -> CustomResourceDefinition {
     let schema = json!({
         "type": "object",
         "description": description,
         "required": ["spec"],
-        "properties": { "spec": structural::<Spec>(), "status": structural::<Status>() },
+        "properties": { "spec": spec, "status": status },
     });
     let schema = serde_json::from_value(schema).expect("a structural schema is a schema of Kubernetes");
     if let Some(version) = crd.spec.versions.first_mut() {
@@ -84,6 +90,18 @@ fn structural<T: JsonSchema>() -> Value {
         bound(node);
     });
     schema
+}
+
+/// Gives each field of a manifest, and of the items of its lists, to one owner as a whole: nobody shares a request.
+/// Else every leaf below is listed in managedFields, which then are larger than half of the manifest.
+fn one_owner(schema: &mut Value) {
+    for field in schema["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if field["x-kubernetes-list-type"] == "map" {
+            one_owner(&mut field["items"]);
+        } else if field["type"] == "object" {
+            field["x-kubernetes-map-type"] = "atomic".into();
+        }
+    }
 }
 
 /// A structural schema has one type. Of a count or a text it is Kubernetes' own `int-or-string`, else it is free, and
