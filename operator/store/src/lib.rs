@@ -1,1 +1,34 @@
 //! The database: PostgreSQL and SQLite, migrations, history and logs.
+//!
+//! Invariant: this crate alone holds SQL. Every write is one fenced transaction: it first locks the environment's row and
+//! compares keeper, epoch and the last seeding with what the plan stands on, so a process that lost its place writes
+//! nothing. A dropped future rolls back. Rows without provenance are not ours and are never touched.
+//!
+//! A seeding reads as [`Store::environment`], [`Store::state`], a plan, then [`Store::claim`], [`Store::begin`] and
+//! [`Store::apply`]; with an empty plan [`Store::settle`]; with nothing new at all only the first.
+
+mod address;
+mod apply;
+mod catalog;
+mod conflicts;
+mod environment;
+mod error;
+mod history;
+mod memory;
+mod migrate;
+mod open;
+mod registry;
+mod remove;
+mod seeding;
+mod session;
+
+pub use address::{DatabaseUrl, Engine, Tls};
+pub use catalog::{Carried, Definition, Here, Listed};
+pub use conflicts::OpenConflict;
+pub use environment::{AppliedSource, EnvironmentRow, Fence};
+pub use error::{ErrorKind, StoreError};
+pub use history::{LogStatus, Logged};
+pub use memory::{ManifestDelta, document_id};
+pub use migrate::{SCHEMA, migrations_sql};
+pub use open::{Migrate, Options, PgStore, SqliteStore, Store};
+pub use seeding::{Applied, Begin, Counts, Seeding, Settle, Write};

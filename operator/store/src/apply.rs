@@ -1,0 +1,281 @@
+//! The rows of a seeding, set by set: one statement per table and chunk, and only for rows that differ.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use sower_core::plan::{Operation, Verb};
+use sower_core::rows::Rows;
+
+use crate::environment::AppliedSource;
+use crate::error::StoreError;
+use crate::memory::{self, ManifestDelta, document_id};
+use crate::registry;
+use crate::seeding::{Counts, Seeding};
+use crate::session::{Bind, Bulk, Column, Tx};
+
+/// Most rows of one statement.
+pub(crate) const ROWS: usize = 1000;
+/// Most bytes of one statement, but for a single row that is larger.
+const BYTES: usize = 8 << 20;
+
+/// Cuts a list into pieces of at most [`ROWS`] rows and [`BYTES`] bytes.
+pub(crate) fn chunks<T>(all: &[T], size: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
+    let mut rest = all;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fitting = rest
+            .iter()
+            .take(ROWS)
+            .take_while(|item| {
+                bytes += size(item);
+                bytes <= BYTES
+            })
+            .count();
+        let (chunk, after) = rest.split_at(fitting.max(1).min(rest.len()));
+        rest = after;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+/// What the rows of one transaction share.
+pub(crate) struct Writing<'a> {
+    pub environment: &'a str,
+    pub seeding: &'a str,
+    pub reseed: bool,
+    pub now: &'a str,
+}
+
+/// An operation that brings rows in.
+pub(crate) struct Incoming<'a> {
+    pub operation: &'a Operation,
+    pub rows: Rows<'a>,
+    pub path: &'a str,
+    pub revision: &'a str,
+}
+
+/// Writes all operations, then what is remembered of the documents.
+#[expect(clippy::too_many_arguments, reason = "the parts of a write that are still to be done")]
+pub(crate) async fn apply(
+    tx: &mut Tx,
+    seeding: &Seeding,
+    seq: i64,
+    mut operations: Vec<(Operation, Option<Arc<str>>)>,
+    reseed: bool,
+    now: &str,
+    manifests: &ManifestDelta<'_>,
+    applied: &BTreeMap<String, AppliedSource>,
+) -> Result<Counts, StoreError> {
+    let writing = Writing { environment: &seeding.fence.environment, seeding: &seeding.id, reseed, now };
+    let mut counts = Counts::default();
+
+    let gone: Vec<&str> =
+        operations.iter().filter(|(o, _)| o.verb == Verb::Remove).map(|(o, _)| o.id.as_str()).collect();
+    counts.rows_written += crate::remove::integrations(tx, &writing, &gone).await?;
+    changes(tx, &writing, seq, &operations).await?;
+
+    look_up(tx, &writing, &mut operations).await?;
+    let incoming: Vec<(&Operation, &Arc<str>)> = operations
+        .iter()
+        .filter(|(operation, _)| operation.verb != Verb::Remove)
+        .map(|(operation, manifest)| {
+            manifest.as_ref().map(|m| (operation, m)).ok_or_else(|| missing(&operation.id))
+        })
+        .collect::<Result<_, _>>()?;
+    for chunk in chunks(&incoming, |(_, manifest)| manifest.len()) {
+        let chunk: Vec<Incoming<'_>> = chunk
+            .iter()
+            .map(|(operation, manifest)| incoming_rows(operation, manifest))
+            .collect::<Result<_, _>>()?;
+        definitions(tx, &writing, &chunk).await?;
+        versions(tx, &writing, &chunk).await?;
+        counts.rows_written += chunk.len() as u64;
+        registry::write(tx, &writing, &chunk, &mut counts).await?;
+    }
+    for (operation, _) in &operations {
+        match operation.verb {
+            Verb::Create => counts.created += 1,
+            Verb::Update | Verb::Move => counts.updated += 1,
+            Verb::Remove => counts.deleted += 1,
+        }
+    }
+    memory::write(tx, writing.environment, manifests, applied, now).await?;
+    let touched: Vec<&str> = operations.iter().map(|(operation, _)| operation.id.as_str()).collect();
+    memory::settle_status(tx, writing.environment, &touched, now).await?;
+    Ok(counts)
+}
+
+fn missing(id: &str) -> StoreError {
+    StoreError::Unreadable { what: format!("the manifest of {id}"), cause: "nobody holds it".to_owned() }
+}
+
+fn incoming_rows<'a>(operation: &'a Operation, manifest: &'a str) -> Result<Incoming<'a>, StoreError> {
+    let unreadable =
+        |cause: String| StoreError::Unreadable { what: format!("the manifest of {}", operation.id), cause };
+    let rows = sower_core::rows::rows(manifest).map_err(|error| unreadable(error.to_string()))?;
+    if rows.definition.id != operation.id {
+        return Err(unreadable(format!("it is the manifest of {}", rows.definition.id)));
+    }
+    let place = operation.place.as_ref().ok_or_else(|| unreadable("it has no place".to_owned()))?;
+    let revision = operation.revision.as_deref().unwrap_or_default();
+    Ok(Incoming { operation, rows, path: &place.path, revision })
+}
+
+/// Fills in manifests that were not handed over: from the documents remembered, else from the definitions there are.
+async fn look_up(
+    tx: &mut Tx,
+    writing: &Writing<'_>,
+    operations: &mut [(Operation, Option<Arc<str>>)],
+) -> Result<(), StoreError> {
+    let mut wanted: Vec<(usize, String, String)> = Vec::new();
+    for (index, (operation, manifest)) in operations.iter().enumerate() {
+        if let (None, Some(to), Some(place)) = (manifest, &operation.to, &operation.place) {
+            wanted.push((index, document_id(place), to.checksum.clone()));
+        }
+    }
+    let sources = [
+        "SELECT id, manifest::text FROM integration_manifests \
+         WHERE environment = $1 AND id = ANY($2) AND checksum = ANY($3) AND manifest IS NOT NULL",
+        "SELECT id, manifest::text FROM integration_definitions \
+         WHERE environment = $1 AND id = ANY($2) AND checksum = ANY($3) AND seeding IS NOT NULL",
+    ];
+    for (round, sql) in sources.into_iter().enumerate() {
+        for chunk in wanted.chunks(ROWS) {
+            let open: Vec<_> = chunk.iter().filter(|(index, ..)| operations[*index].1.is_none()).collect();
+            if open.is_empty() {
+                continue;
+            }
+            let key = |(index, document, _): &(usize, String, String)| {
+                if round == 0 { document.clone() } else { operations[*index].0.id.clone() }
+            };
+            let keys: Vec<String> = open.iter().map(|entry| key(entry)).collect();
+            let ids: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let checksums: Vec<&str> = open.iter().map(|(.., checksum)| checksum.as_str()).collect();
+            let rows = tx
+                .rows(
+                    "looking up manifests",
+                    sql,
+                    &[writing.environment.into(), Bind::Texts(&ids), Bind::Texts(&checksums)],
+                )
+                .await?;
+            let mut found = HashMap::with_capacity(rows.len());
+            for row in &rows {
+                found.insert(row.text(0)?, row.text(1)?);
+            }
+            for ((index, _, checksum), key) in open.into_iter().zip(keys) {
+                // The statement compares two sets; the pair is compared here.
+                let manifest =
+                    found.remove(&key).filter(|text| sower_core::rows::checksum(text) == *checksum);
+                operations[*index].1 = manifest.map(Arc::from);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Column of a chunk's rows, borrowed from them.
+macro_rules! texts {
+    ($chunk:expr, |$row:ident| $value:expr) => {
+        Column::Text($chunk.iter().map(|$row| $value.map(Cow::Borrowed)).collect())
+    };
+}
+
+async fn definitions(tx: &mut Tx, writing: &Writing<'_>, chunk: &[Incoming<'_>]) -> Result<(), StoreError> {
+    let columns = vec![
+        ("id", texts!(chunk, |i| Some(i.operation.id.as_str()))),
+        ("name", texts!(chunk, |i| Some(&*i.rows.definition.name))),
+        ("version", texts!(chunk, |i| Some(&*i.rows.definition.version))),
+        ("author", texts!(chunk, |i| i.rows.definition.author.as_deref())),
+        (
+            "manifest",
+            Column::Json(chunk.iter().map(|i| Some(Cow::Borrowed(i.rows.definition.manifest))).collect()),
+        ),
+        ("status", texts!(chunk, |i| Some(&*i.rows.definition.status))),
+        ("created_at", Column::Time(writing.now)),
+        ("updated_at", Column::Time(writing.now)),
+        ("environment", Column::Same(writing.environment)),
+        ("source", texts!(chunk, |i| Some(i.operation.source.as_str()))),
+        ("revision", texts!(chunk, |i| Some(i.revision))),
+        ("path", texts!(chunk, |i| Some(i.path))),
+        ("checksum", texts!(chunk, |i| i.operation.to.as_ref().map(|to| to.checksum.as_str()))),
+        ("row_hash", Column::Bytes(chunk.iter().map(|i| i.rows.definition.row_hash()).collect())),
+        ("seeding", Column::Same(writing.seeding)),
+    ];
+    let on_conflict = "(environment, id) DO UPDATE SET name = excluded.name, version = excluded.version, \
+         author = excluded.author, manifest = excluded.manifest, status = excluded.status, removed_at = NULL, \
+         updated_at = excluded.updated_at, source = excluded.source, revision = excluded.revision, path = excluded.path, \
+         checksum = excluded.checksum, row_hash = excluded.row_hash, seeding = excluded.seeding \
+         WHERE t.seeding IS NOT NULL";
+    let bulk = Bulk { table: "integration_definitions", columns, on_conflict };
+    let written = tx.bulk("writing definitions", bulk).await?;
+    if written == chunk.len() as u64 {
+        return Ok(());
+    }
+    let ids: Vec<&str> = chunk.iter().map(|incoming| incoming.operation.id.as_str()).collect();
+    let rows = tx
+        .rows(
+            "reading foreign definitions",
+            "SELECT id FROM integration_definitions WHERE environment = $1 AND id = ANY($2) AND seeding IS NULL ORDER BY id",
+            &[writing.environment.into(), Bind::Texts(&ids)],
+        )
+        .await?;
+    let integrations = rows.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?;
+    Err(StoreError::ForeignRow { integrations })
+}
+
+async fn versions(tx: &mut Tx, writing: &Writing<'_>, chunk: &[Incoming<'_>]) -> Result<(), StoreError> {
+    let chunk: Vec<&Incoming<'_>> = chunk.iter().filter(|i| i.operation.verb != Verb::Move).collect();
+    let columns = vec![
+        ("integration_id", texts!(chunk, |i| Some(i.operation.id.as_str()))),
+        ("version", texts!(chunk, |i| Some(&*i.rows.definition.version))),
+        (
+            "manifest",
+            Column::Json(chunk.iter().map(|i| Some(Cow::Borrowed(i.rows.definition.manifest))).collect()),
+        ),
+        ("created_at", Column::Time(writing.now)),
+        ("environment", Column::Same(writing.environment)),
+        ("source", texts!(chunk, |i| Some(i.operation.source.as_str()))),
+        ("revision", texts!(chunk, |i| Some(i.revision))),
+        ("path", texts!(chunk, |i| Some(i.path))),
+        ("checksum", texts!(chunk, |i| i.operation.to.as_ref().map(|to| to.checksum.as_str()))),
+        ("seeding", Column::Same(writing.seeding)),
+    ];
+    let on_conflict = "(environment, integration_id, version, checksum) DO NOTHING";
+    tx.bulk("writing versions", Bulk { table: "integration_versions", columns, on_conflict }).await?;
+    Ok(())
+}
+
+async fn changes(
+    tx: &mut Tx,
+    writing: &Writing<'_>,
+    seq: i64,
+    operations: &[(Operation, Option<Arc<str>>)],
+) -> Result<(), StoreError> {
+    for chunk in operations.chunks(ROWS) {
+        let columns = vec![
+            ("environment", Column::Same(writing.environment)),
+            ("integration_id", texts!(chunk, |o| Some(o.0.id.as_str()))),
+            ("seq", Column::Int(chunk.iter().map(|_| seq).collect())),
+            ("operation", texts!(chunk, |o| Some(o.0.verb.as_str()))),
+            ("from_version", texts!(chunk, |o| o.0.from.as_ref().map(|from| from.version.as_str()))),
+            ("from_checksum", texts!(chunk, |o| o.0.from.as_ref().map(|from| from.checksum.as_str()))),
+            ("to_version", texts!(chunk, |o| o.0.to.as_ref().map(|to| to.version.as_str()))),
+            ("to_checksum", texts!(chunk, |o| o.0.to.as_ref().map(|to| to.checksum.as_str()))),
+        ];
+        tx.bulk("writing changes", Bulk { table: "seeding_changes", columns, on_conflict: "" }).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_is_bounded_in_rows_and_bytes() {
+        let lengths = |sizes: &[usize]| chunks(sizes, |size| *size).map(<[usize]>::len).collect::<Vec<_>>();
+        assert_eq!(lengths(&vec![1; 2500]), [1000, 1000, 500]);
+        assert_eq!(lengths(&[BYTES, 1, BYTES + 1, 1, 1]), [1, 1, 1, 2]);
+        assert!(lengths(&[]).is_empty());
+    }
+}

@@ -1,0 +1,281 @@
+//! Reading what environments hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sower_core::plan::{Content, Current, State};
+use sower_core::rows::Kind;
+use sower_core::snapshot::Revision;
+
+use crate::error::StoreError;
+use crate::open::Store;
+use crate::session::{Bind, Row};
+
+/// What a plan stands on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Here {
+    /// Our rows, and the ids of definitions that are not ours.
+    pub state: State,
+    /// Registry rows that are not ours, by registry and id. An integration that wants one of these ids is refused: see
+    /// [`sower_core::rows::Rows::collides`].
+    pub foreign_rows: BTreeSet<(Kind, String)>,
+}
+
+/// One line of a list of integrations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The environment.
+    pub environment: String,
+    /// The integration.
+    pub id: String,
+    /// Display name.
+    pub name: String,
+    /// The version that is carried.
+    pub version: String,
+    /// draft, published or deprecated.
+    pub status: String,
+    /// Number of its actions.
+    pub actions: i64,
+    /// Number of its triggers.
+    pub triggers: i64,
+    /// The revision that wrote the row; absent: the row is not ours.
+    pub revision: Option<Revision>,
+    /// Number of the seeding that wrote the row.
+    pub seeding: Option<i64>,
+    /// Checksum of its manifest; absent: the row is not ours.
+    pub checksum: Option<String>,
+    /// Whether a conflict about it is open.
+    pub in_conflict: bool,
+}
+
+/// One integration in whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// Its line in the list.
+    pub listed: Listed,
+    /// The canonical bytes.
+    pub manifest: String,
+    /// Name of its source; absent: the row is not ours.
+    pub source: Option<String>,
+    /// Path of its file.
+    pub path: Option<String>,
+    /// When it first came.
+    pub created_at: Timestamp,
+    /// When its row last changed.
+    pub updated_at: Timestamp,
+    /// When the seeding that wrote it was committed.
+    pub seeded_at: Option<Timestamp>,
+}
+
+/// Which environment carries an integration at which version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried {
+    /// The environment.
+    pub environment: String,
+    /// Its keeper.
+    pub keeper: Option<String>,
+    /// What it carries.
+    pub content: Content,
+    /// Name of its source.
+    pub source: String,
+    /// Path of its file.
+    pub path: String,
+}
+
+const LISTED: &str = "d.environment, d.id, d.name, d.version, d.status, \
+     (SELECT count(*) FROM action_registry a WHERE a.environment = d.environment AND a.integration_id = d.id), \
+     (SELECT count(*) FROM trigger_registry t WHERE t.environment = d.environment AND t.integration_id = d.id), \
+     d.revision, l.seq, d.checksum, \
+     EXISTS (SELECT 1 FROM seeding_conflicts c WHERE c.environment = d.environment AND c.integration_id = d.id \
+       AND c.resolved_at IS NULL)";
+
+impl Store {
+    /// All that a plan needs to know of an environment, in two statements over one state of the database.
+    ///
+    /// # Errors
+    /// Where the database does not answer or a row cannot be read.
+    pub async fn state(&self, environment: &str) -> Result<Here, StoreError> {
+        let mut tx = self.read().await?;
+        let definitions = tx
+            .rows(
+                "reading the definitions",
+                "SELECT d.id, d.version, d.checksum, d.source, d.path, d.status = 'removed', e.seq \
+                 FROM environments e LEFT JOIN integration_definitions d ON d.environment = e.name WHERE e.name = $1 \
+                 UNION ALL SELECT d.id, d.version, d.checksum, d.source, d.path, d.status = 'removed', 0 \
+                 FROM integration_definitions d WHERE d.environment = $1 \
+                 AND NOT EXISTS (SELECT 1 FROM environments e WHERE e.name = $1)",
+                &[environment.into()],
+            )
+            .await?;
+        let registries = Kind::ALL.map(|kind| {
+            let (name, table) = (kind.as_str(), kind.table());
+            format!("SELECT '{name}', id FROM {table} WHERE environment = $1 AND seeding IS NULL")
+        });
+        let foreign =
+            tx.rows("reading foreign rows", &registries.join(" UNION ALL "), &[environment.into()]).await?;
+        tx.commit().await?;
+
+        let mut here = Here::default();
+        for row in &definitions {
+            here.state.base = row.int(6)?;
+            let Some(id) = row.maybe_text(0)? else { continue };
+            match (row.maybe_text(2)?, row.maybe_text(3)?, row.maybe_text(4)?) {
+                (Some(checksum), Some(source), Some(path)) => {
+                    let content = Content { version: row.text(1)?, checksum };
+                    let current = Current { id: id.clone(), content, source, path, removed: row.flag(5)? };
+                    here.state.rows.insert(id, current);
+                }
+                _ => {
+                    here.state.foreign.insert(id);
+                }
+            }
+        }
+        for row in &foreign {
+            let kind = row.text(0)?;
+            if let Some(kind) = Kind::ALL.into_iter().find(|known| known.as_str() == kind) {
+                here.foreign_rows.insert((kind, row.text(1)?));
+            }
+        }
+        Ok(here)
+    }
+
+    /// Which of these contents (integration and checksum) the environment carried at some time.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn carried(
+        &self,
+        environment: &str,
+        asked: &[(String, String)],
+    ) -> Result<BTreeSet<(String, String)>, StoreError> {
+        if asked.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let ids: Vec<&str> = asked.iter().map(|(id, _)| id.as_str()).collect();
+        let checksums: Vec<&str> = asked.iter().map(|(_, checksum)| checksum.as_str()).collect();
+        let mut tx = self.read().await?;
+        let rows = tx
+            .rows(
+                "reading earlier versions",
+                "SELECT integration_id, checksum FROM integration_versions \
+                 WHERE environment = $1 AND integration_id = ANY($2) AND checksum = ANY($3)",
+                &[environment.into(), Bind::Texts(&ids), Bind::Texts(&checksums)],
+            )
+            .await?;
+        tx.commit().await?;
+        let found = rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?)));
+        let mut carried = found.collect::<Result<BTreeSet<_>, StoreError>>()?;
+        carried.retain(|pair| asked.contains(pair));
+        Ok(carried)
+    }
+
+    /// The canonical bytes of what is carried now, by integration; ids that are not carried are left out.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn manifests(
+        &self,
+        environment: &str,
+        ids: &[&str],
+    ) -> Result<BTreeMap<String, Arc<str>>, StoreError> {
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut tx = self.read().await?;
+        let rows = tx
+            .rows(
+                "reading manifests",
+                "SELECT id, manifest::text FROM integration_definitions WHERE environment = $1 AND id = ANY($2)",
+                &[environment.into(), Bind::Texts(ids)],
+            )
+            .await?;
+        tx.commit().await?;
+        rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?.into()))).collect()
+    }
+
+    /// What one environment carries, or with `None` every environment, by environment and id.
+    ///
+    /// # Errors
+    /// Where the database does not answer or a row cannot be read.
+    pub async fn integrations(&self, environment: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+        let sql = format!(
+            "SELECT {LISTED} FROM integration_definitions d LEFT JOIN seeding_logs l ON l.id = d.seeding \
+             WHERE d.status <> 'removed' AND ($1::text IS NULL OR d.environment = $1) ORDER BY d.environment, d.id"
+        );
+        let mut tx = self.read().await?;
+        let rows = tx.rows("listing integrations", &sql, &[Bind::Maybe(environment)]).await?;
+        tx.commit().await?;
+        rows.iter().map(listed).collect()
+    }
+
+    /// One integration in whole, if the environment carries it.
+    ///
+    /// # Errors
+    /// Where the database does not answer or the row cannot be read.
+    pub async fn integration(&self, environment: &str, id: &str) -> Result<Option<Definition>, StoreError> {
+        let sql = format!(
+            "SELECT {LISTED}, d.manifest::text, d.source, d.path, @time(d.created_at), @time(d.updated_at), \
+             @time(l.completed_at) FROM integration_definitions d LEFT JOIN seeding_logs l ON l.id = d.seeding \
+             WHERE d.status <> 'removed' AND d.environment = $1 AND d.id = $2"
+        );
+        let mut tx = self.read().await?;
+        let row = tx.row("reading the integration", &sql, &[environment.into(), id.into()]).await?;
+        tx.commit().await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Definition {
+            listed: listed(&row)?,
+            manifest: row.text(11)?,
+            source: row.maybe_text(12)?,
+            path: row.maybe_text(13)?,
+            created_at: row.time(14)?,
+            updated_at: row.time(15)?,
+            seeded_at: row.maybe_time(16)?,
+        }))
+    }
+
+    /// Which environments of this database carry these integrations, from our own rows, by integration.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn versions_of(&self, ids: &[&str]) -> Result<BTreeMap<String, Vec<Carried>>, StoreError> {
+        let mut tx = self.read().await?;
+        let rows = tx
+            .rows(
+                "reading who carries what",
+                "SELECT d.id, d.environment, e.keeper, d.version, d.checksum, d.source, d.path \
+                 FROM integration_definitions d LEFT JOIN environments e ON e.name = d.environment \
+                 WHERE d.id = ANY($1) AND d.seeding IS NOT NULL AND d.status <> 'removed' ORDER BY d.environment",
+                &[Bind::Texts(ids)],
+            )
+            .await?;
+        tx.commit().await?;
+        let mut carried: BTreeMap<String, Vec<Carried>> = BTreeMap::new();
+        for row in &rows {
+            carried.entry(row.text(0)?).or_default().push(Carried {
+                environment: row.text(1)?,
+                keeper: row.maybe_text(2)?,
+                content: Content { version: row.text(3)?, checksum: row.text(4)? },
+                source: row.text(5)?,
+                path: row.text(6)?,
+            });
+        }
+        Ok(carried)
+    }
+}
+
+fn listed(row: &Row) -> Result<Listed, StoreError> {
+    Ok(Listed {
+        environment: row.text(0)?,
+        id: row.text(1)?,
+        name: row.text(2)?,
+        version: row.text(3)?,
+        status: row.text(4)?,
+        actions: row.int(5)?,
+        triggers: row.int(6)?,
+        revision: row.maybe_text(7)?.as_deref().and_then(Revision::parse),
+        seeding: row.maybe_int(8)?,
+        checksum: row.maybe_text(9)?,
+        in_conflict: row.flag(10)?,
+    })
+}

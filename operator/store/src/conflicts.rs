@@ -1,0 +1,182 @@
+//! The open conflicts of environments: each is written once when it appears, and closed when it is gone.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use sower_core::plan::{Conflict, ConflictType, Resolution};
+
+use crate::error::StoreError;
+use crate::open::Store;
+use crate::session::{Bind, Bulk, Column, Row, Tx, to_json};
+
+/// A conflict that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenConflict {
+    /// The environment.
+    pub environment: String,
+    /// The conflict.
+    pub conflict: Conflict,
+    /// When it was first found.
+    pub since: Timestamp,
+}
+
+const KINDS: [ConflictType; 3] = [ConflictType::Version, ConflictType::Dependency, ConflictType::Duplicate];
+
+impl Store {
+    /// The open conflicts of one environment, or with `None` of every one, by environment and id.
+    ///
+    /// # Errors
+    /// Where the database does not answer or a row cannot be read.
+    pub async fn open_conflicts(&self, environment: Option<&str>) -> Result<Vec<OpenConflict>, StoreError> {
+        let mut tx = self.read().await?;
+        let rows = tx
+            .rows(
+                "reading conflicts",
+                "SELECT environment, integration_id, conflict_type, current_version, new_version, resolution, fingerprint, \
+                 detail::text, @time(created_at) FROM seeding_conflicts \
+                 WHERE resolved_at IS NULL AND ($1::text IS NULL OR environment = $1) \
+                 ORDER BY environment, integration_id, conflict_type",
+                &[Bind::Maybe(environment)],
+            )
+            .await?;
+        tx.commit().await?;
+        rows.iter().map(open).collect()
+    }
+}
+
+fn open(row: &Row) -> Result<OpenConflict, StoreError> {
+    let kind = row.text(2)?;
+    let kind =
+        KINDS.into_iter().find(|known| known.as_str() == kind).ok_or_else(|| StoreError::Unreadable {
+            what: "a conflict".to_owned(),
+            cause: format!("`{kind}` is no kind of conflict"),
+        })?;
+    let overridden = row.maybe_text(5)?.as_deref() == Some(Resolution::Override.as_str());
+    let detail: BTreeMap<String, String> = row.json(7, "a conflict")?;
+    Ok(OpenConflict {
+        environment: row.text(0)?,
+        conflict: Conflict {
+            integration: row.text(1)?,
+            kind,
+            current_version: row.maybe_text(3)?,
+            new_version: row.maybe_text(4)?,
+            resolution: if overridden { Resolution::Override } else { Resolution::Skip },
+            message: detail.get("message").cloned().unwrap_or_default(),
+            fingerprint: row.text(6)?,
+        },
+        since: row.time(8)?,
+    })
+}
+
+/// Opens what is new, closes what is gone, writes nothing else. `seeding` names the one that applies them: a version that
+/// it overrides is a conflict no longer, and is recorded as closed at once.
+pub(crate) async fn settle(
+    tx: &mut Tx,
+    environment: &str,
+    conflicts: &[Conflict],
+    seeding: Option<&str>,
+    now: &str,
+) -> Result<(), StoreError> {
+    let rows = tx
+        .rows(
+            "reading open conflicts",
+            "SELECT integration_id, conflict_type, fingerprint, id, resolution FROM seeding_conflicts \
+             WHERE environment = $1 AND resolved_at IS NULL",
+            &[environment.into()],
+        )
+        .await?;
+    let mut standing = BTreeMap::new();
+    for row in &rows {
+        standing.insert((row.text(0)?, row.text(1)?, row.text(2)?), (row.text(3)?, row.maybe_text(4)?));
+    }
+
+    let (mut opened, mut closed) = (Vec::new(), Vec::new());
+    let mut changed: BTreeMap<Resolution, Vec<String>> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for conflict in conflicts {
+        let key =
+            (conflict.integration.clone(), conflict.kind.as_str().to_owned(), conflict.fingerprint.clone());
+        if !seen.insert(key.clone()) {
+            continue;
+        }
+        match standing.remove(&key) {
+            None => opened.push(conflict),
+            Some((id, resolution)) => {
+                if resolution.as_deref() != Some(conflict.resolution.as_str()) {
+                    changed.entry(conflict.resolution).or_default().push(id.clone());
+                }
+                if is_settled(conflict, seeding) {
+                    closed.push(id);
+                }
+            }
+        }
+    }
+    closed.extend(standing.into_values().map(|(id, _)| id));
+
+    for (resolution, ids) in &changed {
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        tx.run(
+            "changing resolutions",
+            "UPDATE seeding_conflicts SET resolution = $2 WHERE id = ANY($1)",
+            &[Bind::Texts(&ids), resolution.as_str().into()],
+        )
+        .await?;
+    }
+    if !closed.is_empty() {
+        let ids: Vec<&str> = closed.iter().map(String::as_str).collect();
+        tx.run(
+            "closing conflicts",
+            "UPDATE seeding_conflicts SET resolved_at = $2::timestamptz, seeding = coalesce($3::text, seeding) \
+             WHERE id = ANY($1)",
+            &[Bind::Texts(&ids), now.into(), Bind::Maybe(seeding)],
+        )
+        .await?;
+    }
+    for chunk in opened.chunks(crate::apply::ROWS) {
+        let (settled, open): (Vec<&Conflict>, Vec<&Conflict>) =
+            chunk.iter().partition(|conflict| is_settled(conflict, seeding));
+        insert(tx, environment, &open, None, seeding, now).await?;
+        insert(tx, environment, &settled, Some(now), seeding, now).await?;
+    }
+    Ok(())
+}
+
+fn is_settled(conflict: &Conflict, seeding: Option<&str>) -> bool {
+    seeding.is_some() && conflict.kind == ConflictType::Version && conflict.resolution == Resolution::Override
+}
+
+async fn insert(
+    tx: &mut Tx,
+    environment: &str,
+    conflicts: &[&Conflict],
+    resolved_at: Option<&str>,
+    seeding: Option<&str>,
+    now: &str,
+) -> Result<(), StoreError> {
+    let text = |pick: fn(&Conflict) -> Option<&str>| {
+        Column::Text(conflicts.iter().map(|conflict| pick(conflict).map(Cow::Borrowed)).collect())
+    };
+    let mut details = Vec::with_capacity(conflicts.len());
+    for conflict in conflicts {
+        let detail = BTreeMap::from([("message", conflict.message.as_str())]);
+        details.push(Some(to_json(&detail, "writing a conflict")?.into()));
+    }
+    let ids = conflicts.iter().map(|_| Some(crate::seeding::new_id().into())).collect();
+    let mut columns = vec![
+        ("id", Column::Text(ids)),
+        ("integration_id", text(|c| Some(&c.integration))),
+        ("conflict_type", text(|c| Some(c.kind.as_str()))),
+        ("current_version", text(|c| c.current_version.as_deref())),
+        ("new_version", text(|c| c.new_version.as_deref())),
+        ("resolution", text(|c| Some(c.resolution.as_str()))),
+        ("created_at", Column::Time(now)),
+        ("environment", Column::Same(environment)),
+        ("fingerprint", text(|c| Some(&c.fingerprint))),
+        ("detail", Column::Json(details)),
+    ];
+    columns.extend(resolved_at.map(|at| ("resolved_at", Column::Time(at))));
+    columns.extend(seeding.map(|id| ("seeding", Column::Same(id))));
+    tx.bulk("opening conflicts", Bulk { table: "seeding_conflicts", columns, on_conflict: "" }).await?;
+    Ok(())
+}

@@ -1,0 +1,255 @@
+//! The row of an environment: who seeds it, what it holds, and the fence that every write passes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sower_core::snapshot::Revision;
+
+use crate::error::StoreError;
+use crate::open::Store;
+use crate::session::{Row, Tx, time};
+
+/// What an environment holds of one source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppliedSource {
+    /// What was read.
+    pub revision: Revision,
+    /// Digest of the files below the source's path: equal trees are equal catalogs, whatever the commit.
+    pub tree: String,
+}
+
+/// As the column `applied` holds it.
+#[derive(Serialize, Deserialize)]
+struct StoredSource {
+    revision: String,
+    tree: String,
+}
+
+/// The row of an environment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnvironmentRow {
+    /// Its name.
+    pub name: String,
+    /// `files`, or `<clusterName>/<namespace>/<name>`; absent: nobody yet.
+    pub keeper: Option<String>,
+    /// Raised by whoever gains the Lease.
+    pub epoch: i64,
+    /// Who holds the epoch.
+    pub holder: Option<String>,
+    /// Number of the last committed seeding; 0: none.
+    pub seq: i64,
+    /// What it holds, by source.
+    pub applied: BTreeMap<String, AppliedSource>,
+    /// What the selection stood on.
+    pub selection_hash: Option<String>,
+    /// What the last writer noted of its outcome.
+    pub summary: serde_json::Value,
+    /// Log id of a seeding that began and has not ended: it runs, or died. See [`Store::recover`].
+    pub running: Option<String>,
+    /// When the last seeding was committed.
+    pub seeded_at: Option<Timestamp>,
+    /// When the row last changed.
+    pub updated_at: Timestamp,
+}
+
+impl EnvironmentRow {
+    /// The revision of each source, by name.
+    pub fn revisions(&self) -> impl Iterator<Item = (&str, &Revision)> {
+        self.applied.iter().map(|(name, source)| (name.as_str(), &source.revision))
+    }
+}
+
+/// What a write stands on. If the database says otherwise, nothing is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// The environment.
+    pub environment: String,
+    /// Who seeds it.
+    pub keeper: String,
+    /// The epoch this process writes under.
+    pub epoch: i64,
+    /// Number of the seeding that the plan stands on.
+    pub base: i64,
+}
+
+const COLUMNS: &str = "e.name::text, e.keeper, e.epoch, e.holder, e.seq, e.applied::text, e.selection_hash, e.summary::text, \
+     (SELECT r.id::text FROM public.seeding_logs r WHERE r.environment = e.name AND r.status = 'running'), \
+     (SELECT @time(s.completed_at) FROM public.seeding_logs s WHERE s.environment = e.name AND s.seq = e.seq), \
+     @time(e.updated_at)";
+
+impl Store {
+    /// The row of one environment, if there is one. One statement.
+    ///
+    /// # Errors
+    /// Where the database does not answer or the row cannot be read.
+    pub async fn environment(&self, name: &str) -> Result<Option<EnvironmentRow>, StoreError> {
+        // A name that could end a literal is none that a row has.
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
+            return Ok(None);
+        }
+        let sql = format!("SELECT {COLUMNS} FROM public.environments e WHERE e.name = '{name}'");
+        let rows = self.ask("reading the environment", &sql).await?;
+        rows.first().map(read).transpose()
+    }
+
+    /// Every environment of this database, by name.
+    ///
+    /// # Errors
+    /// Where the database does not answer or a row cannot be read.
+    pub async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM public.environments e ORDER BY e.name");
+        let rows = self.ask("reading the environments", &sql).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Takes the environment for this keeper, before the first write. Where it is this keeper's already, nothing is
+    /// written. Answers with what a write may stand on.
+    ///
+    /// # Errors
+    /// [`StoreError::KeptElsewhere`] where another keeper has it and `take_over` does not say otherwise.
+    pub async fn claim(&self, environment: &str, keeper: &str, take_over: bool) -> Result<Fence, StoreError> {
+        let mut tx = self.write().await?;
+        let now = time(Timestamp::now());
+        let select = "SELECT keeper, epoch, seq FROM environments WHERE name = $1 FOR UPDATE";
+        let mut row = tx.row("reading the keeper", select, &[environment.into()]).await?;
+        if row.is_none() {
+            tx.run(
+                "claiming the environment",
+                "INSERT INTO environments (name, keeper, created_at, updated_at) \
+                 VALUES ($1, $2, $3::timestamptz, $3::timestamptz) ON CONFLICT (name) DO NOTHING",
+                &[environment.into(), keeper.into(), (&now).into()],
+            )
+            .await?;
+            row = tx.row("reading the keeper", select, &[environment.into()]).await?;
+        }
+        let row = row.ok_or_else(|| gone(environment))?;
+        match row.maybe_text(0)? {
+            Some(other) if other == keeper => {}
+            Some(other) if !take_over => {
+                return Err(StoreError::KeptElsewhere { environment: environment.to_owned(), keeper: other });
+            }
+            _ => {
+                tx.run(
+                    "claiming the environment",
+                    "UPDATE environments SET keeper = $2, updated_at = $3::timestamptz WHERE name = $1",
+                    &[environment.into(), keeper.into(), (&now).into()],
+                )
+                .await?;
+            }
+        }
+        let (epoch, base) = (row.int(1)?, row.int(2)?);
+        tx.commit().await?;
+        Ok(Fence { environment: environment.to_owned(), keeper: keeper.to_owned(), epoch, base })
+    }
+
+    /// Raises the epoch: from now on nobody writes under an older one. Only for whoever has just gained the Lease. A
+    /// seeding that was left running is closed as failed.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn raise_epoch(&self, environment: &str, holder: &str) -> Result<i64, StoreError> {
+        let mut tx = self.write().await?;
+        let now = Timestamp::now();
+        let row = tx
+            .row(
+                "raising the epoch",
+                "INSERT INTO environments AS e (name, epoch, holder, created_at, updated_at) \
+                 VALUES ($1, 1, $2, $3::timestamptz, $3::timestamptz) ON CONFLICT (name) DO UPDATE \
+                 SET epoch = e.epoch + 1, holder = excluded.holder, updated_at = excluded.updated_at RETURNING epoch",
+                &[environment.into(), holder.into(), (&time(now)).into()],
+            )
+            .await?;
+        let epoch = row.ok_or_else(|| gone(environment))?.int(0)?;
+        crate::seeding::close_running(&mut tx, environment, now).await?;
+        tx.commit().await?;
+        Ok(epoch)
+    }
+
+    /// Closes, as failed, a seeding that was left running by a process that died.
+    ///
+    /// # Errors
+    /// As of any write: see [`StoreError`].
+    pub async fn recover(&self, fence: &Fence) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        lock(&mut tx, fence).await?;
+        crate::seeding::close_running(&mut tx, &fence.environment, Timestamp::now()).await?;
+        tx.commit().await
+    }
+}
+
+fn gone(environment: &str) -> StoreError {
+    StoreError::Fenced { environment: environment.to_owned(), epoch: 0, found: 0 }
+}
+
+fn read(row: &Row) -> Result<EnvironmentRow, StoreError> {
+    let stored: BTreeMap<String, StoredSource> = row.json(5, "the applied revision")?;
+    let applied = stored
+        .into_iter()
+        .map(|(name, StoredSource { revision, tree })| {
+            let revision = Revision::parse(&revision).ok_or_else(|| StoreError::Unreadable {
+                what: "the applied revision".to_owned(),
+                cause: format!("`{revision}` is no revision"),
+            })?;
+            Ok((name, AppliedSource { revision, tree }))
+        })
+        .collect::<Result<_, StoreError>>()?;
+    Ok(EnvironmentRow {
+        name: row.text(0)?,
+        keeper: row.maybe_text(1)?,
+        epoch: row.int(2)?,
+        holder: row.maybe_text(3)?,
+        seq: row.int(4)?,
+        applied,
+        selection_hash: row.maybe_text(6)?,
+        summary: row.json(7, "the summary of an environment")?,
+        running: row.maybe_text(8)?,
+        seeded_at: row.maybe_time(9)?,
+        updated_at: row.time(10)?,
+    })
+}
+
+/// Applied sources as the column holds them.
+pub(crate) fn applied_json(applied: &BTreeMap<String, AppliedSource>) -> Result<String, StoreError> {
+    let stored: BTreeMap<&str, StoredSource> = applied
+        .iter()
+        .map(|(name, AppliedSource { revision, tree })| {
+            (name.as_str(), StoredSource { revision: revision.full(), tree: tree.clone() })
+        })
+        .collect();
+    crate::session::to_json(&stored, "writing the applied revision")
+}
+
+/// Locks the environment's row and compares it with the fence.
+pub(crate) async fn lock(tx: &mut Tx, fence: &Fence) -> Result<(), StoreError> {
+    let row = tx
+        .row(
+            "locking the environment",
+            "SELECT keeper, epoch, seq FROM environments WHERE name = $1 FOR UPDATE",
+            &[(&fence.environment).into()],
+        )
+        .await?;
+    let Some(row) = row else { return Err(gone(&fence.environment)) };
+    compare(fence, row.maybe_text(0)?, row.int(1)?, row.int(2)?)
+}
+
+/// Why a fenced write touched no row.
+pub(crate) async fn refusal(tx: &mut Tx, fence: &Fence) -> StoreError {
+    match lock(tx, fence).await {
+        Err(error) => error,
+        Ok(()) => gone(&fence.environment),
+    }
+}
+
+fn compare(fence: &Fence, keeper: Option<String>, epoch: i64, seq: i64) -> Result<(), StoreError> {
+    let environment = fence.environment.clone();
+    match keeper {
+        Some(keeper) if keeper != fence.keeper => Err(StoreError::KeptElsewhere { environment, keeper }),
+        None => Err(gone(&fence.environment)),
+        Some(_) if epoch != fence.epoch => {
+            Err(StoreError::Fenced { environment, epoch: fence.epoch, found: epoch })
+        }
+        Some(_) if seq != fence.base => Err(StoreError::Stale { environment, base: fence.base, found: seq }),
+        Some(_) => Ok(()),
+    }
+}

@@ -1,0 +1,247 @@
+//! What can go wrong with a database, and what it means for whoever waits.
+
+use std::time::Duration;
+
+/// What is to be done about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Nothing helps until the user changes something.
+    Stalled,
+    /// Trying again may help.
+    Transient,
+}
+
+/// An error of the store. No message holds a password.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The URL cannot be used.
+    #[error("the database URL cannot be used: {0}")]
+    BadUrl(String),
+    /// The database does not answer.
+    #[error("the database does not answer: {database}: {cause}")]
+    Unavailable {
+        /// The URL with its port, without a password: `postgres://sower@db.internal:5432/catalog`.
+        database: String,
+        /// `db.internal:5432`, or the file.
+        host: String,
+        /// `connection refused (3 tries in 4s)`.
+        cause: String,
+    },
+    /// There are no tables, or older ones, and migrating is not allowed.
+    #[error("{database} has no tables of schema {needs}{}", found.map(|v| format!(" (they are at {v})")).unwrap_or_default())]
+    SchemaMissing {
+        /// The URL without a password.
+        database: String,
+        /// Version of the schema this Sower needs.
+        needs: i64,
+        /// Version that was found.
+        found: Option<i64>,
+    },
+    /// The tables are newer than this Sower.
+    #[error("the tables of {database} are of schema {found}; this Sower knows {knows}")]
+    SchemaIncompatible {
+        /// The URL without a password.
+        database: String,
+        /// Version that was found.
+        found: i64,
+        /// Version of the schema this Sower has.
+        knows: i64,
+    },
+    /// Tables of our names are there, and no record of ours says who made them.
+    #[error("{database} has a table `{table}` that Sower did not make")]
+    SchemaForeign {
+        /// The URL without a password.
+        database: String,
+        /// The first such table.
+        table: String,
+    },
+    /// The tables could not be made.
+    #[error("the tables of {database} cannot be made: {cause}")]
+    Migration {
+        /// The URL without a password.
+        database: String,
+        /// What the database said.
+        cause: String,
+    },
+    /// Somebody else seeds this environment.
+    #[error("{environment} in this database is kept by {keeper}")]
+    KeptElsewhere {
+        /// The environment.
+        environment: String,
+        /// `files`, or `<clusterName>/<namespace>/<name>`.
+        keeper: String,
+    },
+    /// A new leader has the environment: this process is to stop writing.
+    #[error("{environment} was taken over by another process (epoch {found}, not {epoch})")]
+    Fenced {
+        /// The environment.
+        environment: String,
+        /// The epoch this process writes under.
+        epoch: i64,
+        /// The one in the database.
+        found: i64,
+    },
+    /// Another seeding came first.
+    #[error("seeding {found} of {environment} came first; this one stands on {base}")]
+    Stale {
+        /// The environment.
+        environment: String,
+        /// The seeding that the plan stands on.
+        base: i64,
+        /// The last one in the database.
+        found: i64,
+    },
+    /// Another process closed the running log row: it seeds now.
+    #[error("another seeding of {environment} began and closed this one")]
+    Superseded {
+        /// The environment.
+        environment: String,
+    },
+    /// Rows that Sower did not write hold a wanted id; nothing was written.
+    #[error("rows that Sower did not write hold ids of {}", integrations.join(", "))]
+    ForeignRow {
+        /// The integrations whose ids they hold.
+        integrations: Vec<String>,
+    },
+    /// A stored document cannot be read: somebody else wrote there, or this is a mistake of ours.
+    #[error("{what} cannot be read: {cause}")]
+    Unreadable {
+        /// Which document.
+        what: String,
+        /// Why.
+        cause: String,
+    },
+    /// The connection was lost in the middle; what was begun is rolled back.
+    #[error("the connection to the database was lost while {what}: {cause}")]
+    Lost {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        cause: String,
+    },
+    /// A statement failed; its transaction was rolled back.
+    #[error("{what}: {cause}")]
+    Query {
+        /// What was being done.
+        what: &'static str,
+        /// What the database said.
+        cause: String,
+    },
+}
+
+impl StoreError {
+    /// What is to be done about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::BadUrl(_)
+            | Self::SchemaMissing { .. }
+            | Self::SchemaIncompatible { .. }
+            | Self::SchemaForeign { .. }
+            | Self::Migration { .. }
+            | Self::KeptElsewhere { .. }
+            | Self::Unreadable { .. } => ErrorKind::Stalled,
+            Self::Unavailable { .. }
+            | Self::Fenced { .. }
+            | Self::Stale { .. }
+            | Self::Superseded { .. }
+            | Self::ForeignRow { .. }
+            | Self::Lost { .. }
+            | Self::Query { .. } => ErrorKind::Transient,
+        }
+    }
+
+    /// What to do, where one line can say it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::SchemaMissing { .. } => {
+                Some("run the output of `sower generate migrations` there, or allow `migrate: Auto`")
+            }
+            Self::SchemaIncompatible { .. } => Some("upgrade this Sower"),
+            Self::SchemaForeign { .. } => {
+                Some("give Sower a database of its own, or take the rows over with `sower adopt`")
+            }
+            Self::Migration { .. } => Some(
+                "its user must own the database, or run the output of `sower generate migrations` as one who does",
+            ),
+            _ => None,
+        }
+    }
+
+    /// A short word for the kind of failure: failures of one kind in a row share a log row.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BadUrl(_) | Self::Unavailable { .. } | Self::Lost { .. } => "DatabaseUnavailable",
+            Self::SchemaMissing { .. }
+            | Self::SchemaIncompatible { .. }
+            | Self::SchemaForeign { .. }
+            | Self::Migration { .. } => "SchemaIncompatible",
+            Self::KeptElsewhere { .. } => "KeptElsewhere",
+            Self::ForeignRow { .. } => "foreign-row",
+            Self::Fenced { .. }
+            | Self::Stale { .. }
+            | Self::Superseded { .. }
+            | Self::Unreadable { .. }
+            | Self::Query { .. } => "SeedingFailed",
+        }
+    }
+}
+
+/// `1 try in 0s`, `3 tries in 4s`.
+pub(crate) fn tries(count: u32, took: Duration) -> String {
+    let noun = if count == 1 { "try" } else { "tries" };
+    format!("{count} {noun} in {}s", took.as_secs_f32().round())
+}
+
+/// What a driver's error says to people: the server's own words, or the system's.
+pub(crate) fn cause(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => match error.code() {
+            Some(code) => format!("{} ({code})", error.message()),
+            None => error.message().to_owned(),
+        },
+        sqlx::Error::Io(error) => io_cause(error),
+        sqlx::Error::Tls(error) => format!("TLS: {error}"),
+        sqlx::Error::PoolTimedOut => "every connection is busy".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn io_cause(error: &std::io::Error) -> String {
+    use std::io::ErrorKind as Io;
+
+    match error.kind() {
+        Io::ConnectionRefused => "connection refused".to_owned(),
+        Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe | Io::UnexpectedEof => {
+            "the connection was cut".to_owned()
+        }
+        Io::TimedOut => "no answer in time".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Wraps a driver's error with what was being done.
+pub(crate) trait During<T> {
+    /// Names what was being done.
+    fn during(self, what: &'static str) -> Result<T, StoreError>;
+}
+
+impl<T> During<T> for Result<T, sqlx::Error> {
+    fn during(self, what: &'static str) -> Result<T, StoreError> {
+        self.map_err(|error| {
+            let cause = cause(&error);
+            let lost = match &error {
+                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
+                // 57P: the server goes down, or an administrator ended the connection; 25P03: idle for too long.
+                sqlx::Error::Database(error) => error
+                    .code()
+                    .is_some_and(|code| code.starts_with("57P") || code == "25P03" || code.starts_with("08")),
+                _ => false,
+            };
+            if lost { StoreError::Lost { what, cause } } else { StoreError::Query { what, cause } }
+        })
+    }
+}

@@ -1,0 +1,229 @@
+//! What was found in the sources, one row a document: the memory that saves reading and parsing again.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use sower_core::catalog::{Found, Place, Reference, Summary};
+use sower_core::problem::Problem;
+
+use crate::apply::chunks;
+use crate::environment::AppliedSource;
+use crate::error::StoreError;
+use crate::open::Store;
+use crate::session::{Bind, Bulk, Column, Tx, parse, to_json};
+
+/// What changed among the documents found.
+#[derive(Debug, Clone, Default)]
+pub struct ManifestDelta<'a> {
+    /// Documents that are new, or read anew.
+    pub upsert: Vec<&'a Found>,
+    /// Documents that are gone, by [`document_id`].
+    pub delete: Vec<String>,
+}
+
+impl ManifestDelta<'_> {
+    /// Nothing changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.upsert.is_empty() && self.delete.is_empty()
+    }
+}
+
+/// The key of a document: `<source>/<path>#<document>`.
+#[must_use]
+pub fn document_id(place: &Place) -> String {
+    format!("{}/{}#{}", place.source, place.path, place.document)
+}
+
+impl Store {
+    /// Every document of a source as it was found last time, sorted by place, without its manifest.
+    ///
+    /// # Errors
+    /// Where the database does not answer. Rows that cannot be read are left out: they are read anew from the source.
+    pub async fn known(&self, environment: &str, source: &str) -> Result<Vec<Found>, StoreError> {
+        let mut tx = self.read().await?;
+        let rows = tx
+            .rows(
+                "reading what is known of a source",
+                "SELECT path, document, blob, integration_id, summary::text, problems::text, bundled::text \
+                 FROM integration_manifests WHERE environment = $1 AND source = $2",
+                &[environment.into(), source.into()],
+            )
+            .await?;
+        tx.commit().await?;
+        let mut known: Vec<Found> = rows.iter().filter_map(|row| read(row, source).ok()).collect();
+        known.sort_by(|a, b| a.place.cmp(&b.place));
+        Ok(known)
+    }
+
+    /// The canonical bytes of documents, by [`document_id`]; what is unknown or invalid is left out.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn remembered(
+        &self,
+        environment: &str,
+        documents: &[&str],
+    ) -> Result<HashMap<String, Arc<str>>, StoreError> {
+        if documents.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut tx = self.read().await?;
+        let rows = tx
+            .rows(
+                "reading remembered manifests",
+                "SELECT id, manifest::text FROM integration_manifests \
+                 WHERE environment = $1 AND id = ANY($2) AND manifest IS NOT NULL",
+                &[environment.into(), Bind::Texts(documents)],
+            )
+            .await?;
+        tx.commit().await?;
+        rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?.into()))).collect()
+    }
+}
+
+fn read(row: &crate::session::Row, source: &str) -> Result<Found, StoreError> {
+    let summary = row.maybe_text(4)?;
+    let document = u32::try_from(row.int(1)?).unwrap_or(u32::MAX);
+    Ok(Found {
+        place: Place { source: source.to_owned(), path: row.text(0)?, document },
+        blob: row.text(2)?,
+        id: row.maybe_text(3)?,
+        summary: summary.as_deref().map(|text| parse::<Summary>(text, "a summary")).transpose()?,
+        problems: row.json::<Vec<Problem>>(5, "problems")?,
+        references: row.json::<Vec<Reference>>(6, "bundled files")?,
+        manifest: None,
+    })
+}
+
+/// Writes what changed, after the definitions: a document is `seeded` if a definition was written from it.
+pub(crate) async fn write(
+    tx: &mut Tx,
+    environment: &str,
+    delta: &ManifestDelta<'_>,
+    applied: &BTreeMap<String, AppliedSource>,
+    now: &str,
+) -> Result<(), StoreError> {
+    for gone in delta.delete.chunks(crate::apply::ROWS) {
+        let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
+        tx.run(
+            "forgetting documents",
+            "DELETE FROM integration_manifests WHERE environment = $1 AND id = ANY($2)",
+            &[environment.into(), Bind::Texts(&gone)],
+        )
+        .await?;
+    }
+    for chunk in chunks(&delta.upsert, |found| found.manifest.as_deref().map_or(0, str::len) + 1024) {
+        upsert(tx, environment, chunk, applied, now).await?;
+    }
+    Ok(())
+}
+
+async fn upsert(
+    tx: &mut Tx,
+    environment: &str,
+    chunk: &[&Found],
+    applied: &BTreeMap<String, AppliedSource>,
+    now: &str,
+) -> Result<(), StoreError> {
+    let ids: Vec<&str> = chunk.iter().filter_map(|found| found.id.as_deref()).collect();
+    let rows = tx
+        .rows(
+            "reading which documents are carried",
+            "SELECT id, checksum, source, path, seeding FROM integration_definitions \
+             WHERE environment = $1 AND id = ANY($2) AND seeding IS NOT NULL AND status <> 'removed'",
+            &[environment.into(), Bind::Texts(&ids)],
+        )
+        .await?;
+    let mut carried = HashMap::new();
+    for row in &rows {
+        carried.insert(row.text(0)?, (row.text(1)?, row.text(2)?, row.text(3)?, row.text(4)?));
+    }
+    let seeding_of = |found: &Found| {
+        let (checksum, source, path, seeding) = carried.get(found.id.as_deref()?)?;
+        let summary = found.summary.as_ref()?;
+        let place = &found.place;
+        (summary.checksum == *checksum && place.source == *source && place.path == *path)
+            .then(|| seeding.clone())
+    };
+
+    let revisions: BTreeMap<&str, String> =
+        applied.iter().map(|(name, source)| (name.as_str(), source.revision.full())).collect();
+    let text = |pick: &dyn Fn(&Found) -> Option<String>| {
+        Column::Text(chunk.iter().map(|found| pick(found).map(Cow::Owned)).collect())
+    };
+    let mut json: [Vec<Option<Cow<'_, str>>>; 3] = Default::default();
+    for found in chunk {
+        let what = "writing a document";
+        json[0].push(Some(to_json(&found.problems, what)?.into()));
+        json[1]
+            .push(found.summary.as_ref().map(|summary| to_json(summary, what)).transpose()?.map(Cow::Owned));
+        json[2].push(Some(to_json(&found.references, what)?.into()));
+    }
+    let [problems, summaries, bundled] = json;
+    let columns = vec![
+        ("id", text(&|found| Some(document_id(&found.place)))),
+        ("integration_id", text(&|found| found.id.clone())),
+        ("version", text(&|found| found.summary.as_ref().map(|s| s.version.clone()))),
+        ("manifest", Column::Json(chunk.iter().map(|f| f.manifest.as_deref().map(Cow::Borrowed)).collect())),
+        ("checksum", text(&|found| found.summary.as_ref().map(|s| s.checksum.clone()))),
+        ("environment", Column::Same(environment)),
+        (
+            "status",
+            text(&|found| {
+                Some(match (found.is_valid(), seeding_of(found)) {
+                    (false, _) => "error".to_owned(),
+                    (true, Some(_)) => "seeded".to_owned(),
+                    (true, None) => "validated".to_owned(),
+                })
+            }),
+        ),
+        ("created_at", Column::Time(now)),
+        ("updated_at", Column::Time(now)),
+        ("source", text(&|found| Some(found.place.source.clone()))),
+        ("path", text(&|found| Some(found.place.path.clone()))),
+        ("document", Column::Int(chunk.iter().map(|found| i64::from(found.place.document)).collect())),
+        (
+            "revision",
+            text(&|found| Some(revisions.get(found.place.source.as_str()).cloned().unwrap_or_default())),
+        ),
+        ("blob", text(&|found| Some(found.blob.clone()))),
+        ("seeding", text(&seeding_of)),
+        ("problems", Column::Json(problems)),
+        ("summary", Column::Json(summaries)),
+        ("bundled", Column::Json(bundled)),
+    ];
+    // A document that came from memory has no manifest at hand: the one that is there stays, if it is the same.
+    let on_conflict = "(environment, id) DO UPDATE SET integration_id = excluded.integration_id, \
+         version = excluded.version, checksum = excluded.checksum, status = excluded.status, \
+         manifest = CASE WHEN excluded.manifest IS NULL AND t.checksum = excluded.checksum THEN t.manifest \
+           ELSE excluded.manifest END, \
+         updated_at = excluded.updated_at, source = excluded.source, path = excluded.path, document = excluded.document, \
+         revision = excluded.revision, blob = excluded.blob, seeding = excluded.seeding, problems = excluded.problems, \
+         summary = excluded.summary, bundled = excluded.bundled";
+    tx.bulk("remembering documents", Bulk { table: "integration_manifests", columns, on_conflict }).await?;
+    Ok(())
+}
+
+/// Sets the status of documents of these integrations that a seeding changed without reading them anew.
+pub(crate) async fn settle_status(
+    tx: &mut Tx,
+    environment: &str,
+    integrations: &[&str],
+    now: &str,
+) -> Result<(), StoreError> {
+    const CARRIES: &str = "SELECT d.seeding FROM integration_definitions d WHERE d.environment = m.environment \
+         AND d.id = m.integration_id AND d.checksum = m.checksum AND d.source = m.source AND d.path = m.path \
+         AND d.status <> 'removed'";
+    let sql = format!(
+        "UPDATE integration_manifests AS m SET seeding = ({CARRIES}), updated_at = $3::timestamptz, \
+         status = CASE WHEN EXISTS ({CARRIES}) THEN 'seeded' ELSE 'validated' END \
+         WHERE m.environment = $1 AND m.integration_id = ANY($2) AND m.status IN ('seeded', 'validated') \
+         AND m.seeding IS DISTINCT FROM ({CARRIES})"
+    );
+    for chunk in integrations.chunks(crate::apply::ROWS) {
+        tx.run("settling documents", &sql, &[environment.into(), Bind::Texts(chunk), now.into()]).await?;
+    }
+    Ok(())
+}

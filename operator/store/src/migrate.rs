@@ -1,0 +1,219 @@
+//! The tables, and how they come to be: forward only, in one transaction, one process at a time.
+//!
+//! Every migration leaves tables that the release before it can still use.
+
+use std::fmt::Write as _;
+
+use crate::address::Engine;
+use crate::error::StoreError;
+use crate::open::{Migrate, Store};
+use crate::session::{Bind, Tx, time};
+
+/// A step from one schema to the next.
+struct Migration {
+    version: i64,
+    name: &'static str,
+    postgres: &'static str,
+    sqlite: &'static str,
+}
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "catalog",
+    postgres: include_str!("../migrations/postgres/0001_catalog.sql"),
+    sqlite: include_str!("../migrations/sqlite/0001_catalog.sql"),
+}];
+
+/// The version of the schema that this Sower needs.
+pub const SCHEMA: i64 = 1;
+
+/// Tables of which one without our record means that somebody else was here.
+const TABLES: &[&str] = &[
+    "environments",
+    "integration_definitions",
+    "action_registry",
+    "trigger_registry",
+    "connection_registry",
+    "event_registry",
+    "integration_versions",
+    "integration_manifests",
+    "seeding_logs",
+    "seeding_changes",
+    "seeding_conflicts",
+];
+
+/// The record of what was applied.
+const RECORD: &str = "sower_migrations";
+
+/// A number of our own among the advisory locks of a database: "sower" in ASCII.
+const LOCK: i64 = 0x73_6f_77_65_72;
+
+impl Migration {
+    fn sql(&self, engine: Engine) -> &'static str {
+        match engine {
+            Engine::Postgres => self.postgres,
+            Engine::Sqlite => self.sqlite,
+        }
+    }
+}
+
+fn record_table(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => {
+            "CREATE TABLE IF NOT EXISTS sower_migrations (\n  version bigint PRIMARY KEY,\n  name text NOT NULL,\n  \
+             applied_at timestamptz NOT NULL\n);\n"
+        }
+        Engine::Sqlite => {
+            "CREATE TABLE IF NOT EXISTS sower_migrations (\n  version INTEGER PRIMARY KEY,\n  name TEXT NOT NULL,\n  \
+             applied_at TEXT NOT NULL\n) STRICT;\n"
+        }
+    }
+}
+
+/// All migrations as one script, with the records that this Sower looks for: for those who run them themselves.
+#[must_use]
+pub fn migrations_sql(engine: Engine) -> String {
+    let (begin, now) = match engine {
+        Engine::Postgres => ("BEGIN;\nSET LOCAL search_path = public;\n", "now()"),
+        Engine::Sqlite => ("BEGIN IMMEDIATE;\n", "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"),
+    };
+    let mut script = format!("{begin}{}", record_table(engine));
+    for migration in MIGRATIONS {
+        let Migration { version, name, .. } = migration;
+        // Writing to a String cannot fail.
+        let _ = write!(
+            script,
+            "\n-- {version:04}_{name}\n{}\nINSERT INTO sower_migrations (version, name, applied_at) VALUES ({version}, '{name}', {now});\n",
+            migration.sql(engine)
+        );
+    }
+    script.push_str("\nCOMMIT;\n");
+    script
+}
+
+/// What was found of a schema.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Version(i64),
+    Foreign(String),
+}
+
+/// Makes sure that the tables are as this Sower needs them.
+pub(crate) async fn ensure(store: &Store, migrate: Migrate) -> Result<(), StoreError> {
+    let mut tx = store.read().await?;
+    let found = look(&mut tx).await?;
+    tx.commit().await?;
+    if settled(store, &found)? {
+        return Ok(());
+    }
+    if migrate == Migrate::Never {
+        let found = match found {
+            Found::Version(version) => Some(version),
+            Found::Nothing | Found::Foreign(_) => None,
+        };
+        return Err(StoreError::SchemaMissing { database: store.url().to_string(), needs: SCHEMA, found });
+    }
+    let made = apply(store).await;
+    match made {
+        Err(StoreError::Query { cause, .. }) => {
+            Err(StoreError::Migration { database: store.url().to_string(), cause })
+        }
+        other => other,
+    }
+}
+
+/// Whether nothing is left to do.
+fn settled(store: &Store, found: &Found) -> Result<bool, StoreError> {
+    match found {
+        Found::Nothing => Ok(false),
+        Found::Version(version) if *version > SCHEMA => Err(StoreError::SchemaIncompatible {
+            database: store.url().to_string(),
+            found: *version,
+            knows: SCHEMA,
+        }),
+        Found::Version(version) => Ok(*version == SCHEMA),
+        Found::Foreign(table) => {
+            Err(StoreError::SchemaForeign { database: store.url().to_string(), table: table.clone() })
+        }
+    }
+}
+
+async fn apply(store: &Store) -> Result<(), StoreError> {
+    let mut tx = store.write().await?;
+    if tx.engine() == Engine::Postgres {
+        // Held to the end of the transaction, on whichever connection a pooler gave it.
+        tx.rows("waiting for another migration", "SELECT pg_advisory_xact_lock($1)::text", &[LOCK.into()])
+            .await?;
+    }
+    let found = look(&mut tx).await?;
+    if settled(store, &found)? {
+        return tx.commit().await;
+    }
+    let at = match found {
+        Found::Version(version) => version,
+        Found::Nothing | Found::Foreign(_) => 0,
+    };
+    tx.script("making the migration record", record_table(tx.engine())).await?;
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version > at) {
+        tx.script("migrating", migration.sql(tx.engine())).await?;
+        let now = time(jiff::Timestamp::now());
+        tx.run(
+            "recording a migration",
+            "INSERT INTO sower_migrations (version, name, applied_at) VALUES ($1, $2, $3::timestamptz)",
+            &[migration.version.into(), migration.name.into(), (&now).into()],
+        )
+        .await?;
+        tracing::info!(version = migration.version, name = migration.name, database = %store.url(), "migrated");
+    }
+    tx.commit().await
+}
+
+async fn look(tx: &mut Tx) -> Result<Found, StoreError> {
+    let catalog = match tx.engine() {
+        Engine::Postgres => {
+            "SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v') AND c.relname::text = ANY($1) ORDER BY 1"
+        }
+        Engine::Sqlite => {
+            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name = ANY($1) ORDER BY 1"
+        }
+    };
+    let mut names = TABLES.to_vec();
+    names.push(RECORD);
+    let rows = tx.rows("looking for the tables", catalog, &[Bind::Texts(&names)]).await?;
+    let present = rows.iter().map(|row| row.text(0)).collect::<Result<Vec<_>, _>>()?;
+    let version = if present.iter().any(|name| name == RECORD) {
+        let row =
+            tx.row("reading the migration record", "SELECT max(version) FROM sower_migrations", &[]).await?;
+        row.map(|row| row.maybe_int(0)).transpose()?.flatten()
+    } else {
+        None
+    };
+    Ok(match (version, present.into_iter().find(|name| name != RECORD)) {
+        (Some(version), _) => Found::Version(version),
+        (None, Some(table)) => Found::Foreign(table),
+        (None, None) => Found::Nothing,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_count_from_one_to_the_schema_of_this_release() {
+        let versions: Vec<_> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+        assert_eq!(versions, (1..=SCHEMA).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_script_makes_every_table_on_both_engines() {
+        for engine in [Engine::Postgres, Engine::Sqlite] {
+            let script = migrations_sql(engine);
+            for table in TABLES {
+                assert!(script.contains(&format!("CREATE TABLE {table} (")), "{table}");
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! One suite for both engines, both real.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
+
+mod bed;
+mod rows;
