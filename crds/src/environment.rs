@@ -65,6 +65,7 @@ words! {
 }
 
 /// A target: its sources, what it lets in, and the database that holds it.
+#[allow(clippy::duplicated_attributes, reason = "each printer column says its type")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[kube(
     group = "sower.dev",

@@ -47,6 +47,7 @@ words! {
 }
 
 /// One app: what it can do, said in data, never in code.
+#[allow(clippy::duplicated_attributes, reason = "each printer column says its type")]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[kube(
     group = "sower.dev",

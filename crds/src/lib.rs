@@ -27,6 +27,8 @@ pub mod integration;
 pub mod period;
 /// The prune limit.
 pub mod prune_limit;
+/// The reference pages.
+pub mod reference;
 /// Requests, and what they are made of.
 pub mod request;
 /// The schemas, generated from the types.
@@ -46,6 +48,7 @@ pub use integration::{Integration, IntegrationSpec, IntegrationStatus};
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 pub use period::Period;
 pub use prune_limit::PruneLimit;
+pub use reference::{environment_reference, manifest_reference};
 pub use schema::{environment_schema, integration_schema};
 pub use words::UnknownWord;
 

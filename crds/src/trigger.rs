@@ -151,7 +151,7 @@ pub enum Initial {
     /// An expression.
     Expression(#[schemars(schema_with = "text::expression")] String),
     /// A request, and an expression over its answer.
-    Request(InitialRequest),
+    Request(Box<InitialRequest>),
 }
 
 /// A request that gives the first cursor.

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use sower_crds::{EnvironmentSpec, IntegrationSpec, editor_schema, environment_schema, integration_schema};
+use sower_crds::{
+    EnvironmentSpec, IntegrationSpec, editor_schema, environment_reference, environment_schema,
+    integration_schema, manifest_reference,
+};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -126,7 +129,7 @@ fn the_cases_lose_nothing_but_defaults() {
         }
         let canonical = round_trip::<IntegrationSpec>(&path, &spec);
         let mut dropped = Vec::new();
-        missing("", &spec, &canonical, &mut dropped);
+        missing(&spec, &canonical, &mut dropped);
         dropped.retain(|(key, value)| {
             !defaults.iter().any(|(k, v)| key == k && value == v)
                 && !matches!((key.as_str(), value), ("required" | "deliver" | "pkce", Value::Bool(false)))
@@ -147,18 +150,18 @@ fn the_cases_lose_nothing_but_defaults() {
     }
 }
 
-fn missing(at: &str, whole: &Value, part: &Value, dropped: &mut Vec<(String, Value)>) {
+fn missing(whole: &Value, part: &Value, dropped: &mut Vec<(String, Value)>) {
     match (whole, part) {
         (Value::Object(whole), Value::Object(part)) => {
             for (key, value) in whole {
                 match part.get(key) {
-                    Some(other) => missing(key, value, other, dropped),
+                    Some(other) => missing(value, other, dropped),
                     None => dropped.push((key.clone(), value.clone())),
                 }
             }
         }
         (Value::Array(whole), Value::Array(part)) => {
-            whole.iter().zip(part).for_each(|(one, other)| missing(at, one, other, dropped));
+            whole.iter().zip(part).for_each(|(one, other)| missing(one, other, dropped));
         }
         _ => {}
     }
@@ -188,6 +191,21 @@ fn every_environment_fits_the_schema_and_comes_back() {
     }
     let written = read(&root().join("crds/testdata/environment.yaml"))["spec"].clone();
     assert_eq!(round_trip::<EnvironmentSpec>(Path::new("environment.yaml"), &written), written);
+}
+
+#[test]
+fn the_examples_of_the_reference_fit() {
+    let schema: Value = serde_json::from_str(&editor_schema()).expect("JSON");
+    let mut examples = 0;
+    for page in [manifest_reference(), environment_reference()] {
+        for block in page.split("```yaml\n").skip(1) {
+            let text = block.split("```").next().unwrap_or_default();
+            let document: Value = serde_saphyr::from_str(text).expect("YAML");
+            assert_eq!(problems(&schema, &document), [""; 0], "{text}");
+            examples += 1;
+        }
+    }
+    assert_eq!(examples, 2);
 }
 
 #[test]

@@ -30,3 +30,9 @@ fn definitions_are_as_generated() {
 fn the_editors_schema_is_as_generated() {
     check("crds/sower.schema.json", &sower_crds::editor_schema());
 }
+
+#[test]
+fn the_reference_is_as_generated() {
+    check("docs/manifest.md", &sower_crds::manifest_reference());
+    check("docs/environment.md", &sower_crds::environment_reference());
+}
