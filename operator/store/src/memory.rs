@@ -8,10 +8,11 @@ use sower_core::catalog::{Found, Place, Reference, Summary};
 use sower_core::problem::Problem;
 
 use crate::apply::chunks;
+use crate::bulk::{Bulk, Column};
 use crate::environment::AppliedSource;
 use crate::error::StoreError;
 use crate::open::Store;
-use crate::session::{Bind, Bulk, Column, Tx, parse, to_json};
+use crate::session::{Bind, Tx, parse, to_json};
 
 /// What changed among the documents found.
 #[derive(Debug, Clone, Default)]
@@ -37,10 +38,11 @@ pub fn document_id(place: &Place) -> String {
 }
 
 impl Store {
-    /// Every document of a source as it was found last time, sorted by place, without its manifest.
+    /// Every document of a source as it was found last time, sorted by place, without its manifest. Where a row cannot be
+    /// read, nothing is remembered: a document that is silently missing would look like a deletion.
     ///
     /// # Errors
-    /// Where the database does not answer. Rows that cannot be read are left out: they are read anew from the source.
+    /// Where the database does not answer.
     pub async fn known(&self, environment: &str, source: &str) -> Result<Vec<Found>, StoreError> {
         let mut tx = self.read().await?;
         let rows = tx
@@ -52,7 +54,11 @@ impl Store {
             )
             .await?;
         tx.commit().await?;
-        let mut known: Vec<Found> = rows.iter().filter_map(|row| read(row, source).ok()).collect();
+        let known: Result<Vec<Found>, StoreError> = rows.iter().map(|row| read(row, source)).collect();
+        let mut known = known.unwrap_or_else(|error| {
+            tracing::warn!(environment, source, %error, "what is known of the source is read anew");
+            Vec::new()
+        });
         known.sort_by(|a, b| a.place.cmp(&b.place));
         Ok(known)
     }

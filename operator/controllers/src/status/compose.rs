@@ -1,0 +1,200 @@
+//! outcome + previous status → status.
+
+use jiff::Timestamp;
+use sower_core::snapshot::{full_revision, short_revision};
+use sower_crds::environment::{Environment, EnvironmentStatus, SourceStatus};
+
+use super::conditions::{Conditions, Said, find, set, unset};
+use super::kind;
+use super::next::next;
+use super::outcome::{Outcome, Verdict};
+use crate::reason::{Reason, With};
+use crate::seeding::LONGEST_MESSAGE;
+
+/// The annotation that asks for a reconcile.
+pub(crate) const REQUESTED_AT: &str = "sower.dev/requestedAt";
+/// Most failures that a status holds.
+const FAILURES: usize = 20;
+
+/// The status that an outcome makes of the previous one. Where nothing is known, what was said stays.
+#[must_use]
+pub fn compose(environment: &Environment, outcome: &Outcome, now: Timestamp) -> EnvironmentStatus {
+    let previous = environment.status.clone().unwrap_or_default();
+    let generation = environment.metadata.generation;
+    let mut status = revisions(previous, outcome);
+    let mut conditions = std::mem::take(&mut status.conditions);
+    ready(&mut conditions, &status, outcome, generation, now);
+    beside(&mut conditions, outcome, generation, now);
+    source_ready(&mut conditions, outcome, generation, now);
+    conflict_free(&mut conditions, outcome, generation, now);
+    let order = [kind::READY, kind::RECONCILING, kind::STALLED, kind::SOURCE_READY, kind::CONFLICT_FREE];
+    conditions.sort_by_key(|condition| order.iter().position(|kind| *kind == condition.type_));
+    status.conditions = conditions;
+    status.observed_generation = generation;
+    let requested = environment.metadata.annotations.as_ref().and_then(|all| all.get(REQUESTED_AT));
+    status.last_handled_reconcile_at = requested.cloned().or(status.last_handled_reconcile_at);
+    status.next = next(environment, outcome, &status);
+    status
+}
+
+/// All but the conditions.
+fn revisions(previous: EnvironmentStatus, outcome: &Outcome) -> EnvironmentStatus {
+    let mut status = previous;
+    if outcome.database_read {
+        let applied = outcome.applied();
+        status.revision = (!applied.is_empty()).then(|| short_revision(applied.iter().copied()));
+        status.last_applied_revision = (!applied.is_empty()).then(|| full_revision(applied.iter().copied()));
+    }
+    let attempted = outcome.attempted();
+    if !attempted.is_empty() && attempted.len() == outcome.sources.len() {
+        status.last_attempted_revision = Some(full_revision(attempted));
+    }
+    if outcome.database_read || !outcome.attempted().is_empty() {
+        let before = std::mem::take(&mut status.sources);
+        let known = |name: &str| before.iter().find(|source| source.name == name);
+        status.sources = outcome
+            .sources
+            .iter()
+            .map(|source| SourceStatus {
+                name: source.name.clone(),
+                applied: if outcome.database_read {
+                    source.applied.as_ref().map(sower_core::snapshot::Revision::full)
+                } else {
+                    known(&source.name).and_then(|before| before.applied.clone())
+                },
+                attempted: match &source.attempted {
+                    Some(attempted) => Some(attempted.full()),
+                    None => known(&source.name).and_then(|before| before.attempted.clone()),
+                },
+            })
+            .collect();
+    }
+    if let Some(counts) = outcome.counts {
+        status.counts = Some(counts);
+    }
+    if let Some(failures) = &outcome.failures {
+        status.failures = failures.iter().take(FAILURES).cloned().collect();
+    }
+    // A failure before the plan was made tells nothing about the one that waits.
+    if outcome.plan.is_some() || !matches!(outcome.verdict, Verdict::Failed { .. } | Verdict::Suspended) {
+        status.plan.clone_from(&outcome.plan);
+    }
+    status
+}
+
+fn ready(
+    conditions: &mut Conditions,
+    status: &EnvironmentStatus,
+    outcome: &Outcome,
+    generation: Option<i64>,
+    now: Timestamp,
+) {
+    let reason = outcome.verdict.reason();
+    let before = find(conditions, kind::READY).map(|ready| ready.status.clone());
+    let said = Said {
+        status: match reason.ready().or_else(|| before.map(|status| status == "True")) {
+            Some(true) => "True",
+            Some(false) => "False",
+            None => "Unknown",
+        },
+        reason: reason.to_string(),
+        message: message(status, outcome),
+    };
+    set(conditions, kind::READY, said, generation, now);
+}
+
+/// The sentence of Ready.
+fn message(status: &EnvironmentStatus, outcome: &Outcome) -> String {
+    let at = |what: &str| match &status.revision {
+        Some(revision) => fit([format!("{what}{revision}"), format!("{what}{} sources", outcome.sources.len())]),
+        None => what.trim_end_matches(" at ").trim().to_owned(),
+    };
+    match &outcome.verdict {
+        Verdict::Seeded => {
+            let seeded = at("Seeded ");
+            match outcome.conflicts.as_ref().map_or(0, |conflicts| conflicts.skipped.len()) {
+                0 => seeded,
+                skipped => format!("{seeded}; {} skipped", plural(skipped, "conflict")),
+            }
+        }
+        Verdict::Invalid { invalid, total, first } => {
+            let verb = if *invalid == 1 { "is" } else { "are" };
+            let told = match total {
+                0 => format!("{} {verb} refused", plural(*invalid, "integration")),
+                total => format!("{invalid} of {} {verb} invalid", plural(*total, "manifest")),
+            };
+            fit([format!("{told}: {first}"), told])
+        }
+        Verdict::Held { message, .. } => message.clone(),
+        Verdict::Failed { message, secret: Some(secret), .. } if !message.contains(secret.as_str()) => {
+            fit([format!("{message} (secret {secret})"), message.clone()])
+        }
+        Verdict::Failed { message, .. } => message.clone(),
+        Verdict::Suspended => at("Suspended at "),
+    }
+}
+
+/// Reconciling or Stalled, never both, and only while they hold.
+fn beside(conditions: &mut Conditions, outcome: &Outcome, generation: Option<i64>, now: Timestamp) {
+    let reason = outcome.verdict.reason();
+    let (there, away) = match reason.with() {
+        With::Stalled => (Some(kind::STALLED), kind::RECONCILING),
+        With::Reconciling => (Some(kind::RECONCILING), kind::STALLED),
+        With::Neither => {
+            unset(conditions, kind::STALLED);
+            (None, kind::RECONCILING)
+        }
+    };
+    unset(conditions, away);
+    if let Some(there) = there {
+        set(conditions, there, Said::new(true, reason.to_string(), reason.waits_for()), generation, now);
+    }
+}
+
+fn source_ready(conditions: &mut Conditions, outcome: &Outcome, generation: Option<i64>, now: Timestamp) {
+    let failed = matches!(
+        outcome.verdict.reason(),
+        Reason::AuthenticationFailed | Reason::SourceNotFound | Reason::SourceEmpty | Reason::FetchFailed
+    );
+    let said = match &outcome.verdict {
+        Verdict::Failed { reason, message, source, .. } if failed => {
+            let told = source.as_ref().map_or(message.clone(), |source| {
+                if message.contains(source.as_str()) { message.clone() } else { format!("{source}: {message}") }
+            });
+            Said::new(false, reason.to_string(), told)
+        }
+        _ => {
+            let attempted = outcome.attempted();
+            if attempted.is_empty() {
+                return;
+            }
+            let each: Vec<String> = attempted.iter().map(|(name, at)| format!("{name} at {at}")).collect();
+            let told = fit([each.join(", "), format!("{} sources", attempted.len())]);
+            Said::new(true, "Fetched", told)
+        }
+    };
+    set(conditions, kind::SOURCE_READY, said, generation, now);
+}
+
+fn conflict_free(conditions: &mut Conditions, outcome: &Outcome, generation: Option<i64>, now: Timestamp) {
+    let Some(conflicts) = &outcome.conflicts else { return };
+    let said = match conflicts.skipped.len() {
+        0 => Said::new(true, "NoConflicts", "No conflicts"),
+        skipped => {
+            let told = format!("{} skipped", plural(skipped, "conflict"));
+            let named = format!("{told}: {}", super::notices::names(&conflicts.skipped));
+            Said::new(false, "ConflictsSkipped", fit([named, told]))
+        }
+    };
+    set(conditions, kind::CONFLICT_FREE, said, generation, now);
+}
+
+/// The first that is short enough for a condition; else the last.
+fn fit<const N: usize>(texts: [String; N]) -> String {
+    let last = texts.last().cloned().unwrap_or_default();
+    texts.into_iter().find(|text| text.chars().count() <= LONGEST_MESSAGE).unwrap_or(last)
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

@@ -1,0 +1,32 @@
+//! Status from outcomes: pure functions from what happened, and what was said before, to what is said now.
+//!
+//! Invariant: no client, no clock (time is an argument). A status that says the same is the same value, so it makes no
+//! patch; a condition keeps its transition time while its status stays.
+
+mod compose;
+mod conditions;
+mod next;
+mod notices;
+mod outcome;
+
+pub use compose::compose;
+pub use conditions::{Conditions, Said, set};
+pub use notices::{Notice, Tone, names, notices};
+pub use outcome::{Conflicts, Outcome, SourceOutcome, Verdict, Written};
+
+/// Condition types.
+pub mod kind {
+    /// Whether the environment holds what its sources say.
+    pub const READY: &str = "Ready";
+    /// Is tried again by itself.
+    pub const RECONCILING: &str = "Reconciling";
+    /// Waits for somebody to change something.
+    pub const STALLED: &str = "Stalled";
+    /// Whether the sources could be read.
+    pub const SOURCE_READY: &str = "SourceReady";
+    /// Whether no conflict is skipped.
+    pub const CONFLICT_FREE: &str = "ConflictFree";
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! The one command that unblocks an environment.
+
+use sower_crds::environment::{Environment, EnvironmentStatus};
+
+use super::outcome::{Outcome, Verdict};
+use crate::reason::Reason;
+
+/// What to type; none where nobody is asked for anything.
+pub(super) fn next(environment: &Environment, outcome: &Outcome, status: &EnvironmentStatus) -> Option<String> {
+    let name = environment.metadata.name.as_deref().unwrap_or_default();
+    let namespace = environment.metadata.namespace.as_deref().unwrap_or_default();
+    let kubectl = format!("kubectl -n {namespace}");
+    let edit = || format!("{kubectl} edit env/{name}");
+    Some(match outcome.verdict.reason() {
+        Reason::InvalidSpec | Reason::SourceNotFound | Reason::SourceEmpty => edit(),
+        Reason::KeptElsewhere => format!("{kubectl} annotate --overwrite env/{name} sower.dev/take-over=true"),
+        Reason::SchemaIncompatible => format!("sower doctor -n {namespace}"),
+        Reason::AuthenticationFailed => match secret(outcome) {
+            Some(secret) => format!(
+                "{kubectl} create secret generic {secret} --from-literal=username=USER --from-literal=password=TOKEN \
+                 --dry-run=client -o yaml | kubectl apply -f -"
+            ),
+            None => edit(),
+        },
+        Reason::PruneLimitExceeded => {
+            let deletes = status.plan.as_ref().map_or(0, |plan| plan.delete);
+            format!("{kubectl} patch env/{name} --type=merge -p '{{\"spec\":{{\"pruneLimit\":{deletes}}}}}'")
+        }
+        Reason::ManifestsInvalid => format!("sower rule {}", status.failures.first()?.code),
+        Reason::DatabaseUnavailable
+        | Reason::FetchFailed
+        | Reason::SeedingFailed
+        | Reason::Suspended
+        | Reason::Seeded => return None,
+    })
+}
+
+fn secret(outcome: &Outcome) -> Option<&str> {
+    match &outcome.verdict {
+        Verdict::Failed { secret, .. } => secret.as_deref(),
+        _ => None,
+    }
+}

@@ -1,0 +1,121 @@
+//! What is worth an Event: changes, each once.
+
+use sower_core::snapshot::short_revision;
+use sower_crds::environment::{EnvironmentStatus, Failure};
+
+use super::conditions::find;
+use super::kind;
+use super::outcome::{Outcome, Verdict, Written};
+use crate::reason::Reason;
+
+/// Most names in one text; what is more is counted.
+const NAMES: usize = 3;
+
+/// Whether it is good news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// `Normal`.
+    Normal,
+    /// `Warning`.
+    Warning,
+}
+
+/// One Event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Good news or bad.
+    pub tone: Tone,
+    /// In one word.
+    pub reason: String,
+    /// In a sentence or two.
+    pub message: String,
+}
+
+/// `asana, bamboohr, clickup and 11 more`.
+#[must_use]
+pub fn names<T: AsRef<str>>(all: &[T]) -> String {
+    let shown = if all.len() == NAMES + 1 { NAMES + 1 } else { NAMES };
+    let first: Vec<&str> = all.iter().take(shown).map(AsRef::as_ref).collect();
+    match all.len().saturating_sub(shown) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+/// The Events of an outcome: of what was written, and of what is wrong in another way than before.
+#[must_use]
+pub fn notices(before: Option<&EnvironmentStatus>, after: &EnvironmentStatus, outcome: &Outcome) -> Vec<Notice> {
+    let none = EnvironmentStatus::default();
+    let before = before.unwrap_or(&none);
+    let mut notices = Vec::new();
+    if let Some(written) = &outcome.written {
+        notices.push(seeded(written, outcome));
+    }
+    notices.extend(refused(before, after, outcome));
+    notices.extend(conflicts(before, after));
+    notices.extend(verdict(before, after, outcome));
+    notices
+}
+
+fn notice(tone: Tone, reason: impl ToString, message: impl Into<String>) -> Notice {
+    Notice { tone, reason: reason.to_string(), message: message.into() }
+}
+
+fn seeded(written: &Written, outcome: &Outcome) -> Notice {
+    let Written { number, created, updated, deleted, unchanged } = written;
+    let revision = short_revision(outcome.attempted());
+    let counts = format!("{created} created, {updated} updated, {deleted} deleted, {unchanged} unchanged");
+    notice(Tone::Normal, Reason::Seeded, format!("Seeding {number} of {revision}: {counts}"))
+}
+
+fn refused(before: &EnvironmentStatus, after: &EnvironmentStatus, outcome: &Outcome) -> Option<Notice> {
+    outcome.failures.as_ref()?;
+    let first = after.failures.first().filter(|_| before.failures != after.failures)?;
+    let Failure { integration: _, code, location, message } = first;
+    let place = location.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+    let more = match after.failures.len() {
+        1 => String::new(),
+        several => format!(" (and {} more)", several - 1),
+    };
+    Some(notice(Tone::Warning, Reason::ManifestsInvalid, format!("{place}{code}: {message}{more}")))
+}
+
+fn conflicts(before: &EnvironmentStatus, after: &EnvironmentStatus) -> Option<Notice> {
+    let now = find(&after.conditions, kind::CONFLICT_FREE).filter(|now| now.status == "False")?;
+    let same = find(&before.conditions, kind::CONFLICT_FREE).is_some_and(|then| then.message == now.message);
+    (!same).then(|| notice(Tone::Warning, &now.reason, &now.message))
+}
+
+/// What the reason of Ready has to say, where it was not said already.
+fn verdict(before: &EnvironmentStatus, after: &EnvironmentStatus, outcome: &Outcome) -> Option<Notice> {
+    let now = find(&after.conditions, kind::READY)?;
+    let then = find(&before.conditions, kind::READY);
+    let same = then.is_some_and(|then| then.reason == now.reason && then.message == now.message);
+    match &outcome.verdict {
+        Verdict::Invalid { .. } => None,
+        Verdict::Seeded => {
+            // A seeding has its own Event; without one only the end of trouble is news.
+            let trouble = then.is_some_and(|then| then.reason != Reason::Seeded.as_str());
+            (trouble && outcome.written.is_none()).then(|| notice(Tone::Normal, Reason::Seeded, &now.message))
+        }
+        Verdict::Suspended => (!same).then(|| notice(Tone::Normal, Reason::Suspended, &now.message)),
+        Verdict::Failed { reason, detail, .. } => {
+            (!same).then(|| notice(Tone::Warning, reason, detail.as_ref().unwrap_or(&now.message)))
+        }
+        Verdict::Held { reason, message, deleted, because } => {
+            let plan = after.plan.as_ref().map(|plan| &plan.hash);
+            if same && before.plan.as_ref().map(|plan| &plan.hash) == plan {
+                return None;
+            }
+            let told = match plan.filter(|_| *reason == Reason::PruneLimitExceeded) {
+                Some(hash) => {
+                    let revision = short_revision(outcome.attempted());
+                    let because = because.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+                    format!("Plan {hash} of {revision} would delete {}{because}", names(deleted))
+                }
+                None => message.clone(),
+            };
+            Some(notice(Tone::Warning, reason, told))
+        }
+    }
+}

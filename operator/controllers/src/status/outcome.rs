@@ -1,0 +1,144 @@
+//! What a reconcile came to, as far as its status is concerned.
+
+use sower_core::snapshot::Revision;
+use sower_crds::environment::{Counts, Failure, PlanStatus};
+
+use crate::reason::Reason;
+
+/// What a reconcile came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The reason of Ready, with what it needs.
+    pub verdict: Verdict,
+    /// The sources, in the order of the spec; empty where nothing is known of them.
+    pub sources: Vec<SourceOutcome>,
+    /// The database answered: what is not applied there is applied nowhere.
+    pub database_read: bool,
+    /// What the environment holds; none: not known.
+    pub counts: Option<Counts>,
+    /// What was refused; none: not known.
+    pub failures: Option<Vec<Failure>>,
+    /// The plan, while it is not applied.
+    pub plan: Option<PlanStatus>,
+    /// Conflicts that are skipped; none: not known.
+    pub conflicts: Option<Conflicts>,
+    /// What was written, for the event.
+    pub written: Option<Written>,
+}
+
+/// Conflicts that are skipped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conflicts {
+    /// The integrations, sorted.
+    pub skipped: Vec<String>,
+}
+
+/// A source and its revisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceOutcome {
+    /// Its name.
+    pub name: String,
+    /// What the database holds of it.
+    pub applied: Option<Revision>,
+    /// What was read in this reconcile.
+    pub attempted: Option<Revision>,
+}
+
+/// What a seeding wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// `57`.
+    pub number: String,
+    /// Integrations that came, changed, went and stayed.
+    pub created: usize,
+    /// Changed.
+    pub updated: usize,
+    /// Went.
+    pub deleted: usize,
+    /// Stayed.
+    pub unchanged: usize,
+}
+
+/// Why Ready is what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The database holds what the sources say.
+    Seeded,
+    /// All but some integrations.
+    Invalid {
+        /// How many manifests are invalid, or integrations refused.
+        invalid: usize,
+        /// Of how many documents; zero: not known.
+        total: usize,
+        /// Where the first stands, and its code.
+        first: String,
+    },
+    /// A guard holds the plan.
+    Held {
+        /// Which.
+        reason: Reason,
+        /// Its sentence.
+        message: String,
+        /// The integrations that would go, sorted.
+        deleted: Vec<String>,
+        /// Why they would go, where it is known: `folders gone since 9d41e07 (AUTHOR: "Tidy up")`.
+        because: Option<String>,
+    },
+    /// Nothing was written.
+    Failed {
+        /// Why.
+        reason: Reason,
+        /// In a sentence.
+        message: String,
+        /// All that is known of it.
+        detail: Option<String>,
+        /// The source it is about.
+        source: Option<String>,
+        /// The Secret it is about.
+        secret: Option<String>,
+    },
+    /// `spec.suspend`.
+    Suspended,
+}
+
+impl Verdict {
+    /// The reason of Ready.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Seeded => Reason::Seeded,
+            Self::Invalid { .. } => Reason::ManifestsInvalid,
+            Self::Held { reason, .. } | Self::Failed { reason, .. } => *reason,
+            Self::Suspended => Reason::Suspended,
+        }
+    }
+}
+
+impl Outcome {
+    /// An outcome of which no more is known.
+    #[must_use]
+    pub fn of(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            sources: Vec::new(),
+            database_read: false,
+            counts: None,
+            failures: None,
+            plan: None,
+            conflicts: None,
+            written: None,
+        }
+    }
+
+    /// The short revision that is applied: one source's alone, several as `name=revision,…`.
+    #[must_use]
+    pub fn applied(&self) -> Vec<(&str, &Revision)> {
+        self.sources.iter().filter_map(|s| Some((s.name.as_str(), s.applied.as_ref()?))).collect()
+    }
+
+    /// What was read in this reconcile, by source.
+    #[must_use]
+    pub fn attempted(&self) -> Vec<(&str, &Revision)> {
+        self.sources.iter().filter_map(|s| Some((s.name.as_str(), s.attempted.as_ref()?))).collect()
+    }
+}

@@ -1,0 +1,130 @@
+//! A repository, a database, and a seeder between them.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use sower_controllers::seeding::{Job, Origin, Seeded, Seeder, SeedingError, SourceInput};
+use sower_crds::environment::EnvironmentSpec;
+use sower_source::Fetcher;
+use sower_store::{DatabaseUrl, Options, Store};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+pub struct Kit {
+    folder: TempDir,
+    pub store: Store,
+    seeder: Seeder,
+}
+
+/// A manifest with actions of these ids.
+pub fn manifest(id: &str, version: &str, actions: &[&str]) -> String {
+    let actions: String = actions
+        .iter()
+        .map(|a| {
+            format!(
+                "  - {{ id: {a}, name: {a}, request: {{ method: POST, path: /{a} }}, inputSchema: {{ type: object }}, outputSchema: {{ $ref: ../shared.json }} }}\n"
+            )
+        })
+        .collect();
+    format!(
+        "apiVersion: sower.dev/v1alpha1\nkind: Integration\nmetadata: {{ name: {id} }}\nspec:\n  name: {id}\n  version: {version}\n  baseUrl: https://{id}.example.com\n  actions:\n{actions}"
+    )
+}
+
+impl Kit {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("repository/catalog")).unwrap();
+        let url = DatabaseUrl::parse(&format!("sqlite://{}/sower.db", folder.path().display())).unwrap();
+        let store = Store::open(&url, &Options::default()).await.unwrap();
+        let fetcher = Fetcher::new(folder.path().join("cache")).unwrap();
+        let kit = Self { store, seeder: Seeder::new(fetcher, semver::Version::new(0, 1, 0), None), folder };
+        kit.git(&["init", "--quiet", "--initial-branch=main"]);
+        kit.write_file("catalog/shared.json", "{\"type\":\"object\"}");
+        kit
+    }
+
+    fn repository(&self) -> PathBuf {
+        self.folder.path().join("repository")
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        let ran = Command::new("git")
+            .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"])
+            .args(arguments)
+            .current_dir(self.repository())
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+
+    pub fn write_file(&self, path: &str, text: &str) {
+        let path = self.repository().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub fn write(&self, id: &str, text: &str) {
+        self.write_file(&format!("catalog/{id}/integration.yaml"), text);
+    }
+
+    /// Removes an integration's folders, where they are.
+    pub fn remove(&self, id: &str) {
+        for folder in [format!("catalog/{id}"), format!("catalog/moved/{id}")] {
+            let _ = std::fs::remove_dir_all(self.repository().join(folder));
+        }
+    }
+
+    pub fn commit(&self, message: &str) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+    }
+
+    pub fn job(&self, environment: &str, spec: &str) -> Job {
+        let spec: EnvironmentSpec = serde_json::from_str(spec).unwrap();
+        let origin = Origin::Checkout { dir: self.repository(), reference: "HEAD".into() };
+        let source = SourceInput { name: "default".into(), priority: 0, path: "catalog".into(), origin };
+        Job {
+            environment: environment.into(),
+            spec,
+            sources: vec![source],
+            keeper: "files".into(),
+            take_over: false,
+            only: None,
+            reseed: false,
+            epoch: None,
+        }
+    }
+
+    pub async fn run(&self, job: &Job) -> Result<Seeded, SeedingError> {
+        self.seeder.seed(&self.store, job, &CancellationToken::new()).await
+    }
+
+    pub async fn try_seed(&self, environment: &str, spec: &str) -> Result<Seeded, SeedingError> {
+        self.run(&self.job(environment, spec)).await
+    }
+
+    pub async fn seed(&self, environment: &str, spec: &str) -> Seeded {
+        self.try_seed(environment, spec).await.unwrap()
+    }
+
+    /// What an environment carries: id, version, and the whole manifest.
+    pub async fn rows(&self, environment: &str) -> Vec<(String, String, String)> {
+        let mut rows = Vec::new();
+        for listed in self.store.integrations(Some(environment)).await.unwrap() {
+            let whole = self.store.integration(environment, &listed.id).await.unwrap().unwrap();
+            rows.push((listed.id, listed.version, whole.manifest));
+        }
+        rows
+    }
+
+    /// Rows, documents and open conflicts, as text.
+    pub async fn state(&self, environment: &str) -> String {
+        let rows = self.rows(environment).await;
+        let known = self.store.known(environment, "default").await.unwrap();
+        let mut conflicts: Vec<_> =
+            self.store.open_conflicts(Some(environment)).await.unwrap().into_iter().map(|o| o.conflict).collect();
+        conflicts.sort_by(|a, b| (&a.integration, a.kind).cmp(&(&b.integration, b.kind)));
+        format!("{rows:#?}\n{known:#?}\n{conflicts:#?}")
+    }
+}
