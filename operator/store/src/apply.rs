@@ -7,12 +7,13 @@ use std::sync::Arc;
 use sower_core::plan::{Operation, Verb};
 use sower_core::rows::Rows;
 
+use crate::bulk::{Bulk, Column};
 use crate::environment::AppliedSource;
 use crate::error::StoreError;
 use crate::memory::{self, ManifestDelta, document_id};
 use crate::registry;
 use crate::seeding::{Counts, Seeding};
-use crate::session::{Bind, Bulk, Column, Tx};
+use crate::session::{Bind, Tx};
 
 /// Most rows of one statement.
 pub(crate) const ROWS: usize = 1000;

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use sower_core::plan::{Conflict, ConflictType, Resolution};
 
+use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::open::Store;
-use crate::session::{Bind, Bulk, Column, Row, Tx, to_json};
+use crate::session::{Bind, Row, Tx, to_json};
 
 /// A conflict that stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

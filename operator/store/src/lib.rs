@@ -9,6 +9,7 @@
 
 mod address;
 mod apply;
+mod bulk;
 mod catalog;
 mod conflicts;
 mod environment;

@@ -7,9 +7,10 @@ use sower_core::plan::Verb;
 use sower_core::rows::{Kind, RegistryRow};
 
 use crate::apply::{Incoming, ROWS, Writing, chunks};
+use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::seeding::Counts;
-use crate::session::{Bind, Bulk, Column, Tx};
+use crate::session::{Bind, Tx};
 
 /// A registry row of ours, as it is there.
 struct Present {

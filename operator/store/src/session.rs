@@ -3,13 +3,12 @@
 //! Nothing here lives longer than its transaction: no session settings, no session locks, no named statements. So a
 //! pooler between us and the server may hand every transaction another connection.
 
-use std::borrow::Cow;
-
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments as _, AssertSqlSafe, Postgres, Row as _, Sqlite, Transaction};
 
 use crate::address::Engine;
+use crate::bulk::{self, Bulk};
 use crate::error::{During, StoreError, cause};
 
 /// A value for a placeholder.
@@ -38,39 +37,6 @@ impl From<i64> for Bind<'_> {
     fn from(number: i64) -> Self {
         Self::Int(number)
     }
-}
-
-/// The columns of a bulk insert, row by row the same length.
-#[derive(Debug)]
-pub(crate) enum Column<'a> {
-    Text(Vec<Option<Cow<'a, str>>>),
-    Json(Vec<Option<Cow<'a, str>>>),
-    Bytes(Vec<[u8; 32]>),
-    Int(Vec<i64>),
-    /// One text for every row.
-    Same(&'a str),
-    /// One time for every row.
-    Time(&'a str),
-}
-
-impl Column<'_> {
-    fn len(&self) -> Option<usize> {
-        match self {
-            Self::Text(values) | Self::Json(values) => Some(values.len()),
-            Self::Bytes(values) => Some(values.len()),
-            Self::Int(values) => Some(values.len()),
-            Self::Same(_) | Self::Time(_) => None,
-        }
-    }
-}
-
-/// Rows for one table in one statement.
-#[derive(Debug)]
-pub(crate) struct Bulk<'a> {
-    pub table: &'static str,
-    pub columns: Vec<(&'static str, Column<'a>)>,
-    /// What follows `ON CONFLICT`, if anything.
-    pub on_conflict: &'static str,
 }
 
 /// A transaction. Dropped without a commit, it is rolled back.
@@ -148,17 +114,17 @@ impl Tx {
 
     /// Sends rows in one statement; says how many were inserted or updated.
     pub(crate) async fn bulk(&mut self, what: &'static str, bulk: Bulk<'_>) -> Result<u64, StoreError> {
-        if bulk.columns.iter().find_map(|(_, column)| column.len()).is_none_or(|rows| rows == 0) {
+        if bulk.is_empty() {
             return Ok(0);
         }
         match self {
             Self::Postgres(tx) => {
-                let (sql, arguments) = postgres_bulk(what, bulk)?;
+                let (sql, arguments) = bulk::postgres(what, bulk)?;
                 let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(false);
                 Ok(query.execute(&mut **tx).await.during(what)?.rows_affected())
             }
             Self::Sqlite(tx) => {
-                let (sql, arguments) = sqlite_bulk(what, bulk)?;
+                let (sql, arguments) = bulk::sqlite(what, bulk)?;
                 let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(false);
                 Ok(query.execute(&mut **tx).await.during(what)?.rows_affected())
             }
@@ -201,7 +167,7 @@ fn between(text: &str, open: &str, close: &str, replace: impl Fn(&str) -> String
     out
 }
 
-fn unbound(what: &'static str) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> StoreError {
+pub(crate) fn unbound(what: &'static str) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> StoreError {
     move |error| StoreError::Query { what, cause: error.to_string() }
 }
 
@@ -231,90 +197,6 @@ fn sqlite_binds(what: &'static str, binds: &[Bind<'_>]) -> Result<SqliteArgument
         .map_err(unbound(what))?;
     }
     Ok(arguments)
-}
-
-fn names(columns: &[(&'static str, Column<'_>)]) -> String {
-    columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
-}
-
-/// `INSERT … SELECT … FROM UNNEST`: one parameter a column, however many rows there are.
-fn postgres_bulk(what: &'static str, bulk: Bulk<'_>) -> Result<(String, PgArguments), StoreError> {
-    let names = names(&bulk.columns);
-    let mut arguments = PgArguments::default();
-    let (mut values, mut sets, mut aliases) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, (name, column)) in bulk.columns.into_iter().enumerate() {
-        let place = index + 1;
-        let (value, set) = match &column {
-            Column::Text(_) => (format!("u.{name}"), Some("text")),
-            Column::Json(_) => (format!("u.{name}::json"), Some("text")),
-            Column::Bytes(_) => (format!("u.{name}"), Some("bytea")),
-            Column::Int(_) => (format!("u.{name}"), Some("bigint")),
-            Column::Same(_) => (format!("${place}::text"), None),
-            Column::Time(_) => (format!("${place}::timestamptz"), None),
-        };
-        values.push(value);
-        if let Some(kind) = set {
-            sets.push(format!("${place}::{kind}[]"));
-            aliases.push(name);
-        }
-        match column {
-            Column::Text(texts) | Column::Json(texts) => {
-                arguments.add(texts.iter().map(Option::as_deref).collect::<Vec<_>>())
-            }
-            Column::Bytes(bytes) => arguments.add(bytes.iter().map(<[u8; 32]>::as_slice).collect::<Vec<_>>()),
-            Column::Int(numbers) => arguments.add(numbers),
-            Column::Same(text) | Column::Time(text) => arguments.add(text),
-        }
-        .map_err(unbound(what))?;
-    }
-    let sql = format!(
-        "INSERT INTO {} AS t ({names}) SELECT {} FROM UNNEST({}) AS u({}){}",
-        bulk.table,
-        values.join(", "),
-        sets.join(", "),
-        aliases.join(", "),
-        conflict_clause(bulk.on_conflict),
-    );
-    Ok((sql, arguments))
-}
-
-/// `INSERT … VALUES (…), (…)`; what every row has alike is one numbered parameter.
-fn sqlite_bulk(what: &'static str, bulk: Bulk<'_>) -> Result<(String, SqliteArguments), StoreError> {
-    let names = names(&bulk.columns);
-    let rows = bulk.columns.iter().find_map(|(_, column)| column.len()).unwrap_or(0);
-    let mut arguments = SqliteArguments::default();
-    let mut bound = 0;
-    // Where each column's parameters begin, and whether every row has its own.
-    let mut starts = Vec::with_capacity(bulk.columns.len());
-    for (_, column) in bulk.columns {
-        starts.push((bound + 1, column.len().is_some()));
-        bound += column.len().unwrap_or(1);
-        match column {
-            Column::Text(texts) | Column::Json(texts) => {
-                texts.into_iter().try_for_each(|text| arguments.add(text.map(Cow::into_owned)))
-            }
-            Column::Bytes(bytes) => bytes.into_iter().try_for_each(|bytes| arguments.add(bytes.to_vec())),
-            Column::Int(numbers) => numbers.into_iter().try_for_each(|number| arguments.add(number)),
-            Column::Same(text) | Column::Time(text) => arguments.add(text.to_owned()),
-        }
-        .map_err(unbound(what))?;
-    }
-    let mut sql = format!("INSERT INTO {} AS t ({names}) VALUES ", bulk.table);
-    for row in 0..rows {
-        sql.push_str(if row == 0 { "(" } else { ", (" });
-        for (column, (start, own)) in starts.iter().enumerate() {
-            let place = if *own { start + row } else { *start };
-            sql.push_str(if column == 0 { "?" } else { ", ?" });
-            sql.push_str(&place.to_string());
-        }
-        sql.push(')');
-    }
-    sql.push_str(&conflict_clause(bulk.on_conflict));
-    Ok((sql, arguments))
-}
-
-fn conflict_clause(on_conflict: &str) -> String {
-    if on_conflict.is_empty() { String::new() } else { format!(" ON CONFLICT {on_conflict}") }
 }
 
 /// A row of either engine.

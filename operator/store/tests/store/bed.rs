@@ -64,6 +64,35 @@ impl Bed {
         }
     }
 
+    /// Takes all tables away, as if nobody had ever been here.
+    pub async fn forget_tables(&self) {
+        match &self.raw {
+            Raw::Postgres(_) => {
+                self.run("DROP SCHEMA sower CASCADE; DROP TABLE environments, integration_definitions, action_registry, \
+                    trigger_registry, connection_registry, event_registry, integration_versions, integration_manifests, \
+                    seeding_logs, seeding_changes, seeding_conflicts, sower_migrations").await;
+            }
+            Raw::Sqlite(_) => {
+                for table in [
+                    "action_registry",
+                    "trigger_registry",
+                    "connection_registry",
+                    "event_registry",
+                    "integration_definitions",
+                    "environments",
+                    "integration_versions",
+                    "integration_manifests",
+                    "seeding_logs",
+                    "seeding_changes",
+                    "seeding_conflicts",
+                    "sower_migrations",
+                ] {
+                    self.run(&format!("DROP TABLE {table}")).await;
+                }
+            }
+        }
+    }
+
     /// The first column of a query, as text.
     pub async fn ask(&self, sql: &str) -> Vec<String> {
         match &self.raw {

@@ -2,4 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
 mod bed;
+mod fence;
+mod foreign;
+mod migrations;
 mod rows;
+mod settling;

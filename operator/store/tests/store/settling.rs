@@ -1,0 +1,131 @@
+//! What moves without a seeding, and what a failure leaves.
+
+use serde_json::json;
+use sower_core::plan::{Conflict, Resolution, Verb};
+use sower_store::*;
+
+use crate::bed::*;
+use crate::on_both_engines;
+
+on_both_engines!(
+    an_empty_plan_moves_the_revision_alone,
+    documents_are_remembered,
+    a_conflict_is_opened_once_and_closed_when_it_is_gone,
+    an_override_that_is_applied_is_closed_at_once,
+    failures_of_one_kind_share_a_row,
+);
+
+async fn settle(bed: &Bed, tree: &str, conflicts: &[Conflict], manifests: ManifestDelta<'_>) {
+    let fence = bed.store.claim(ENV, KEEPER, false).await.unwrap();
+    let (applied, summary) = (applied(tree), json!({"unchanged": 2}));
+    let settle = Settle {
+        fence: &fence,
+        conflicts,
+        manifests,
+        applied: &applied,
+        selection_hash: Some("s"),
+        summary: &summary,
+    };
+    bed.store.settle(settle).await.unwrap();
+}
+
+async fn an_empty_plan_moves_the_revision_alone(bed: Bed) {
+    bed.seed(vec![create("slack", &manifest("slack", "1.0.0", 1))]).await.unwrap();
+    settle(&bed, "b", &[], ManifestDelta::default()).await;
+    let row = bed.store.environment(ENV).await.unwrap().unwrap();
+    assert_eq!((row.seq, row.summary, row.applied), (1, json!({"unchanged": 2}), applied("b")));
+    assert_eq!((bed.count("seeding_logs").await, bed.count("seeding_changes").await), (1, 1));
+}
+
+async fn documents_are_remembered(bed: Bed) {
+    let slack = manifest("slack", "1.0.0", 1);
+    let (valid, mut broken) = (found("slack", &slack), found("broken", &slack));
+    broken.summary = None;
+    broken.manifest = None;
+    broken.id = None;
+    settle(&bed, "a", &[], ManifestDelta { upsert: vec![&valid, &broken], delete: Vec::new() }).await;
+    assert_eq!(bed.ask("SELECT status FROM integration_manifests ORDER BY id").await, ["error", "validated"]);
+
+    let known = bed.store.known(ENV, "catalog").await.unwrap();
+    let mut expected = vec![broken.clone(), valid.clone()];
+    expected[1].manifest = None;
+    assert_eq!(known, expected);
+    assert!(bed.store.known(ENV, "another").await.unwrap().is_empty());
+    let id = document_id(&valid.place);
+    assert_eq!(bed.store.remembered(ENV, &[&id]).await.unwrap()[&id], slack);
+
+    // It comes in, without being read again; then it goes, and only its row in the memory is left.
+    bed.seed(vec![create("slack", &slack)]).await.unwrap();
+    assert_eq!(bed.ask("SELECT status FROM integration_manifests ORDER BY id").await, ["error", "seeded"]);
+    settle(
+        &bed,
+        "b",
+        &[],
+        ManifestDelta { upsert: vec![&known[1]], delete: vec![document_id(&broken.place)] },
+    )
+    .await;
+    assert_eq!(bed.ask("SELECT status FROM integration_manifests").await, ["seeded"]);
+    assert_eq!(bed.store.remembered(ENV, &[&id]).await.unwrap()[&id], slack);
+    bed.seed(vec![operation(Verb::Remove, "slack", Some(&slack), None)]).await.unwrap();
+    assert_eq!(
+        bed.ask("SELECT status || coalesce(seeding, '') FROM integration_manifests").await,
+        ["validated"]
+    );
+}
+
+async fn a_conflict_is_opened_once_and_closed_when_it_is_gone(bed: Bed) {
+    let (one, two) = (conflict("slack", "1", Resolution::Skip), conflict("stripe", "2", Resolution::Skip));
+    settle(&bed, "a", &[one.clone(), two.clone(), one.clone()], ManifestDelta::default()).await;
+    let open = bed.store.open_conflicts(Some(ENV)).await.unwrap();
+    assert_eq!(open.iter().map(|c| &c.conflict).collect::<Vec<_>>(), [&one, &two]);
+    let rows = bed.ask("SELECT id FROM seeding_conflicts ORDER BY id").await;
+
+    let overridden = Conflict { resolution: Resolution::Override, ..one.clone() };
+    settle(&bed, "b", &[overridden.clone(), two.clone()], ManifestDelta::default()).await;
+    assert_eq!(bed.ask("SELECT id FROM seeding_conflicts ORDER BY id").await, rows);
+    assert_eq!(bed.store.open_conflicts(None).await.unwrap()[0].conflict, overridden);
+
+    settle(&bed, "c", &[two], ManifestDelta::default()).await;
+    assert_eq!(bed.store.open_conflicts(Some(ENV)).await.unwrap().len(), 1);
+    assert_eq!(bed.count("seeding_conflicts").await, 2);
+    // The same again is a new one.
+    settle(&bed, "d", &[one], ManifestDelta::default()).await;
+    assert_eq!(
+        (bed.store.open_conflicts(None).await.unwrap().len(), bed.count("seeding_conflicts").await),
+        (1, 3)
+    );
+}
+
+async fn an_override_that_is_applied_is_closed_at_once(bed: Bed) {
+    let slack = manifest("slack", "1.0.0", 1);
+    let conflicts = [conflict("slack", "1", Resolution::Override), conflict("stripe", "2", Resolution::Skip)];
+    let seeding = bed.begin().await.unwrap();
+    let applied = applied("a");
+    let mut write = write(vec![create("slack", &slack)], &applied, &serde_json::Value::Null);
+    write.conflicts = &conflicts;
+    bed.store.apply(&seeding, write).await.unwrap();
+    let open = bed.store.open_conflicts(Some(ENV)).await.unwrap();
+    assert_eq!((open.len(), &*open[0].conflict.integration), (1, "stripe"));
+    assert!(!bed.store.integrations(None).await.unwrap()[0].in_conflict);
+    assert_eq!(bed.count("seeding_conflicts").await, 2);
+}
+
+async fn failures_of_one_kind_share_a_row(bed: Bed) {
+    for attempt in 1..=3 {
+        let seeding = bed.begin().await.unwrap();
+        bed.store.fail(&seeding, "SeedingFailed", &format!("attempt {attempt}")).await.unwrap();
+        // Once closed, it stays closed.
+        bed.store.fail(&seeding, "SeedingFailed", "late").await.unwrap();
+    }
+    let log = bed.store.history(Some(ENV), 10).await.unwrap();
+    assert_eq!((log.len(), &*log[0].errors[0].message), (1, "attempt 3"));
+    assert_eq!(log[0].metadata["attempts"], 3);
+    let seeding = bed.begin().await.unwrap();
+    bed.store.fail(&seeding, "DatabaseUnavailable", "gone").await.unwrap();
+    bed.seed(vec![create("slack", &manifest("slack", "1.0.0", 1))]).await.unwrap();
+    let seeding = bed.begin().await.unwrap();
+    bed.store.fail(&seeding, "DatabaseUnavailable", "gone").await.unwrap();
+    let statuses: Vec<_> =
+        bed.store.history(Some(ENV), 10).await.unwrap().iter().map(|l| l.status.as_str()).collect();
+    assert_eq!(statuses, ["failed", "completed", "failed", "failed"]);
+}
