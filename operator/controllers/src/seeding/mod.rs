@@ -50,6 +50,8 @@ pub struct Planned {
     pub row: Option<EnvironmentRow>,
     /// Digest of what the selection stands on.
     selection_hash: String,
+    /// What the database remembers of the sources, as far as it was asked.
+    known: reading::Known,
 }
 
 /// How a seeding ended.

@@ -29,7 +29,7 @@ pub(super) async fn make(
 ) -> Result<Planned, SeedingError> {
     let selection_hash = selection_hash(&job.spec, platform, rows::MAPPING);
     let known = reading::remembered(store, &job.spec, row.as_ref(), &snapshots, &selection_hash).await?;
-    let reading = reading::load_all(snapshots, known).await?;
+    let reading = reading::load_all(snapshots, known.clone()).await?;
     let catalogs = reading.catalogs();
     let selection = select(&job.environment, &job.spec, platform, &catalogs);
     let here = store.state(&job.environment).await?;
@@ -42,7 +42,7 @@ pub(super) async fn make(
         plan = decide(job, &catalogs, &selection, &state);
     }
     let gate = gate(&plan, &job.spec, &catalogs, &state);
-    Ok(Planned { reading, plan, gate, state, row, selection_hash })
+    Ok(Planned { reading, plan, gate, state, row, selection_hash, known })
 }
 
 fn decide(job: &Job, catalogs: &[SourceCatalog], selection: &Selection, state: &State) -> Plan {

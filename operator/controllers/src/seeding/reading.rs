@@ -100,19 +100,24 @@ impl Reading {
 pub(super) type Known = HashMap<String, Memory>;
 
 /// What was found in a source last time, and which of its files changed since.
+#[derive(Debug, Clone)]
 pub(super) struct Memory {
-    by_path: HashMap<String, Vec<Found>>,
+    /// Sorted by place.
+    pub(super) found: Arc<Vec<Found>>,
     /// None: not known; then every file that has no document remembered is looked at.
-    changed: Option<HashSet<String>>,
+    changed: Option<Arc<HashSet<String>>>,
 }
 
 impl Memory {
     /// What is known of a file; none: it is to be read.
     fn of(&self, entry: &FileEntry) -> Option<Vec<Found>> {
-        match (self.by_path.get(&entry.path), &self.changed) {
-            (Some(found), _) => Some(found.clone()),
-            (None, Some(changed)) if !changed.contains(&entry.path) => Some(Vec::new()),
-            (None, _) => None,
+        let from = self.found.partition_point(|f| f.place.path < entry.path);
+        let found: Vec<Found> =
+            self.found[from..].iter().take_while(|f| f.place.path == entry.path).cloned().collect();
+        match &self.changed {
+            _ if !found.is_empty() => Some(found),
+            Some(changed) if !changed.contains(&entry.path) => Some(found),
+            _ => None,
         }
     }
 }
@@ -140,21 +145,18 @@ pub(super) async fn remembered(
         if found.is_empty() {
             continue;
         }
-        let mut by_path: HashMap<String, Vec<Found>> = HashMap::new();
-        for found in found {
-            by_path.entry(found.place.path.clone()).or_default().push(found);
-        }
+        let found = Arc::new(found);
         let changed = changed_since(snapshot, row.applied.get(&snapshot.name).map(|s| s.tree.clone())).await;
-        known.insert(snapshot.name.clone(), Memory { by_path, changed });
+        known.insert(snapshot.name.clone(), Memory { found, changed });
     }
     Ok(known)
 }
 
 /// The paths whose files differ from the tree that was applied; none where that cannot be told.
-async fn changed_since(snapshot: &Snapshot, tree: Option<String>) -> Option<HashSet<String>> {
+async fn changed_since(snapshot: &Snapshot, tree: Option<String>) -> Option<Arc<HashSet<String>>> {
     let (git, tree) = (snapshot.git.clone().filter(|_| snapshot.dirty.is_empty())?, tree?);
     let changes = tokio::task::spawn_blocking(move || git.changed_since(&tree)).await.ok()?.ok()??;
-    Some(changes.into_iter().map(|change| change.path).collect())
+    Some(Arc::new(changes.into_iter().map(|change| change.path).collect()))
 }
 
 /// [`load`] where blocking is allowed.

@@ -1,6 +1,6 @@
 //! apply → report: what is written, and the record of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sower_core::catalog::Found;
+use sower_core::catalog::{Found, Place};
 use sower_core::gate::Held;
 use sower_core::hash::selection_hash;
 use sower_core::plan::{Conflict, ConflictType, KeptWhy, Operation, Resolution};
@@ -176,7 +176,7 @@ pub(super) async fn apply(
 /// What moves beside the rows.
 struct Moves {
     conflicts: Vec<Conflict>,
-    known: Vec<Found>,
+    known: Vec<Arc<Vec<Found>>>,
     applied: BTreeMap<String, AppliedSource>,
     selection_hash: Option<String>,
 }
@@ -226,32 +226,33 @@ async fn settle(
     Ok(Seeded::Unchanged { report, revision, planned: Some(Box::new(planned)) })
 }
 
-/// What the database remembers of the sources' documents, by document.
-async fn known(store: &Store, job: &Job, planned: &Planned) -> Result<Vec<Found>, SeedingError> {
-    let mut names: Vec<&str> = planned.reading.sources.iter().map(|s| s.snapshot.name.as_str()).collect();
-    if let Some(row) = &planned.row {
-        names.extend(row.applied.keys().map(String::as_str));
-    }
-    names.sort_unstable();
-    names.dedup();
+/// What the database remembers of the sources' documents, those of sources that are gone included.
+async fn known(store: &Store, job: &Job, planned: &Planned) -> Result<Vec<Arc<Vec<Found>>>, SeedingError> {
+    let before = planned.row.iter().flat_map(|row| row.applied.keys());
+    let names: BTreeSet<&String> =
+        planned.reading.sources.iter().map(|s| &s.snapshot.name).chain(before).collect();
     let mut known = Vec::new();
     for name in names {
-        known.extend(store.known(&job.environment, name).await?);
+        known.push(match planned.known.get(name) {
+            Some(memory) => memory.found.clone(),
+            None => Arc::new(store.known(&job.environment, name).await?),
+        });
     }
     Ok(known)
 }
 
 /// What differs between the documents found now and those that are remembered.
-fn delta<'a>(reading: &'a Reading, known: &[Found]) -> ManifestDelta<'a> {
-    let mut before: BTreeMap<String, &Found> = known.iter().map(|f| (document_id(&f.place), f)).collect();
+fn delta<'a>(reading: &'a Reading, known: &[Arc<Vec<Found>>]) -> ManifestDelta<'a> {
+    let mut before: BTreeMap<&Place, &Found> =
+        known.iter().flat_map(|of| of.iter()).map(|f| (&f.place, f)).collect();
     let mut upsert = Vec::new();
     for found in reading.found() {
-        match before.remove(&document_id(&found.place)) {
+        match before.remove(&found.place) {
             Some(known) if same_finding(known, found) => {}
             _ => upsert.push(found),
         }
     }
-    ManifestDelta { upsert, delete: before.into_keys().collect() }
+    ManifestDelta { upsert, delete: before.into_keys().map(document_id).collect() }
 }
 
 /// Equal but for the canonical bytes, which only one of them may hold.
@@ -318,7 +319,7 @@ fn report(
     counts: &Counts,
     started: Instant,
 ) -> Report {
-    let Planned { reading, plan, gate: _, state: _, row: _, selection_hash: _ } = planned;
+    let Planned { reading, plan, gate: _, state: _, row: _, selection_hash: _, known: _ } = planned;
     Report {
         environment: plan.environment.clone(),
         seeding,
