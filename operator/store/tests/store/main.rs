@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
 mod bed;
+mod faults;
 mod fence;
 mod foreign;
 mod migrations;
 mod rows;
+mod scale;
 mod settling;
