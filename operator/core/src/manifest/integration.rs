@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value as Json;
 use sower_crds::IntegrationSpec;
 
 use super::canonical::canonical;
 use super::document::{Form, Opened};
 use super::report::{Path, Sink, head};
+use super::semantic::{self, Meaning};
 use super::structure::{self, missing};
 use super::texts::is_id;
 use super::tree::{Entry, Mark, Node, Value};
@@ -50,11 +52,14 @@ pub(crate) fn examine(
     let (id, id_mark, id_pointer) = identity(opened, spec, &path, sink);
     structure::check(shape::integration(), spec, &path, "Integration", sink);
 
-    let references = Vec::new();
-    let _ = files;
+    let limit = files.map_or(super::tree::MAX_BYTES, |f| f.limit);
+    let Meaning { schemas, references } = semantic::check(spec, id.as_deref(), &path, files, limit, sink);
     let mut outcome = Outcome { id, id_mark, id_pointer, references, canonical: None, summary: None };
     let Some(id) = outcome.id.as_deref().filter(|_| !sink.has_errors()) else { return outcome };
-    let value = structure::to_value(shape::integration(), spec);
+    let mut value = structure::to_value(shape::integration(), spec);
+    for (pointer, schema) in schemas {
+        put_schema(&mut value, &pointer, schema);
+    }
     match serde_json::from_value::<IntegrationSpec>(value) {
         Ok(mut typed) => {
             typed.id = Some(id.to_owned());
@@ -74,6 +79,15 @@ pub(crate) fn examine(
         }
     }
     outcome
+}
+
+/// Puts a bundled schema where it belongs; an event's takes the place of its `schemaPath`.
+fn put_schema(spec: &mut Json, pointer: &str, schema: Json) {
+    let Some((holder, key)) = pointer.rsplit_once('/') else { return };
+    if let Some(Json::Object(map)) = spec.pointer_mut(holder) {
+        map.remove("schemaPath");
+        map.insert(key.replace("~1", "/").replace("~0", "~"), schema);
+    }
 }
 
 /// The id, and where it stands: `id`, else the name of the resource.

@@ -134,7 +134,10 @@ pub fn load_resources<'a>(
     resources: impl IntoIterator<Item = ResourceEntry<'a>>,
     limits: Limits,
 ) -> Vec<Found> {
-    let one = |r: ResourceEntry<'_>| Loaded { found: load_value(source, r.path, r.blob, r.name, r.spec, limits), id: None };
+    let one = |r: ResourceEntry<'_>| Loaded {
+        found: load_value(source, r.path, r.blob, r.name, r.spec, limits),
+        id: None,
+    };
     finish(resources.into_iter().map(one).collect())
 }
 

@@ -12,6 +12,8 @@ mod file;
 mod integration;
 mod load;
 mod report;
+mod schema;
+mod semantic;
 mod shape;
 mod structure;
 mod summary;

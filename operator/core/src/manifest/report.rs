@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::tree::{Mark, Node};
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, Severity};
 
 /// The most problems kept of one document: a hostile one could have millions.
 pub(crate) const MAX_PROBLEMS: usize = 1000;
@@ -69,11 +69,6 @@ impl<'a> Path<'a> {
             Step::Root | Step::Prefix(_) => None,
         }
     }
-
-    /// Whether it is an element of a list.
-    pub(crate) fn is_index(&self) -> bool {
-        matches!(self.step, Step::Index(_))
-    }
 }
 
 /// The problems of one document.
@@ -100,9 +95,9 @@ impl<'a> Sink<'a> {
         message: impl Into<String>,
         expected: impl Into<String>,
         hint: Option<String>,
-    ) {
+    ) -> bool {
         let file = self.file;
-        self.push_in(file, code, mark, path.pointer(), message.into(), expected.into(), hint);
+        self.push_in(file, code, mark, path.pointer(), message.into(), expected.into(), hint)
     }
 
     /// Notes a problem of a part of a text: `length` bytes from byte `offset` of its value.
@@ -121,7 +116,14 @@ impl<'a> Sink<'a> {
         self.push(code, mark, path, message, expected, hint);
     }
 
-    /// Notes a problem of any file that belongs to the document.
+    /// Makes the problem noted last a warning: where the format is lenient in one place only.
+    pub(crate) fn soften(&mut self) {
+        if let Some(last) = self.problems.last_mut() {
+            last.severity = Severity::Warning;
+        }
+    }
+
+    /// Notes a problem of any file that belongs to the document. False: it was noted before.
     #[expect(clippy::too_many_arguments, reason = "a problem has as many parts")]
     pub(crate) fn push_in(
         &mut self,
@@ -132,11 +134,11 @@ impl<'a> Sink<'a> {
         message: String,
         expected: String,
         hint: Option<String>,
-    ) {
+    ) -> bool {
         if self.problems.len() >= MAX_PROBLEMS
             || !self.seen.insert((code, mark.line, mark.column, format!("{file}\n{message}")))
         {
-            return;
+            return false;
         }
         self.problems.push(Problem {
             code,
@@ -151,6 +153,12 @@ impl<'a> Sink<'a> {
             hint,
             integration: None,
         });
+        true
+    }
+
+    /// The text of the file.
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
     }
 
     /// What the file has at a mark, on one line.

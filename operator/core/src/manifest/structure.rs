@@ -138,7 +138,7 @@ fn check_fields(
         }
     }
     for field in fields.iter().filter(|f| f.required && node.entry(&f.name).is_none()) {
-        missing(&field.name, head(node), path, name, sink);
+        missing_unless_misspelt(&field.name, fields.iter().map(|f| f.name.as_str()), node, path, name, sink);
     }
 }
 
@@ -163,6 +163,22 @@ pub(crate) fn unknown_field<'n>(
 pub(crate) fn missing(field: &str, mark: Mark, path: &Path<'_>, name: &str, sink: &mut Sink<'_>) {
     let message = format!("{name} has no `{field}`");
     sink.push(Code::MissingField, mark, path, message, format!("`{field}` is required"), None);
+}
+
+/// A field that is there under a name near to its own is one problem, and not two.
+pub(crate) fn missing_unless_misspelt<'n>(
+    field: &str,
+    known: impl Iterator<Item = &'n str> + Clone,
+    node: &Node,
+    path: &Path<'_>,
+    name: &str,
+    sink: &mut Sink<'_>,
+) {
+    let meant =
+        |e: &Entry| !known.clone().any(|k| k == e.key) && nearest(&e.key, known.clone()) == Some(field);
+    if !node.entries().iter().any(meant) {
+        missing(field, head(node), path, name, sink);
+    }
 }
 
 /// What an element of a list is called: "action `send`", "an entry of errors".

@@ -1,0 +1,185 @@
+//! What the parts of a manifest mean to each other: references, expressions, schemas, addresses, and what is worth a warning.
+//!
+//! All of it reads the tree and not the typed spec, so that a manifest with a fault in one place is still checked in all others.
+
+mod action;
+mod choices;
+mod connection;
+mod expressions;
+mod lists;
+mod network;
+mod request;
+mod trigger;
+mod warnings;
+mod webhook;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value as Json;
+
+use super::integration::Files;
+use super::report::{Path, Sink, listed, nearest, shortened};
+use super::schema::{Bundled, Schemas, inputs};
+use super::tree::{Mark, Node};
+use crate::catalog::Reference;
+use crate::expression::Uses;
+use crate::problem::Code;
+
+/// What the checks learn beside problems.
+pub(crate) struct Meaning {
+    /// The bundled schemas, by their JSON pointer into the spec.
+    pub(crate) schemas: BTreeMap<String, Json>,
+    /// The files that were asked for.
+    pub(crate) references: Vec<Reference>,
+}
+
+/// Checks a spec. `limit`: the most bytes that may be bundled into it.
+pub(crate) fn check(
+    spec: &Node,
+    id: Option<&str>,
+    path: &Path<'_>,
+    files: Option<&Files<'_>>,
+    limit: usize,
+    sink: &mut Sink<'_>,
+) -> Meaning {
+    let mut context = Context {
+        sink,
+        spec,
+        base: path.pointer(),
+        schemas: Schemas::new(files, spec, path.pointer(), limit),
+        bundled: BTreeMap::new(),
+        credentials: connection::credentials(spec),
+        webhooks: ids(spec, "webhooks", "id").map(str::to_owned).collect(),
+        actions: ids(spec, "actions", "id").collect(),
+        connections: ids(spec, "connections", "id").collect(),
+        bases: spec.entries_at("baseUrls").iter().map(|e| e.key.as_str()).collect(),
+        events: ids(spec, "events", "eventType").collect(),
+        hosts: Vec::new(),
+        shared: Uses::default(),
+    };
+    lists::check(&mut context, id, path);
+    connection::check(&mut context, path);
+    action::check(&mut context, path);
+    trigger::check(&mut context, path);
+    webhook::check(&mut context, path);
+    lists::check_schemas(&mut context, path);
+    network::check(&mut context, path);
+    warnings::check(&mut context, path);
+    let Context { schemas, bundled, .. } = context;
+    Meaning { schemas: bundled, references: schemas.into_references() }
+}
+
+/// The texts at `key` of the elements of a list.
+fn ids<'n>(spec: &'n Node, list: &str, key: &'static str) -> impl Iterator<Item = &'n str> {
+    spec.list_at(list).iter().filter_map(move |item| item.text_at(key))
+}
+
+/// What the checks of one manifest share.
+pub(crate) struct Context<'c, 's> {
+    sink: &'c mut Sink<'s>,
+    spec: &'c Node,
+    /// Pointer of the spec.
+    base: String,
+    schemas: Schemas<'c>,
+    bundled: BTreeMap<String, Json>,
+    /// Every name that `credentials` may have, beside those it always has.
+    credentials: BTreeSet<String>,
+    webhooks: BTreeSet<String>,
+    actions: BTreeSet<&'c str>,
+    connections: BTreeSet<&'c str>,
+    bases: BTreeSet<&'c str>,
+    events: BTreeSet<&'c str>,
+    /// The hosts that requests go to, and where each is written.
+    hosts: Vec<(String, Mark, String)>,
+    /// What the settings of all requests read.
+    shared: Uses,
+}
+
+/// Whose inputs an expression reads.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Owner {
+    /// As a message names it: "action `post-message`".
+    name: String,
+    /// The inputs it may read; `None`: any.
+    inputs: Option<BTreeSet<String>>,
+    /// Whether it has an inputSchema.
+    typed: bool,
+}
+
+impl Owner {
+    /// The integration itself, whose settings serve many actions.
+    fn shared() -> Self {
+        Owner { name: "the integration".into(), inputs: None, typed: true }
+    }
+}
+
+impl Context<'_, '_> {
+    /// Notes a problem.
+    fn push(
+        &mut self,
+        code: Code,
+        mark: Mark,
+        path: &Path<'_>,
+        message: impl Into<String>,
+        expected: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.sink.push(code, mark, path, message, expected, hint);
+    }
+
+    /// Notes a field that must be there, under these circumstances.
+    fn missing(&mut self, field: &str, mark: Mark, path: &Path<'_>, name: &str) {
+        super::structure::missing(field, mark, path, name, self.sink);
+    }
+
+    /// Checks that a name is one of the known ones.
+    fn refer<'n>(&mut self, what: &str, known: &BTreeSet<&'n str>, node: &Node, path: &Path<'_>) {
+        let Some(name) = node.text().filter(|n| !known.contains(n)) else { return };
+        let hint = match nearest(name, known.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None if known.is_empty() => format!("the integration has no {what}"),
+            None => format!("the integration has {}", listed(known)),
+        };
+        let message = format!("there is no {what} `{}`", shortened(name));
+        self.push(Code::UnknownReference, node.mark, path, message, format!("unknown {what}"), Some(hint));
+    }
+
+    /// Takes the inputSchema and outputSchema of an action or trigger: their owner, and the choices in them.
+    fn schemas_of(&mut self, item: &Node, name: &str, path: &Path<'_>) -> (Owner, Vec<Bundled>) {
+        let mut owner = Owner { name: name.to_owned(), inputs: None, typed: false };
+        let mut taken = Vec::new();
+        if let Some(schema) = item.get("inputSchema").filter(|s| s.is_map()) {
+            let bundled = self.take_schema(schema, &path.key("inputSchema"));
+            let inputs = inputs(&bundled.schema);
+            owner.typed = true;
+            owner.inputs = (bundled.whole && !inputs.open).then_some(inputs.names);
+            taken.push(bundled);
+        }
+        if let Some(schema) = item.get("outputSchema").filter(|s| s.is_map()) {
+            taken.push(self.take_schema(schema, &path.key("outputSchema")));
+        }
+        (owner, taken)
+    }
+
+    fn take_schema(&mut self, schema: &Node, path: &Path<'_>) -> Bundled {
+        let mut bundled = self.schemas.take(schema, path, self.sink);
+        self.keep(path, std::mem::take(&mut bundled.schema), |schema| bundled.schema = schema);
+        bundled
+    }
+
+    /// Remembers a bundled schema for the canonical form, and hands a copy back.
+    fn keep(&mut self, path: &Path<'_>, schema: Json, back: impl FnOnce(Json)) {
+        let pointer = path.pointer();
+        let pointer = pointer.strip_prefix(self.base.as_str()).unwrap_or(&pointer).to_owned();
+        back(schema.clone());
+        self.bundled.insert(pointer, schema);
+    }
+}
+
+/// What an element of a list is called: "action `send`", "action 2".
+fn named(what: &str, item: &Node, index: usize) -> String {
+    match item.text_at("id") {
+        Some(id) => format!("{what} `{}`", shortened(id)),
+        None => format!("{what} {}", index + 1),
+    }
+}
