@@ -46,7 +46,7 @@ pub fn load_environments(file: &str, bytes: &[u8]) -> (Vec<LoadedEnvironment>, V
         let mut sink = Sink::new(file, text);
         let name = match document::classify(&document.root, false) {
             Form::Environment => {
-                let opened = document::open_envelope(&document.root, "Environment", &mut sink);
+                let opened = document::open_envelope(&document.root, "the environment", &mut sink);
                 opened.and_then(|opened| one(&opened, &mut sink))
             }
             Form::Unknown { node, key } => {
@@ -72,10 +72,10 @@ type Lines = BTreeMap<String, (u32, u32)>;
 fn one(opened: &Opened<'_>, sink: &mut Sink<'_>) -> Option<(String, EnvironmentSpec, Lines)> {
     let path = Path::at(opened.pointer);
     let spec = opened.spec;
-    structure::check(shape::environment(), spec, &path, "Environment", sink);
+    structure::check(shape::environment(), spec, &path, "the environment", sink);
     check_spec(spec, &path, sink);
     let Some(name) = opened.name else {
-        missing("metadata.name", head(spec), &Path::ROOT, "Environment", sink);
+        missing("metadata.name", head(spec), &Path::ROOT, "the environment", sink);
         return None;
     };
     super::texts::check("id", name.text().unwrap_or_default(), name, &Path::at("/metadata/name"), sink);

@@ -126,7 +126,7 @@ fn one_document(
             }
             return Some(loaded);
         }
-        Form::Integration => document::open_envelope(root, "Integration", &mut sink),
+        Form::Integration => document::open_envelope(root, "the integration", &mut sink),
         Form::Plain | Form::Older => Some(Opened { spec: root, pointer: "", name: None }),
     };
     let Some(opened) = opened else { return Some(without_id(from.source, entry, number, sink)) };

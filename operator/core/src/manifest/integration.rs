@@ -50,7 +50,7 @@ pub(crate) fn examine(
     let adapted = adapt(opened.spec, form, &path, sink);
     let spec = adapted.as_ref().unwrap_or(opened.spec);
     let (id, id_mark, id_pointer) = identity(opened, spec, &path, sink);
-    structure::check(shape::integration(), spec, &path, "Integration", sink);
+    structure::check(shape::integration(), spec, &path, "the integration", sink);
 
     let limit = files.map_or(super::tree::MAX_BYTES, |f| f.limit);
     let Meaning { schemas, references } = semantic::check(spec, id.as_deref(), &path, files, limit, sink);
@@ -102,7 +102,7 @@ fn identity(
         return (text, id.mark, path.key("id").pointer());
     }
     let Some(name) = opened.name else {
-        missing("id", head(spec), path, "Integration", sink);
+        missing("id", head(spec), path, "the integration", sink);
         return (None, head(spec), path.pointer());
     };
     let pointer = "/metadata/name";

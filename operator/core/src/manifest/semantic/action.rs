@@ -58,7 +58,9 @@ fn unused_inputs(
     let (Some(schema), Some(request)) = (action.get("inputSchema"), action.get("request")) else { return };
     let Some(inputs) = owner.inputs.as_ref() else { return };
     let shared = &context.shared;
-    if named.reads("rest") || all.all_inputs || shared.all_inputs {
+    // A name that is misspelt where it is read is one problem, told there.
+    let misspelt = !all.inputs.is_subset(inputs);
+    if named.reads("rest") || all.all_inputs || shared.all_inputs || misspelt {
         return;
     }
     let pagination = action.get("pagination");

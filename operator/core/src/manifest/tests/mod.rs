@@ -1,5 +1,7 @@
 mod cases;
+mod codes;
 mod forms;
+mod shipped;
 
 use std::collections::BTreeMap;
 
