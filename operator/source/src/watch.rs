@@ -64,7 +64,7 @@ impl Signal {
 }
 
 /// A folder to watch, and which folder of that name is being watched now: it may go and come back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Target {
     path: PathBuf,
     mode: RecursiveMode,
@@ -82,8 +82,10 @@ impl Watch {
         let mut git = Vec::new();
         let target = |path: PathBuf, mode| Target { path, mode, watched: None };
         for folder in folders {
-            let folder =
-                std::path::absolute(folder).map_err(|e| FetchError::io("a folder cannot be watched", e))?;
+            let folder = folder
+                .canonicalize()
+                .or_else(|_| std::path::absolute(folder))
+                .map_err(|error| FetchError::io("a folder cannot be watched", error))?;
             // The folder above tells when this one is made, moved or made again.
             if let Some(above) = folder.parent() {
                 targets.push(target(above.to_owned(), RecursiveMode::NonRecursive));
@@ -103,26 +105,25 @@ impl Watch {
         // One watch a folder; the one that sees more wins.
         targets.sort_by_key(|t| (t.path.clone(), t.mode == RecursiveMode::NonRecursive));
         targets.dedup_by(|later, first| later.path == first.path);
-        let signal = Arc::new(Signal::default());
-        let notified =
-            RecommendedWatcher::new(handler(&signal, git.clone()), Config::default()).map(|watcher| Self {
-                watcher: Box::new(watcher),
-                targets,
-                signal: signal.clone(),
-                polling: false,
-            });
-        let mut watch = notified.map_err(|e| FetchError::io("folders cannot be watched", e))?;
-        if let Err(error) = watch.arm() {
+        Self::notified(targets.clone(), git.clone()).or_else(|error| {
             tracing::info!(%error, "the system does not notify of changes: looking each second");
-            let config = Config::default().with_poll_interval(POLL);
-            let polling = PollWatcher::new(handler(&signal, git), config)
-                .map_err(|error| FetchError::io("folders cannot be watched", error))?;
-            watch.watcher = Box::new(polling);
-            watch.polling = true;
-            watch.targets.iter_mut().for_each(|target| target.watched = None);
-            watch.arm().map_err(|error| FetchError::io("folders cannot be watched", error))?;
-        }
-        Ok(watch)
+            Self::polled(targets, git).map_err(|error| FetchError::io("folders cannot be watched", error))
+        })
+    }
+
+    fn notified(targets: Vec<Target>, git: Vec<PathBuf>) -> notify::Result<Self> {
+        let signal = Arc::new(Signal::default());
+        let watcher = Box::new(RecommendedWatcher::new(handler(&signal, git), Config::default())?);
+        let mut watch = Self { watcher, targets, signal, polling: false };
+        watch.arm().map(|()| watch)
+    }
+
+    fn polled(targets: Vec<Target>, git: Vec<PathBuf>) -> notify::Result<Self> {
+        let signal = Arc::new(Signal::default());
+        let config = Config::default().with_poll_interval(POLL);
+        let watcher = Box::new(PollWatcher::new(handler(&signal, git), config)?);
+        let mut watch = Self { watcher, targets, signal, polling: true };
+        watch.arm().map(|()| watch)
     }
 
     /// Whether changes are looked for each second because the system does not tell.
@@ -135,7 +136,10 @@ impl Watch {
     /// nothing is lost.
     pub async fn changed(&mut self) -> Changed {
         loop {
-            self.signal.bell.notified().await;
+            // What a dropped call had seen already needs no second bell.
+            if self.signal.changed.load(Ordering::Acquire) == 0 {
+                self.signal.bell.notified().await;
+            }
             let first = Instant::now();
             while first.elapsed() < LONGEST {
                 if tokio::time::timeout(QUIET, self.signal.bell.notified()).await.is_err() {
@@ -220,5 +224,17 @@ mod tests {
         ] {
             assert_eq!(meaning(Path::new(path), &git), expected, "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn without_notifications_changes_are_looked_for() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().to_owned();
+        let target = Target { path: path.clone(), mode: RecursiveMode::Recursive, watched: None };
+        let mut watch = Watch::polled(vec![target], Vec::new()).unwrap();
+        assert!(watch.is_polling());
+        fs::write(path.join("integration.yaml"), "id: a").unwrap();
+        let changed = tokio::time::timeout(Duration::from_secs(20), watch.changed()).await.unwrap();
+        assert_eq!(changed, Changed { files: true, commits: false });
     }
 }

@@ -4,8 +4,10 @@
 
 mod kit;
 
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use kit::http::Server;
 use kit::ssh::Sshd;
@@ -44,7 +46,8 @@ fn as_user(home: &Path, url: &str, agent: Option<&Path>) -> String {
         command.env("SSH_AUTH_SOCK", agent);
     }
     let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
-    let of_interest = |line: &&str| ["fetched", "refused", "failed"].iter().any(|word| line.starts_with(word));
+    let of_interest =
+        |line: &&str| ["fetched", "refused", "failed"].iter().any(|word| line.starts_with(word));
     said.lines().find(of_interest).unwrap_or_else(|| panic!("{said}")).to_owned()
 }
 
@@ -57,11 +60,37 @@ fn a_credential_helper_is_asked() {
         "refused: 127.0.0.1 asks for credentials, and none were given"
     );
     let helper = "!f() { echo username=ci; echo password=hunter2-secret; }; f";
-    std::fs::write(home.path().join(".gitconfig"), format!("[credential]\n\thelper = \"{helper}\"\n")).unwrap();
-    assert_eq!(as_user(home.path(), &server.url(".git"), None), "fetched main");
-    std::fs::write(home.path().join(".gitconfig"), "[credential]\n\thelper = \"!echo username=ci; echo password=no\"\n")
+    std::fs::write(home.path().join(".gitconfig"), format!("[credential]\n\thelper = \"{helper}\"\n"))
         .unwrap();
-    assert_eq!(as_user(home.path(), &server.url(".git"), None), "refused: 127.0.0.1 rejected the credentials");
+    assert_eq!(as_user(home.path(), &server.url(".git"), None), "fetched main");
+    std::fs::write(
+        home.path().join(".gitconfig"),
+        "[credential]\n\thelper = \"!echo username=ci; echo password=no\"\n",
+    )
+    .unwrap();
+    assert_eq!(
+        as_user(home.path(), &server.url(".git"), None),
+        "refused: 127.0.0.1 rejected the credentials"
+    );
+}
+
+#[test]
+fn a_fetch_does_not_outlive_who_asked_for_it() {
+    let (listener, home) = (std::net::TcpListener::bind("127.0.0.1:0").unwrap(), TempDir::new().unwrap());
+    let mut user = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", "--nocapture", "user"])
+        .env("HOME", home.path())
+        .env("TEST_URL", format!("http://{}/catalog.git", listener.local_addr().unwrap()))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut connection, _) = listener.accept().unwrap();
+    user.kill().unwrap();
+    user.wait().unwrap();
+    connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    // The end of the connection is the end of the process that held it.
+    let ended = connection.read_to_end(&mut Vec::new());
+    assert!(!ended.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)));
 }
 
 struct Agent(Child);

@@ -280,7 +280,9 @@ async fn a_mirror_heals_after_a_killed_fetch_and_many_packs_become_one() {
     for n in 0..30 {
         repository.write("integrations/n.yaml", n.to_string());
         last = repository.commit(&format!("Number {n}"));
-        assert_eq!(fetch.get(&repository.url(), Reference::Default).await.unwrap().commit, last);
+        let fetched = fetch.get(&repository.url(), Reference::Default).await.unwrap();
+        assert_eq!(fetched.commit, last);
+        assert!(fetched.received_objects < 12, "nothing is brought twice: {}", fetched.received_objects);
         let mirror = &fetch.mirrors()[0];
         std::fs::write(mirror.join("HEAD.lock"), "").unwrap();
         std::fs::write(mirror.join("objects/pack/pack_git2_x"), "half").unwrap();

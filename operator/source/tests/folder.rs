@@ -216,6 +216,10 @@ async fn edits_and_commits_are_noticed() {
     assert!(std::fs::read(repository.path().join(SLACK)).is_ok());
     assert!(is_quiet(&mut watch).await, "reading is no change");
 
+    repository.write(SLACK, "edited twice");
+    while tokio::time::timeout(Duration::from_millis(1), watch.changed()).await.is_err() {}
+    assert!(is_quiet(&mut watch).await, "a wait that was given up loses nothing");
+
     repository.commit("Edited");
     assert!(next(&mut watch).await.commits);
     is_quiet(&mut watch).await;
