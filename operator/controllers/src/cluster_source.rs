@@ -11,6 +11,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sower_core::snapshot::Revision;
 use sower_crds::Integration;
+use sower_crds::source::ClusterSource;
 
 use crate::cluster::Scope;
 use crate::reason::Reason;
@@ -35,7 +36,11 @@ pub async fn list(
 ) -> Result<Arc<Listing>, SeedingError> {
     let (documents, listed) = read(client, namespace, selector).await.map_err(|cause| SeedingError {
         source_name: Some(source.to_owned()),
-        ..SeedingError::new(Reason::FetchFailed, Kind::Transient, format!("Integrations cannot be listed: {cause}"))
+        ..SeedingError::new(
+            Reason::FetchFailed,
+            Kind::Transient,
+            format!("Integrations cannot be listed: {cause}"),
+        )
     })?;
     let mut complete = watched(scope, namespace, selector) == listed;
     for _ in 0..LAG.0 {
@@ -47,7 +52,12 @@ pub async fn list(
     }
     let digest = format!("sha256:{}", hex(&Sha256::digest(listed.join("\n"))));
     let revision = Revision { label: "cluster".to_owned(), digest, dirty: false };
-    Ok(Arc::new(Listing { revision, documents, complete, watched: complete && scope.watched_deletions(namespace) }))
+    Ok(Arc::new(Listing {
+        revision,
+        documents,
+        complete,
+        watched: complete && scope.watched_deletions(namespace),
+    }))
 }
 
 /// Name, uid and generation of each, sorted.
@@ -67,7 +77,11 @@ fn watched(scope: &Scope, namespace: &str, selector: &Selector) -> Marks {
     marks.into_iter().map(|(_, mark)| mark).collect()
 }
 
-async fn read(client: &Client, namespace: &str, selector: &Selector) -> Result<(Vec<Resource>, Marks), String> {
+async fn read(
+    client: &Client,
+    namespace: &str,
+    selector: &Selector,
+) -> Result<(Vec<Resource>, Marks), String> {
     let kind = ApiResource::erase::<Integration>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &kind);
     let mut params = ListParams::default().limit(PAGE).labels(&selector.to_string());
@@ -76,7 +90,8 @@ async fn read(client: &Client, namespace: &str, selector: &Selector) -> Result<(
         let page = tokio::time::timeout(PATIENCE, api.list(&params)).await;
         let page = page.map_err(|_| "no answer in time".to_owned())?.map_err(|error| error.to_string())?;
         let more = page.metadata.continue_.filter(|token| !token.is_empty());
-        documents.extend(page.items.into_iter().filter(|i| i.metadata.deletion_timestamp.is_none()).map(document));
+        documents
+            .extend(page.items.into_iter().filter(|i| i.metadata.deletion_timestamp.is_none()).map(document));
         match more {
             Some(token) => params = params.continue_token(&token),
             None => break,
@@ -100,5 +115,16 @@ fn hex(bytes: &[u8]) -> String {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
+    })
+}
+
+/// The selector of a source.
+///
+/// # Errors
+/// InvalidSpec where it cannot be read.
+pub fn selector(source: &str, cluster: &ClusterSource) -> Result<Selector, SeedingError> {
+    crate::cluster::selector_of(cluster).map_err(|error| SeedingError {
+        source_name: Some(source.to_owned()),
+        ..SeedingError::invalid_spec(format!("The selector of {source} cannot be read: {error}"))
     })
 }

@@ -57,7 +57,10 @@ impl Election {
         while !library.is_finished() {
             let seen = tokio::time::timeout(self.tick(), leases.get(NAME)).await;
             let lease = seen.ok().and_then(Result::ok).and_then(|lease| lease.spec);
-            term.saw(lease.as_ref().map(|lease| valid_for(lease, &self.identity, Timestamp::now())), Instant::now());
+            term.saw(
+                lease.as_ref().map(|lease| valid_for(lease, &self.identity, Timestamp::now())),
+                Instant::now(),
+            );
             told.send_if_modified(|before| std::mem::replace(before, term.leadership()) != term.leadership());
             let next = Instant::now() + self.tick();
             let next = term.until.map_or(next, |until| next.min(until));
@@ -80,7 +83,8 @@ impl Election {
     async fn begin(&self, client: &Client, namespace: &str, stop: &CancellationToken) -> Option<Library> {
         // Renewed after two thirds of the duration.
         let seconds = self.duration.as_secs().max(3);
-        let params = LeaseParams::new(&self.identity, seconds, (seconds / 3).max(1)).with_field_manager(&self.identity);
+        let params = LeaseParams::new(&self.identity, seconds, (seconds / 3).max(1))
+            .with_field_manager(&self.identity);
         loop {
             let builder = LeaseManagerBuilder::new(client.clone(), NAME).with_namespace(namespace);
             match builder.with_parameters(params.clone()).build().await {
@@ -95,13 +99,19 @@ impl Election {
     }
 }
 
-type Library = (watch::Receiver<bool>, JoinHandle<Result<kube_lease_manager::LeaseManager, LeaseManagerError>>);
+type Library =
+    (watch::Receiver<bool>, JoinHandle<Result<kube_lease_manager::LeaseManager, LeaseManagerError>>);
 
-async fn release(hint: watch::Receiver<bool>, library: JoinHandle<Result<kube_lease_manager::LeaseManager, LeaseManagerError>>) {
+async fn release(
+    hint: watch::Receiver<bool>,
+    library: JoinHandle<Result<kube_lease_manager::LeaseManager, LeaseManagerError>>,
+) {
     drop(hint);
     match tokio::time::timeout(RELEASE, library).await {
         Ok(Ok(Ok(_))) => tracing::info!("released the Lease"),
-        Ok(Ok(Err(error))) => tracing::warn!(%error, "the Lease could not be released; it runs out by itself"),
+        Ok(Ok(Err(error))) => {
+            tracing::warn!(%error, "the Lease could not be released; it runs out by itself")
+        }
         Ok(Err(error)) => tracing::warn!(%error, "the lease task broke"),
         Err(_) => tracing::warn!("the Lease was not released in time; it runs out by itself"),
     }

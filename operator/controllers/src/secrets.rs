@@ -20,7 +20,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 ///
 /// # Errors
 /// AuthenticationFailed where it is not there, FetchFailed where the API server does not answer.
-pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<BTreeMap<String, Vec<u8>>, SeedingError> {
+pub async fn read(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<BTreeMap<String, Vec<u8>>, SeedingError> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let missing = |what: &str| {
         SeedingError::new(Reason::AuthenticationFailed, Kind::Stalled, format!("The secret {name} {what}"))
@@ -38,7 +42,11 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<BTreeM
 }
 
 fn unanswered(name: &str, cause: &str) -> SeedingError {
-    SeedingError::new(Reason::FetchFailed, Kind::Transient, format!("The secret {name} cannot be read now: {cause}"))
+    SeedingError::new(
+        Reason::FetchFailed,
+        Kind::Transient,
+        format!("The secret {name} cannot be read now: {cause}"),
+    )
 }
 
 /// Credentials of a git source.
@@ -47,7 +55,11 @@ fn unanswered(name: &str, cause: &str) -> SeedingError {
 /// AuthenticationFailed where a value is not text.
 pub fn credentials(name: &str, data: &BTreeMap<String, Vec<u8>>) -> Result<Credentials, SeedingError> {
     Credentials::from_secret(data).map_err(|key| {
-        SeedingError::new(Reason::AuthenticationFailed, Kind::Stalled, format!("The secret {name} has no text in {key}"))
+        SeedingError::new(
+            Reason::AuthenticationFailed,
+            Kind::Stalled,
+            format!("The secret {name} has no text in {key}"),
+        )
     })
 }
 
@@ -55,14 +67,21 @@ pub fn credentials(name: &str, data: &BTreeMap<String, Vec<u8>>) -> Result<Crede
 ///
 /// # Errors
 /// InvalidSpec, which never repeats the address.
-pub fn database(of: &str, data: &BTreeMap<String, Vec<u8>>, allow_local: bool) -> Result<Database, SeedingError> {
+pub fn database(
+    of: &str,
+    data: &BTreeMap<String, Vec<u8>>,
+    allow_local: bool,
+) -> Result<Database, SeedingError> {
     let url = data.get("url").or_else(|| data.get("uri"));
     let url = url.ok_or_else(|| SeedingError::invalid_spec(format!("{of} has neither `url` nor `uri`")))?;
-    let text = std::str::from_utf8(url).map_err(|_| SeedingError::invalid_spec(format!("{of} has no text in `url`")))?;
+    let text = std::str::from_utf8(url)
+        .map_err(|_| SeedingError::invalid_spec(format!("{of} has no text in `url`")))?;
     let url = DatabaseUrl::parse(text)
         .map_err(|error| SeedingError::new(Reason::InvalidSpec, Kind::Stalled, format!("{of}: {error}")))?;
     if url.engine() == Engine::Sqlite && !allow_local {
-        return Err(SeedingError::invalid_spec(format!("{of} names a SQLite file: start Sower with --allow-local")));
+        return Err(SeedingError::invalid_spec(format!(
+            "{of} names a SQLite file: start Sower with --allow-local"
+        )));
     }
     let pem = |key: &str| data.get(key).filter(|value| !value.is_empty()).cloned();
     Ok(Database { url, tls: Tls { ca: pem("ca.crt"), certificate: pem("tls.crt"), key: pem("tls.key") } })
@@ -99,13 +118,17 @@ mod tests {
     fn a_database_secret_has_url_or_uri() {
         let postgres = "postgres://sower:s3cret@db.internal/catalog";
         for key in ["url", "uri"] {
-            let database = database("x", &secret(&[(key, postgres), ("ca.crt", "PEM")]), false).expect("an address");
+            let database =
+                database("x", &secret(&[(key, postgres), ("ca.crt", "PEM")]), false).expect("an address");
             assert_eq!(database.url.to_string(), "postgres://sower@db.internal/catalog");
             assert_eq!(database.tls.ca.as_deref(), Some(b"PEM".as_slice()));
         }
         for (entries, expect) in [
             (vec![], "The secret x has neither `url` nor `uri`"),
-            (vec![("url", "sqlite:///tmp/a.db")], "The secret x names a SQLite file: start Sower with --allow-local"),
+            (
+                vec![("url", "sqlite:///tmp/a.db")],
+                "The secret x names a SQLite file: start Sower with --allow-local",
+            ),
         ] {
             let error = database("The secret x", &secret(&entries), false).expect_err("refused");
             assert_eq!((error.reason, error.message.as_str()), (Reason::InvalidSpec, expect));

@@ -6,6 +6,9 @@ use sower_store::{DatabaseUrl, Store, StoreError};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::reason::Reason;
+use crate::seeding::SeedingError;
+
 /// From gaining the Lease to losing or releasing it.
 pub struct Term {
     /// This process, as the database notes it.
@@ -51,8 +54,22 @@ impl Term {
         Ok(Some(epoch))
     }
 
-    /// Somebody else raised the epoch or took the row away: what is known of it is no longer true.
+    /// The row of the environment is gone.
     pub async fn forget(&self, store: &Store, environment: &str) {
         self.epochs.lock().await.remove(&(store.url().clone(), environment.to_owned()));
+    }
+
+    /// A seeding failed. Where the row is gone, or new with a lower epoch, it is raised again; a higher one is another
+    /// leader's, and stays.
+    pub async fn doubt(&self, store: &Store, environment: &str, error: &SeedingError) {
+        if error.reason != Reason::SeedingFailed || self.over.is_cancelled() {
+            return;
+        }
+        let key = (store.url().clone(), environment.to_owned());
+        let Ok(row) = store.environment(environment).await else { return };
+        let mut epochs = self.epochs.lock().await;
+        if epochs.get(&key).is_some_and(|ours| row.is_none_or(|row| row.epoch < *ours)) {
+            epochs.remove(&key);
+        }
     }
 }

@@ -9,6 +9,6 @@ mod scope;
 mod seen;
 mod watch;
 
-pub use queue::Queue;
-pub use scope::{Guarded, Scope, Scopes, Slim};
+pub use queue::{Queue, queued};
+pub use scope::{Guarded, Scope, Scopes, Slim, cluster_sources, selector_of};
 pub use seen::{Change, Seen};

@@ -2,7 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use futures::Stream;
+use kube::Resource;
+use kube::runtime::controller::ReconcileRequest;
 use kube::runtime::reflector::{Lookup, ObjectRef};
+use kube::runtime::watcher;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Where whoever noticed something says who is to be reconciled. The scheduler behind it drops repetitions.
@@ -34,4 +38,17 @@ impl<K: Lookup<DynamicType = ()>> Queue<K> {
             let _ = sender.send(ObjectRef::new(name).within(namespace));
         }
     }
+}
+
+/// A queue as the scheduler takes it.
+pub fn queued<K>(
+    receiver: UnboundedReceiver<ObjectRef<K>>,
+) -> impl Stream<Item = Result<ReconcileRequest<K>, watcher::Error>>
+where
+    K: Resource<DynamicType = ()> + 'static,
+{
+    futures::stream::unfold(receiver, |mut receiver| async move {
+        let next = receiver.recv().await?;
+        Some((Ok(ReconcileRequest::from(next)), receiver))
+    })
 }

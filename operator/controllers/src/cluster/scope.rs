@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::{DeserializeGuard, PartialObjectMeta, Selector, SelectorExt as _};
-use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use sower_crds::source::ClusterSource;
 use sower_crds::{Environment, EnvironmentSpec, Integration};
@@ -200,7 +200,9 @@ impl Scope {
     fn wake_selecting(&self, changes: &BTreeSet<Touched>) {
         for (namespace, labels) in changes {
             for (name, spec) in self.environments_of(namespace) {
-                if cluster_sources(&spec).any(|(_, selector)| labels.iter().any(|labels| selector.matches(labels))) {
+                if cluster_sources(&spec)
+                    .any(|(_, selector)| labels.iter().any(|labels| selector.matches(labels)))
+                {
                     self.environment_queue.wake(namespace, &name);
                 }
             }
@@ -249,7 +251,8 @@ impl Scope {
 /// Names and selectors of the cluster sources of an environment; without sources it takes every Integration of its
 /// namespace as source `default`. A selector that cannot be read selects nothing; the seeding says so.
 pub fn cluster_sources(spec: &EnvironmentSpec) -> impl Iterator<Item = (String, Selector)> + '_ {
-    let default = spec.sources.is_empty().then(|| (crate::environment::DEFAULT_SOURCE.to_owned(), Selector::default()));
+    let default =
+        spec.sources.is_empty().then(|| (crate::environment::DEFAULT_SOURCE.to_owned(), Selector::default()));
     let named = spec.sources.iter().filter_map(|source| {
         let cluster = source.cluster.as_ref()?;
         Some((source.name.clone(), selector_of(cluster).ok()?))

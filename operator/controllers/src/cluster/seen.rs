@@ -24,9 +24,12 @@ pub struct Change<M> {
 #[derive(Debug)]
 pub struct Seen<M> {
     known: BTreeMap<(String, String), M>,
-    /// While a listing goes on: what it held so far, and what was new in it.
-    listing: Option<(BTreeSet<(String, String)>, Vec<Change<M>>)>,
+    /// While a listing goes on.
+    listing: Option<Listing<M>>,
 }
+
+/// Which objects a listing held so far, and what was new in it.
+type Listing<M> = (BTreeSet<(String, String)>, Vec<Change<M>>);
 
 impl<M> Default for Seen<M> {
     fn default() -> Self {
@@ -68,7 +71,13 @@ impl<M: Clone + PartialEq> Seen<M> {
     fn remember(&mut self, key: (String, String), memo: M, listed: bool) -> Option<Change<M>> {
         let before = self.known.insert(key.clone(), memo.clone());
         let (namespace, name) = key;
-        (before.as_ref() != Some(&memo)).then_some(Change { namespace, name, before, after: Some(memo), listed })
+        (before.as_ref() != Some(&memo)).then_some(Change {
+            namespace,
+            name,
+            before,
+            after: Some(memo),
+            listed,
+        })
     }
 
     fn forget(&mut self, key: (String, String), listed: bool) -> Option<Change<M>> {
@@ -111,11 +120,19 @@ mod tests {
     #[test]
     fn only_generation_and_annotations_wake() {
         let table = [
-            ("a status write", vec![("/metadata/resourceVersion", json!("2")), ("/status", json!({}))], false),
+            (
+                "a status write",
+                vec![("/metadata/resourceVersion", json!("2")), ("/status", json!({}))],
+                false,
+            ),
             ("a label", vec![("/metadata/labels", json!({ "a": "b" }))], false),
             ("a finalizer", vec![("/metadata/finalizers", json!(["sower.dev/rows"]))], false),
             ("a spec", vec![("/metadata/generation", json!(2))], true),
-            ("an annotation", vec![("/metadata/annotations", json!({ "sower.dev/requestedAt": "now" }))], true),
+            (
+                "an annotation",
+                vec![("/metadata/annotations", json!({ "sower.dev/requestedAt": "now" }))],
+                true,
+            ),
             ("another object of that name", vec![("/metadata/uid", json!("2"))], true),
         ];
         for (what, extra, wakes) in table {

@@ -106,7 +106,9 @@ fn ready(
 /// The sentence of Ready.
 fn message(status: &EnvironmentStatus, outcome: &Outcome) -> String {
     let at = |what: &str| match &status.revision {
-        Some(revision) => fit([format!("{what}{revision}"), format!("{what}{} sources", outcome.sources.len())]),
+        Some(revision) => {
+            fit([format!("{what}{revision}"), format!("{what}{} sources", outcome.sources.len())])
+        }
         None => what.trim_end_matches(" at ").trim().to_owned(),
     };
     match &outcome.verdict {
@@ -157,10 +159,9 @@ fn source_ready(conditions: &mut Conditions, outcome: &Outcome, generation: Opti
         Reason::AuthenticationFailed | Reason::SourceNotFound | Reason::SourceEmpty | Reason::FetchFailed
     );
     let said = match &outcome.verdict {
-        Verdict::Failed { reason, message, source, .. } if failed => {
-            let told = source.as_ref().map_or(message.clone(), |source| {
-                if message.contains(source.as_str()) { message.clone() } else { format!("{source}: {message}") }
-            });
+        Verdict::Failed { reason, message, source: Some(source), .. } if failed => {
+            let named = message.contains(source.as_str());
+            let told = if named { message.clone() } else { format!("{source}: {message}") };
             Said::new(false, reason.to_string(), told)
         }
         _ => {

@@ -30,7 +30,8 @@ impl Said {
 pub fn set(conditions: &mut Conditions, kind: &str, said: Said, generation: Option<i64>, now: Timestamp) {
     let Said { status, reason, message } = said;
     let before = conditions.iter().find(|condition| condition.type_ == kind);
-    let since = before.filter(|before| before.status == status).map(|before| before.last_transition_time.clone());
+    let since =
+        before.filter(|before| before.status == status).map(|before| before.last_transition_time.clone());
     let condition = Condition {
         last_transition_time: since.unwrap_or_else(|| whole_seconds(now)),
         message: fitting(&message),

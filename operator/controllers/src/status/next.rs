@@ -6,20 +6,27 @@ use super::outcome::{Outcome, Verdict};
 use crate::reason::Reason;
 
 /// What to type; none where nobody is asked for anything.
-pub(super) fn next(environment: &Environment, outcome: &Outcome, status: &EnvironmentStatus) -> Option<String> {
+pub(super) fn next(
+    environment: &Environment,
+    outcome: &Outcome,
+    status: &EnvironmentStatus,
+) -> Option<String> {
     let name = environment.metadata.name.as_deref().unwrap_or_default();
     let namespace = environment.metadata.namespace.as_deref().unwrap_or_default();
     let kubectl = format!("kubectl -n {namespace}");
     let edit = || format!("{kubectl} edit env/{name}");
     Some(match outcome.verdict.reason() {
         Reason::InvalidSpec | Reason::SourceNotFound | Reason::SourceEmpty => edit(),
-        Reason::KeptElsewhere => format!("{kubectl} annotate --overwrite env/{name} sower.dev/take-over=true"),
+        Reason::KeptElsewhere => {
+            format!("{kubectl} annotate --overwrite env/{name} sower.dev/take-over=true")
+        }
         Reason::SchemaIncompatible => format!("sower doctor -n {namespace}"),
         Reason::AuthenticationFailed => match secret(outcome) {
-            Some(secret) => format!(
-                "{kubectl} create secret generic {secret} --from-literal=username=USER --from-literal=password=TOKEN \
-                 --dry-run=client -o yaml | kubectl apply -f -"
-            ),
+            Some((secret, keys)) => {
+                format!(
+                    "{kubectl} create secret generic {secret} {keys} --dry-run=client -o yaml | kubectl apply -f -"
+                )
+            }
             None => edit(),
         },
         Reason::PruneLimitExceeded => {
@@ -35,9 +42,15 @@ pub(super) fn next(environment: &Environment, outcome: &Outcome, status: &Enviro
     })
 }
 
-fn secret(outcome: &Outcome) -> Option<&str> {
+/// The Secret that is asked for, with the keys it must have.
+fn secret(outcome: &Outcome) -> Option<(&str, &'static str)> {
     match &outcome.verdict {
-        Verdict::Failed { secret, .. } => secret.as_deref(),
+        Verdict::Failed { secret: Some(secret), source: Some(_), .. } => {
+            Some((secret, "--from-literal=username=USER --from-literal=password=TOKEN"))
+        }
+        Verdict::Failed { secret: Some(secret), source: None, .. } => {
+            Some((secret, "--from-literal=url=URL"))
+        }
         _ => None,
     }
 }

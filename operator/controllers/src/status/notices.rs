@@ -44,7 +44,11 @@ pub fn names<T: AsRef<str>>(all: &[T]) -> String {
 
 /// The Events of an outcome: of what was written, and of what is wrong in another way than before.
 #[must_use]
-pub fn notices(before: Option<&EnvironmentStatus>, after: &EnvironmentStatus, outcome: &Outcome) -> Vec<Notice> {
+pub fn notices(
+    before: Option<&EnvironmentStatus>,
+    after: &EnvironmentStatus,
+    outcome: &Outcome,
+) -> Vec<Notice> {
     let none = EnvironmentStatus::default();
     let before = before.unwrap_or(&none);
     let mut notices = Vec::new();

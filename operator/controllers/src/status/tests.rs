@@ -83,7 +83,13 @@ fn held() -> Outcome {
             because: Some("their folders are gone since 9d41e07 (AUTHOR: \"Tidy up\")".into()),
         },
         sources: source(Some("3f2c1a9"), Some("9d41e07")),
-        plan: Some(PlanStatus { hash: "7c1e09b4d2f8".into(), create: 0, update: 2, delete: 14, conflicts: 0 }),
+        plan: Some(PlanStatus {
+            hash: "7c1e09b4d2f8".into(),
+            create: 0,
+            update: 2,
+            delete: 14,
+            conflicts: 0,
+        }),
         ..seeded("3f2c1a9", &[])
     }
 }
@@ -218,7 +224,10 @@ fn what_is_not_known_stays() {
     assert_eq!(status.revision.as_deref(), Some("main@3f2c1a9"));
     assert_eq!(status.counts.map(|counts| counts.integrations), Some(42));
     assert_eq!(find(&status.conditions, kind::CONFLICT_FREE).map(|c| c.status.as_str()), Some("False"));
-    assert_eq!(find(&status.conditions, kind::SOURCE_READY).map(|c| c.message.as_str()), Some("catalog at main@3f2c1a9"));
+    assert_eq!(
+        find(&status.conditions, kind::SOURCE_READY).map(|c| c.message.as_str()),
+        Some("catalog at main@3f2c1a9")
+    );
     assert_eq!(status.next, None);
 }
 
@@ -241,9 +250,10 @@ fn a_held_plan_is_told_once_and_says_what_to_type() {
         [Notice {
             tone: Tone::Warning,
             reason: "PruneLimitExceeded".into(),
-            message: "Plan 7c1e09b4d2f8 of main@9d41e07 would delete asana, bamboohr, clickup and 11 more: their \
+            message:
+                "Plan 7c1e09b4d2f8 of main@9d41e07 would delete asana, bamboohr, clickup and 11 more: their \
                       folders are gone since 9d41e07 (AUTHOR: \"Tidy up\")"
-                .into(),
+                    .into(),
         }]
     );
     // Once it is applied, nothing waits any more.
@@ -273,7 +283,8 @@ fn a_seeding_and_what_it_refused_are_told() {
 fn a_forced_reconcile_changes_only_that_it_was_handled() {
     let first = with(&environment(), &seeded("3f2c1a9", &[]), 0);
     let mut asked = first.clone();
-    asked.metadata.annotations = Some([("sower.dev/requestedAt".to_owned(), "2026-11-21T08:03:48Z".to_owned())].into());
+    asked.metadata.annotations =
+        Some([("sower.dev/requestedAt".to_owned(), "2026-11-21T08:03:48Z".to_owned())].into());
     let handled = compose(&asked, &seeded("3f2c1a9", &[]), at(9));
     let mut expect = first.status.clone().expect("a status");
     expect.last_handled_reconcile_at = Some("2026-11-21T08:03:48Z".into());

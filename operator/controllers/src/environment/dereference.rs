@@ -1,0 +1,181 @@
+//! Environment → job: every reference is followed, inside its own namespace. Needs a client.
+
+use kube::{Client, ResourceExt as _};
+use sower_crds::environment::{Environment, Migrate as MigrateWord};
+use sower_crds::source::{GitRef, GitSource, Origin as Place, Source};
+use sower_source::{FetchRequest, Reference};
+use sower_store::Migrate;
+
+use super::DEFAULT_SOURCE;
+use crate::cluster::Scope;
+use crate::cluster_source;
+use crate::secrets;
+use crate::seeding::{Job, Origin, SeedingError, SourceInput};
+use crate::stores::{Database, DefaultDatabase};
+
+/// The annotation that takes an environment over from another keeper.
+const TAKE_OVER: &str = "sower.dev/take-over";
+
+/// What references may name.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// First part of what an environment's keeper is called.
+    pub cluster_name: String,
+    /// `file://`, folders and SQLite are taken from resources.
+    pub allow_local: bool,
+    /// The database of environments that name none.
+    pub database: DefaultDatabase,
+}
+
+/// Where the rows go.
+///
+/// # Errors
+/// As the Secret's reading.
+pub async fn database(
+    client: &Client,
+    environment: &Environment,
+    rules: &Rules,
+) -> Result<(Database, Migrate), SeedingError> {
+    let spec = environment.spec.database.clone().unwrap_or_default();
+    let migrate = match spec.migrate {
+        MigrateWord::Auto => Migrate::Auto,
+        MigrateWord::Never => Migrate::Never,
+    };
+    let database = match (&spec.secret_ref, &rules.database) {
+        (Some(reference), _) => {
+            let namespace = environment.namespace().unwrap_or_default();
+            let data = secrets::read(client, &namespace, &reference.name).await?;
+            secrets::database(&format!("The secret {}", reference.name), &data, rules.allow_local)?
+        }
+        (None, DefaultDatabase::Url(url)) => Database { url: url.clone(), tls: sower_store::Tls::default() },
+        (None, DefaultDatabase::Folder(folder)) => secrets::mounted(folder)?,
+        (None, DefaultDatabase::None) => {
+            return Err(SeedingError::invalid_spec(
+                "No database: neither spec.database nor the operator names one",
+            ));
+        }
+    };
+    let url = database.url.of_environment(&environment.name_any());
+    Ok((Database { url, ..database }, migrate))
+}
+
+/// The job of an environment, without an epoch yet.
+///
+/// # Errors
+/// As of the first reference that cannot be followed.
+pub async fn job(
+    client: &Client,
+    scope: &Scope,
+    environment: &Environment,
+    rules: &Rules,
+) -> Result<Job, SeedingError> {
+    let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
+    let mut sources = Vec::new();
+    for source in &environment.spec.sources {
+        let origin = origin(client, scope, &namespace, source, rules).await?;
+        let path = source.folder_path().to_owned();
+        sources.push(SourceInput { name: source.name.clone(), priority: source.priority, path, origin });
+    }
+    if sources.is_empty() {
+        let all = kube::core::Selector::default();
+        let listing = cluster_source::list(client, scope, &namespace, DEFAULT_SOURCE, &all).await?;
+        let (name, path) = (DEFAULT_SOURCE.to_owned(), String::new());
+        sources.push(SourceInput { name, priority: 0, path, origin: Origin::Listing(listing) });
+    }
+    let (spec, keeper, take_over) =
+        (environment.spec.clone(), keeper(environment, rules), takes_over(environment));
+    Ok(Job { environment: name, spec, sources, keeper, take_over, only: None, reseed: false, epoch: None })
+}
+
+/// How the one who seeds this environment is called.
+#[must_use]
+pub fn keeper(environment: &Environment, rules: &Rules) -> String {
+    let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
+    format!("{}/{namespace}/{name}", rules.cluster_name)
+}
+
+/// Whether it is taken over from another keeper.
+#[must_use]
+pub fn takes_over(environment: &Environment) -> bool {
+    environment.annotations().get(TAKE_OVER).is_some_and(|value| value != "false")
+}
+
+async fn origin(
+    client: &Client,
+    scope: &Scope,
+    namespace: &str,
+    source: &Source,
+    rules: &Rules,
+) -> Result<Origin, SeedingError> {
+    let named = |error: SeedingError| SeedingError { source_name: Some(source.name.clone()), ..error };
+    match source.origin() {
+        Some(Place::Git(git)) => request(client, namespace, git).await.map(Origin::Git).map_err(named),
+        Some(Place::Cluster(cluster)) => {
+            let selector = cluster_source::selector(&source.name, cluster)?;
+            cluster_source::list(client, scope, namespace, &source.name, &selector).await.map(Origin::Listing)
+        }
+        Some(Place::Folder(folder)) if rules.allow_local => Ok(Origin::Folder(folder.into())),
+        Some(Place::Folder(_)) => Err(named(SeedingError::invalid_spec(
+            "A folder is a source for files only: start Sower with --allow-local",
+        ))),
+        None => Err(named(SeedingError::invalid_spec(format!(
+            "The source {} names no place, or several of git, folder and cluster",
+            source.name
+        )))),
+    }
+}
+
+async fn request(client: &Client, namespace: &str, git: &GitSource) -> Result<FetchRequest, SeedingError> {
+    let credentials = match &git.secret_ref {
+        Some(reference) => {
+            let data = secrets::read(client, namespace, &reference.name).await?;
+            secrets::credentials(&reference.name, &data)?
+        }
+        None => sower_source::Credentials::default(),
+    };
+    Ok(FetchRequest { credentials, ..FetchRequest::new(&git.url, reference(&git.reference)) })
+}
+
+/// At most one is set, says the CRD; none is the branch `main`.
+fn reference(of: &GitRef) -> Reference {
+    match of {
+        GitRef { commit: Some(commit), .. } => Reference::Commit(commit.clone()),
+        GitRef { tag: Some(tag), .. } => Reference::Tag(tag.clone()),
+        GitRef { semver: Some(range), .. } => Reference::Semver(range.clone()),
+        GitRef { branch: Some(branch), .. } => Reference::Branch(branch.clone()),
+        _ => Reference::Branch("main".to_owned()),
+    }
+}
+
+/// The Secret that a source of this name reads; without a name, the database's.
+#[must_use]
+pub fn secret_of<'a>(environment: &'a Environment, source: Option<&str>) -> Option<&'a str> {
+    let spec = &environment.spec;
+    let reference = match source {
+        Some(name) => {
+            spec.sources.iter().find(|source| source.name == name)?.git.as_ref()?.secret_ref.as_ref()?
+        }
+        None => spec.database.as_ref()?.secret_ref.as_ref()?,
+    };
+    Some(reference.name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_the_one_that_is_set_or_main() {
+        let some = |text: &str| Some(text.to_owned());
+        let table = [
+            (GitRef::default(), Reference::Branch("main".into())),
+            (GitRef { branch: some("b"), ..GitRef::default() }, Reference::Branch("b".into())),
+            (GitRef { tag: some("t"), ..GitRef::default() }, Reference::Tag("t".into())),
+            (GitRef { semver: some("^1"), ..GitRef::default() }, Reference::Semver("^1".into())),
+            (GitRef { commit: some("c"), ..GitRef::default() }, Reference::Commit("c".into())),
+        ];
+        for (of, expect) in table {
+            assert_eq!(reference(&of), expect);
+        }
+    }
+}

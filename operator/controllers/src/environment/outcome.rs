@@ -1,0 +1,196 @@
+//! What a seeding came to → what its status needs. Pure.
+
+use std::collections::BTreeMap;
+
+use sower_core::gate::HeldReason;
+use sower_core::plan::{Conflict, Kept, KeptWhy, Plan, Resolution, Verb};
+use sower_core::report::Report;
+use sower_core::snapshot::Revision;
+use sower_crds::environment::{Counts, Environment, Failure, PlanStatus};
+use sower_store::EnvironmentRow;
+
+use super::dereference::secret_of;
+use crate::integration::Holding;
+use crate::reason::Reason;
+use crate::seeding::{Planned, Seeded, SeedingError};
+use crate::status::{Conflicts, Outcome, SourceOutcome, Verdict, Written};
+
+/// Most failures that are carried on; a status holds fewer.
+const FAILURES: usize = 100;
+
+/// Of a seeding that went through, held plans included. `row` is the environment's row after it, and `holding` what it
+/// holds.
+#[must_use]
+pub fn of_seeded(
+    environment: &Environment,
+    seeded: &Seeded,
+    row: Option<&EnvironmentRow>,
+    holding: &Holding,
+) -> Outcome {
+    let report = seeded.report();
+    let planned = seeded.planned();
+    let skipped = |conflict: &&Conflict| conflict.resolution == Resolution::Skip;
+    let mut ids: Vec<String> =
+        report.conflicts.iter().filter(skipped).map(|conflict| conflict.integration.clone()).collect();
+    ids.sort();
+    ids.dedup();
+    let verdict = match seeded {
+        Seeded::Held { planned, held, .. } => {
+            held_verdict(planned, held.reason, &held.message, held.source.as_deref())
+        }
+        Seeded::Unchanged { .. } | Seeded::Applied { .. } => verdict(report, planned),
+    };
+    let waits = matches!(seeded, Seeded::Held { .. });
+    Outcome {
+        verdict,
+        sources: sources(environment, planned, row),
+        database_read: true,
+        counts: Some(counts(report, holding, ids.len())),
+        failures: Some(failures(report, planned.map(|planned| &planned.plan))),
+        plan: planned.filter(|_| waits).map(|planned| plan(&planned.plan)),
+        conflicts: Some(Conflicts { skipped: ids }),
+        written: written(seeded),
+    }
+}
+
+/// Of a seeding that failed.
+#[must_use]
+pub fn of_error(environment: &Environment, error: &SeedingError) -> Outcome {
+    let SeedingError { reason, kind: _, message, detail, source_name, keeper: _ } = error;
+    let secret = match reason {
+        Reason::AuthenticationFailed => secret_of(environment, source_name.as_deref()).map(str::to_owned),
+        _ => None,
+    };
+    Outcome::of(Verdict::Failed {
+        reason: *reason,
+        message: message.clone(),
+        detail: detail.clone(),
+        source: source_name.clone(),
+        secret,
+    })
+}
+
+fn verdict(report: &Report, planned: Option<&Planned>) -> Verdict {
+    let Some(first) = report.errors.first() else { return Verdict::Seeded };
+    let foreign = report.errors.iter().all(|failure| failure.location.is_none());
+    let first_at = first.location.as_deref().or(first.integration.as_deref()).unwrap_or_default();
+    let first = format!("{first_at} {}", first.code);
+    if report.invalid == 0 || foreign {
+        return Verdict::Invalid { invalid: report.errors.len(), total: 0, first };
+    }
+    let total = planned.map_or(report.integrations_processed + report.excluded + report.invalid, |planned| {
+        planned.reading.found().count()
+    });
+    Verdict::Invalid { invalid: report.invalid, total, first }
+}
+
+fn held_verdict(planned: &Planned, reason: HeldReason, message: &str, source: Option<&str>) -> Verdict {
+    let deleted = planned.plan.operations.iter().filter(|operation| operation.verb == Verb::Remove);
+    let deleted: Vec<_> =
+        deleted.filter(|operation| source.is_none_or(|source| operation.source == source)).collect();
+    let because = deleted.first().and_then(|first| why_gone(planned, &first.id));
+    Verdict::Held {
+        reason: match reason {
+            HeldReason::PruneLimitExceeded => Reason::PruneLimitExceeded,
+            HeldReason::ManifestsInvalid => Reason::ManifestsInvalid,
+        },
+        message: message.to_owned(),
+        deleted: deleted.into_iter().map(|operation| operation.id.clone()).collect(),
+        because,
+    }
+}
+
+/// The commit that took an integration's file away, as far as the history was fetched.
+fn why_gone(planned: &Planned, id: &str) -> Option<String> {
+    let current = planned.state.rows.get(id)?;
+    let source = planned.reading.sources.iter().find(|source| source.snapshot.name == current.source)?;
+    let tree = source.snapshot.git.as_ref()?;
+    let commit = tree.log(&current.path, 1).into_iter().next()?;
+    Some(format!(
+        "their folders are gone since {} ({}: \"{}\")",
+        commit.short(),
+        commit.author,
+        commit.subject
+    ))
+}
+
+/// The sources in the order of the spec, with what the database holds and what was read.
+fn sources(
+    environment: &Environment,
+    planned: Option<&Planned>,
+    row: Option<&EnvironmentRow>,
+) -> Vec<SourceOutcome> {
+    let applied: BTreeMap<&str, &Revision> = row.map(|row| row.revisions().collect()).unwrap_or_default();
+    let names: Vec<&str> = match environment.spec.sources.as_slice() {
+        [] => vec![super::DEFAULT_SOURCE],
+        sources => sources.iter().map(|source| source.name.as_str()).collect(),
+    };
+    let attempted = |name: &str| match planned {
+        Some(planned) => {
+            let source = planned.reading.sources.iter().find(|source| source.snapshot.name == name);
+            source.map(|source| source.snapshot.revision.clone())
+        }
+        // Nothing was read because the sources are where they were.
+        None => applied.get(name).map(|revision| (*revision).clone()),
+    };
+    names
+        .into_iter()
+        .map(|name| SourceOutcome {
+            name: name.to_owned(),
+            applied: applied.get(name).map(|revision| (*revision).clone()),
+            attempted: attempted(name),
+        })
+        .collect()
+}
+
+fn counts(report: &Report, holding: &Holding, conflicts: usize) -> Counts {
+    Counts {
+        integrations: number(holding.integrations),
+        conflicts: number(conflicts),
+        excluded: number(report.excluded),
+        invalid: number(report.invalid),
+    }
+}
+
+fn plan(plan: &Plan) -> PlanStatus {
+    PlanStatus {
+        hash: plan.short_hash().to_owned(),
+        create: number(plan.created()),
+        update: number(plan.updated()),
+        delete: number(plan.deleted()),
+        conflicts: number(plan.conflicts.len()),
+    }
+}
+
+fn failures(report: &Report, plan: Option<&Plan>) -> Vec<Failure> {
+    let kept: BTreeMap<&str, &Kept> =
+        plan.iter().flat_map(|plan| &plan.kept).map(|kept| (kept.id.as_str(), kept)).collect();
+    let failures = report.errors.iter().take(FAILURES);
+    failures
+        .map(|failure| {
+            let id = failure.integration.as_deref();
+            let kept = id.and_then(|id| kept.get(id)).filter(|kept| kept.why == KeptWhy::Invalid);
+            let message = match (id, kept.and_then(|kept| kept.version.as_deref())) {
+                (Some(id), Some(version)) => format!("{}; {id} keeps {version}", failure.message),
+                _ => failure.message.clone(),
+            };
+            Failure {
+                integration: failure.integration.clone(),
+                code: failure.code.clone(),
+                location: failure.location.clone(),
+                message,
+            }
+        })
+        .collect()
+}
+
+fn written(seeded: &Seeded) -> Option<Written> {
+    let Seeded::Applied { report, .. } = seeded else { return None };
+    let number = report.seeding.as_deref()?.rsplit('-').next()?.to_owned();
+    let Report { created, updated, deleted, unchanged, .. } = *report;
+    Some(Written { number, created, updated, deleted, unchanged })
+}
+
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,222 @@
+//! One reconcile of one Environment.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt as _};
+use sower_core::report;
+use sower_crds::Environment;
+use sower_store::Store;
+use tracing::Instrument as _;
+
+use super::{Context, Guarded, deletion, dereference, outcome};
+use crate::integration::Holding;
+use crate::metrics::EnvironmentLabels;
+use crate::reason::Reason;
+use crate::secrets::PATIENCE;
+use crate::seeding::{Job, Kind, Seeded, SeedingError};
+use crate::status::{Outcome, Verdict, compose, notices};
+use crate::writing::write_status;
+
+/// How soon the API server is asked again when it did not answer.
+const RETRY: Duration = Duration::from_secs(5);
+/// How long a seeding that was told to end may take to do so.
+const LAST_WORDS: Duration = Duration::from_secs(15);
+
+/// Waits for its turn, then does it in a span of its own.
+pub async fn reconcile(environment: &Guarded, context: &Context) -> Action {
+    let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
+    let turn = tokio::select! {
+        () = context.term.over.cancelled() => return Action::await_change(),
+        turn = context.shared.permits.acquire() => turn,
+    };
+    let span =
+        tracing::info_span!("reconcile", environment = name, namespace, revision = tracing::field::Empty);
+    let action = whole(context, &namespace, &name).instrument(span).await;
+    drop(turn);
+    action
+}
+
+async fn whole(context: &Context, namespace: &str, name: &str) -> Action {
+    let environment = match current(context, namespace, name).await {
+        Ok(Some(environment)) => environment,
+        Ok(None) => return Action::await_change(),
+        Err(action) => return action,
+    };
+    match deletion::finalizer(context, &environment).await {
+        Ok(deletion::Next::Reconcile) => {}
+        Ok(deletion::Next::Gone) => return Action::await_change(),
+        Ok(deletion::Next::Again(kind)) => {
+            return Action::requeue(context.shared.patience.after(namespace, name, &environment.spec, kind));
+        }
+        Err(error) => return unanswered(&error),
+    }
+    let (outcome, kind) = attempt(context, &environment).await;
+    let Some(outcome) = outcome.filter(|_| !context.term.lost.is_cancelled()) else {
+        return Action::await_change();
+    };
+    if let Err(error) = tell(context, &environment, &outcome).await {
+        return unanswered(&error);
+    }
+    let patience = &context.shared.patience;
+    Action::requeue(match kind {
+        None => patience.rest(namespace, name, &environment.spec),
+        Some(kind) => patience.after(namespace, name, &environment.spec, kind),
+    })
+}
+
+fn unanswered(error: &kube::Error) -> Action {
+    tracing::warn!(%error, "the API server does not do as it is asked; trying again");
+    Action::requeue(RETRY)
+}
+
+/// The Environment as it is now, not as a cache remembers it: what is said is compared with what was said.
+async fn current(context: &Context, namespace: &str, name: &str) -> Result<Option<Environment>, Action> {
+    let api: Api<Guarded> = Api::namespaced(context.shared.client.clone(), namespace);
+    match tokio::time::timeout(PATIENCE, api.get_opt(name)).await {
+        Ok(Ok(Some(DeserializeGuard(Ok(environment))))) => Ok(Some(environment)),
+        Ok(Ok(None)) => Ok(None),
+        Ok(Ok(Some(DeserializeGuard(Err(invalid))))) => {
+            let error =
+                SeedingError::invalid_spec(format!("This Sower cannot read the spec: {}", invalid.error));
+            let environment = Environment { metadata: invalid.metadata, ..Environment::default() };
+            if let Err(error) = tell(context, &environment, &outcome::of_error(&environment, &error)).await {
+                return Err(unanswered(&error));
+            }
+            Err(Action::requeue(context.shared.patience.rest(namespace, name, &environment.spec)))
+        }
+        Ok(Err(error)) => Err(unanswered(&error)),
+        Err(_) => Err(unanswered(&kube::Error::Service("no answer in time".into()))),
+    }
+}
+
+/// What comes of it, and when to try again; no outcome where this time of leading ended meanwhile.
+async fn attempt(context: &Context, environment: &Environment) -> (Option<Outcome>, Option<Kind>) {
+    if environment.spec.suspend {
+        return (Some(Outcome::of(Verdict::Suspended)), None);
+    }
+    let started = Instant::now();
+    match bounded(context, environment).await {
+        Some(Ok(outcome)) => {
+            let reason = outcome.verdict.reason();
+            tracing::info!(%reason, took = ?started.elapsed(), "reconciled");
+            (Some(outcome), None)
+        }
+        Some(Err(error)) => {
+            tracing::warn!(reason = %error.reason, took = ?started.elapsed(), "{}", error.full());
+            let labels = EnvironmentLabels {
+                namespace: environment.namespace().unwrap_or_default(),
+                environment: environment.name_any(),
+            };
+            context.shared.metrics.ended(&labels, report::Outcome::Failed, started.elapsed());
+            (Some(outcome::of_error(environment, &error)), Some(error.kind))
+        }
+        None => {
+            tracing::info!("stopped in the middle; nothing is half written");
+            (None, None)
+        }
+    }
+}
+
+/// The seeding, ended by `spec.timeout` and by the end of this time of leading.
+async fn bounded(context: &Context, environment: &Environment) -> Option<Result<Outcome, SeedingError>> {
+    let limit = environment.spec.timeout.duration().unwrap_or(Duration::from_secs(300));
+    let cancel = context.term.over.child_token();
+    let mut seeding = Box::pin(seed(context, environment, &cancel));
+    let timed_out = tokio::select! {
+        done = &mut seeding => return settled(context, done),
+        () = tokio::time::sleep(limit) => true,
+        () = context.term.over.cancelled() => false,
+    };
+    cancel.cancel();
+    // What is being committed is committed; all else ends now.
+    let last_words = tokio::time::timeout(LAST_WORDS, seeding).await;
+    match last_words {
+        Ok(Ok(outcome)) => Some(Ok(outcome)),
+        _ if timed_out && !context.term.over.is_cancelled() => {
+            let text = format!("No end within {}; retrying", environment.spec.timeout);
+            Some(Err(SeedingError::new(Reason::SeedingFailed, Kind::Transient, text)))
+        }
+        _ => None,
+    }
+}
+
+fn settled(context: &Context, done: Result<Outcome, SeedingError>) -> Option<Result<Outcome, SeedingError>> {
+    // An error while stopping is of our own making.
+    if done.is_err() && context.term.over.is_cancelled() { None } else { Some(done) }
+}
+
+/// dereference → seed → what is held.
+async fn seed(
+    context: &Context,
+    environment: &Environment,
+    cancel: &tokio_util::sync::CancellationToken,
+) -> Result<Outcome, SeedingError> {
+    let shared = &context.shared;
+    let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
+    let (job, database) = tokio::join!(
+        dereference::job(&shared.client, &context.scope, environment, &shared.rules),
+        dereference::database(&shared.client, environment, &shared.rules),
+    );
+    // Where several things are wrong, the first reason of the list is said: the spec, then the database, then sources.
+    if job.as_ref().is_err_and(|error| error.reason == Reason::InvalidSpec) {
+        job.as_ref().map_err(Clone::clone)?;
+    }
+    let (database, migrate) = database?;
+    let store = shared.stores.open(&namespace, &name, database, migrate).await?;
+    let (keeper, take_over) =
+        (dereference::keeper(environment, &shared.rules), dereference::takes_over(environment));
+    let epoch = context.term.epoch(&store, &name, &keeper, take_over).await?;
+    let job = Job { epoch, ..job? };
+    let seeded = match shared.seeder.seed(&store, &job, cancel).await {
+        Ok(seeded) => seeded,
+        Err(error) => {
+            context.term.doubt(&store, &name, &error).await;
+            return Err(error);
+        }
+    };
+    if let Some(revision) = &seeded.report().revision {
+        tracing::Span::current().record("revision", revision.as_str());
+    }
+    shared.metrics.reconciled(&job.labels(), seeded.report());
+    let row = store.environment(&name).await?;
+    let holding = hold(context, environment, &store, &seeded).await?;
+    Ok(outcome::of_seeded(environment, &seeded, row.as_ref(), &holding))
+}
+
+/// What the environment holds now; wakes the Integrations for which that is news.
+async fn hold(
+    context: &Context,
+    environment: &Environment,
+    store: &Store,
+    seeded: &Seeded,
+) -> Result<Holding, SeedingError> {
+    let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
+    let carriers = &context.shared.carriers;
+    let holding = match (seeded.planned(), carriers.of(&namespace, &name)) {
+        (Some(planned), _) => {
+            let applied = matches!(seeded, Seeded::Applied { .. }).then_some(&planned.plan);
+            Holding::of(&namespace, &environment.spec, &planned.state, applied)
+        }
+        (None, Some(holding)) => return Ok(holding),
+        (None, None) => Holding::of(&namespace, &environment.spec, &store.state(&name).await?.state, None),
+    };
+    for integration in carriers.note(&namespace, &name, holding.clone()) {
+        context.scope.integration_queue.wake(&namespace, &integration);
+    }
+    Ok(holding)
+}
+
+/// compose → write, if anything is new → tell.
+async fn tell(context: &Context, environment: &Environment, outcome: &Outcome) -> Result<(), kube::Error> {
+    let status = compose(environment, outcome, Timestamp::now());
+    let before = environment.status.as_ref();
+    if before != Some(&status) {
+        let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
+        write_status::<Environment>(&context.shared.client, &namespace, &name, &status).await?;
+    }
+    context.shared.events.say(environment, &notices(before, &status, outcome)).await;
+    Ok(())
+}
