@@ -1,0 +1,374 @@
+//! `sower plan`: what a seeding would change. Writes nothing.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use serde::Serialize;
+use serde_json::Value;
+use sower_controllers::seeding::{Job, Planned};
+use sower_core::compare::{self, Change, What};
+use sower_core::gate::{Gate, HeldReason};
+use sower_core::plan::{Conflict, Exclusion, Kept, KeptWhy, Operation, Verb};
+use sower_core::report::Failure as Entry;
+use sower_store::Store;
+
+use crate::cli::{Format, PlanArgs};
+use crate::commands::{Context, seed};
+use crate::failure::{Exit, Failure};
+use crate::output::progress::Progress;
+use crate::output::table::Table;
+use crate::output::{changes, document};
+use crate::session::{Member, Session};
+
+/// Runs it.
+///
+/// # Errors
+/// Usage; what befalls an environment is printed with the others.
+pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
+    let session = Session::ask(&args.at, &args.which, context).await?;
+    let only: Option<BTreeSet<String>> = (!args.only.is_empty()).then(|| args.only.iter().cloned().collect());
+    let progress = Progress::start(&context.style, "planning");
+    let made = join_all(session.members.iter().map(|member| make(&session, member, only.clone()))).await;
+    drop(progress);
+    let mut exit = session.exit;
+    for made in &made {
+        exit = exit.worse(match made {
+            Ok(made) => made.exit(args.exit_code),
+            Err(failure) => failure.exit,
+        });
+        if let Ok(made) = made {
+            seed::draw(&made.planned.reading, &context.style);
+        }
+    }
+    if args.output == Format::Table {
+        match (made.as_slice(), session.named) {
+            ([Ok(one)], true) => one.tell(&session, context),
+            (_, true) => {}
+            (several, false) => context.style.say(&table(&session.members, several)),
+        }
+    } else {
+        let documents: Vec<Document> =
+            session.members.iter().zip(&made).map(|(member, made)| Document::of(member.name(), made)).collect();
+        document::write_each(&context.style, args.output, session.named, &documents)?;
+    }
+    for failure in made.iter().filter_map(|made| made.as_ref().err()) {
+        context.style.note(&failure.text());
+    }
+    Ok(exit)
+}
+
+/// A plan, with what it changes inside the integrations.
+struct Made {
+    planned: Planned,
+    updates: Vec<(String, Vec<Change>)>,
+    guard: Option<&'static str>,
+}
+
+async fn make(session: &Session, member: &Member, only: Option<BTreeSet<String>>) -> Result<Made, Failure> {
+    let job = Job { only, ..session.job(member)? };
+    let store = session.store(member).await.inspect_err(|_| session.from_source(None))?;
+    let planned = session.seeder().await?.plan(&store, &job, &session.cancel).await.map_err(|error| {
+        session.from_source(None);
+        session.trouble(&error, member)
+    })?;
+    session.from_source((session.members.len() == 1).then_some(&planned.reading));
+    let updates = updates(&store, &planned).await.map_err(|error| session.trouble(&error.into(), member))?;
+    let guard = guard(member, &job, &planned);
+    Ok(Made { planned, updates, guard })
+}
+
+/// What changes inside each integration that is updated.
+///
+/// # Errors
+/// Where the database does not answer.
+async fn updates(store: &Store, planned: &Planned) -> Result<Vec<(String, Vec<Change>)>, sower_store::StoreError> {
+    let updated: Vec<&Operation> = planned.plan.operations.iter().filter(|o| o.verb == Verb::Update).collect();
+    let ids: Vec<&str> = updated.iter().map(|operation| operation.id.as_str()).collect();
+    let before = store.manifests(&planned.plan.environment, &ids).await?;
+    let told = updated.iter().filter_map(|operation| {
+        let from = parsed(before.get(&operation.id)?)?;
+        let to = parsed(&planned.reading.manifest(operation.place.as_ref()?)?)?;
+        Some((operation.id.clone(), compare::compare(&from, &to)))
+    });
+    Ok(told.collect())
+}
+
+fn parsed(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok()
+}
+
+/// What would hold the plan.
+fn guard(member: &Member, job: &Job, planned: &Planned) -> Option<&'static str> {
+    let elsewhere = planned.row.as_ref().and_then(|row| row.keeper.as_ref()).is_some_and(|keeper| *keeper != job.keeper);
+    match &planned.gate {
+        _ if member.loaded.spec.suspend => Some("suspended"),
+        _ if elsewhere && member.resource.is_none() => Some("another keeper"),
+        Gate::Open => None,
+        Gate::Held(held) => Some(match held.reason {
+            HeldReason::PruneLimitExceeded => "prune limit",
+            HeldReason::ManifestsInvalid => "strict",
+        }),
+    }
+}
+
+fn table(members: &[Member], made: &[Result<Made, Failure>]) -> String {
+    let mut table = Table::new(&["ENVIRONMENT", "PLAN", "CHANGED", "CONFLICTS", "GUARD"]);
+    for (member, made) in members.iter().zip(made) {
+        let name = member.name().to_owned();
+        match made {
+            Ok(Made { planned, guard, updates: _ }) => {
+                let plan = &planned.plan;
+                let changed = format!("+{} ~{} -{}", plan.created(), plan.updated(), plan.deleted());
+                let hash = plan.short_hash().to_owned();
+                table.row([name, hash, changed, plan.conflicts.len().to_string(), guard.unwrap_or("-").to_owned()]);
+            }
+            Err(_) => table.row([name.as_str(), "-", "-", "-", "failed"]),
+        }
+    }
+    table.text()
+}
+
+impl Made {
+    fn exit(&self, differences: bool) -> Exit {
+        let Planned { reading, plan, .. } = &self.planned;
+        let refused = reading.invalid() > 0 || plan.kept.iter().any(|kept| kept.why == KeptWhy::ForeignRow);
+        match (refused, differences && !plan.is_empty()) {
+            (true, _) => Exit::Failed,
+            (false, true) => Exit::Differences,
+            (false, false) => Exit::Done,
+        }
+    }
+
+    fn tell(&self, session: &Session, context: &Context) {
+        let Self { planned, updates: _, guard } = self;
+        let (plan, style) = (&planned.plan, &context.style);
+        let rest = format!("sower plan -e {}{} | less", plan.environment, session.flags());
+        let text = changes::bounded(self.lines(), style.terminal, &rest);
+        style.say(&text);
+        let gap = if text.is_empty() { "" } else { "\n" };
+        style.say(&format!(
+            "{gap}Plan {} for {}: {} create, {} update, {} delete, {} unchanged{}{}\n",
+            plan.short_hash(),
+            plan.environment,
+            plan.created(),
+            plan.updated(),
+            plan.deleted(),
+            plan.unchanged,
+            changes::besides(plan.conflicts.len(), planned.reading.invalid()),
+            excluded(planned)
+        ));
+        for source in planned.reading.sources.iter().filter(|source| source.catalog.found.is_empty()) {
+            let told = format!("{} at {} holds no manifest", source.snapshot.name, source.snapshot.revision);
+            style.note(&format!("warning: {told}; nothing is pruned"));
+        }
+        match (&planned.gate, guard) {
+            (Gate::Held(held), _) => style.hint(&format!("It would be held: {}", held.message)),
+            (Gate::Open, Some(guard)) => style.hint(&format!("It would be held: {guard}")),
+            (Gate::Open, None) if plan.is_empty() => {}
+            (Gate::Open, None) => {
+                style.hint(&format!("Apply it: sower seed -e {}{}", plan.environment, session.flags()));
+            }
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let plan = &self.planned.plan;
+        let removed = seed::removed(&self.planned);
+        let mut lines = Vec::new();
+        for operation in changes::in_order(&plan.operations) {
+            let why = removed.iter().find(|(id, _)| *id == operation.id && operation.verb == Verb::Remove);
+            let why = why.map(|(_, why)| format!("   {why}")).unwrap_or_default();
+            let inside = self.updates.iter().find(|(id, _)| *id == operation.id);
+            let inside = inside.map(|(_, changes)| inside_of(changes)).unwrap_or_default();
+            // One entry of the list: a cut never parts an integration from what changes inside it.
+            lines.push(format!("{}{why}{inside}", changes::operation(operation)));
+        }
+        lines.extend(plan.conflicts.iter().map(changes::conflict));
+        lines.extend(plan.kept.iter().filter_map(kept));
+        lines
+    }
+}
+
+/// The changes inside an integration, one line each, in columns.
+fn inside_of(inside: &[Change]) -> String {
+    let name = |change: &Change| change.item.clone().unwrap_or_else(|| change.pointer.clone());
+    let kinds = inside.iter().map(|change| change.kind.chars().count()).max().unwrap_or(0) + 2;
+    let items = inside.iter().filter(|change| change.item.is_some());
+    let items = items.map(|change| name(change).chars().count()).max().unwrap_or(0) + 4;
+    let pointers = inside.iter().filter(|change| change.item.is_some());
+    let pointers = pointers.map(|change| change.pointer.chars().count()).max().unwrap_or(0) + 3;
+    let line = |change: &Change| {
+        let (mark, kind, item) = (changes::mark(change.verb()), change.kind, name(change));
+        let line = match change.item {
+            Some(_) => format!("    {mark} {kind:kinds$}{item:items$}{:pointers$}{}", change.pointer, change.word()),
+            None => format!("    {mark} {kind:kinds$}{item:items$}{}", change.word()),
+        };
+        format!("\n{}", line.trim_end())
+    };
+    inside.iter().map(line).collect()
+}
+
+fn kept(kept: &Kept) -> Option<String> {
+    let why = match kept.why {
+        KeptWhy::Invalid => "kept: its manifest is invalid",
+        KeptWhy::ForeignRow => "left alone: a row that Sower did not write holds this id",
+        KeptWhy::NotPruned => "kept: gone from its source, and spec.prune is false",
+        KeptWhy::SourceKeepsAll => "kept: gone from its source, which is empty, not whole, or holds an unreadable id",
+        KeptWhy::Orphaned => "kept: allowedIntegrations no longer names it",
+        KeptWhy::NotNamed => return None,
+    };
+    let version = kept.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    Some(format!("= {}{version}   {why}", kept.id))
+}
+
+/// `; 2 excluded (monday, slack)`.
+fn excluded(planned: &Planned) -> String {
+    let ids: BTreeSet<&str> = planned.plan.excluded.iter().map(|excluded| excluded.id.as_str()).collect();
+    match ids.len() {
+        0 => String::new(),
+        count => format!("; {count} excluded ({})", changes::some(ids, 20)),
+    }
+}
+
+/// What programs read.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    environment: String,
+    hash: Option<String>,
+    revision: Option<String>,
+    create: usize,
+    update: usize,
+    delete: usize,
+    unchanged: usize,
+    conflicts: Vec<Conflict>,
+    changes: Vec<ChangeDocument>,
+    excluded: Vec<ExcludedDocument>,
+    guard: Option<&'static str>,
+    errors: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct ChangeDocument {
+    integration: String,
+    kind: &'static str,
+    from: Option<String>,
+    to: Option<String>,
+    fields: Vec<FieldDocument>,
+}
+
+#[derive(Serialize)]
+struct FieldDocument {
+    pointer: String,
+    from: Option<Value>,
+    to: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct ExcludedDocument {
+    integration: String,
+    version: String,
+    #[serde(flatten)]
+    why: Exclusion,
+    message: String,
+}
+
+impl Document {
+    fn of(name: &str, made: &Result<Made, Failure>) -> Self {
+        let empty = Self {
+            environment: name.to_owned(),
+            hash: None,
+            revision: None,
+            create: 0,
+            update: 0,
+            delete: 0,
+            unchanged: 0,
+            conflicts: Vec::new(),
+            changes: Vec::new(),
+            excluded: Vec::new(),
+            guard: None,
+            errors: Vec::new(),
+        };
+        match made {
+            Err(failure) => {
+                let message = failure.message.clone();
+                let error = Entry { integration: None, code: "PlanFailed".into(), location: None, message };
+                Self { errors: vec![error], ..empty }
+            }
+            Ok(made) => Self::made(made, empty),
+        }
+    }
+
+    fn made(made: &Made, empty: Self) -> Self {
+        let Made { planned, updates, guard } = made;
+        let plan = &planned.plan;
+        let fields = |id: &str| updates.iter().find(|(known, _)| known == id).map(|(_, changes)| changes.as_slice());
+        let changes = changes::in_order(&plan.operations).into_iter().map(|operation| ChangeDocument {
+            integration: operation.id.clone(),
+            kind: if operation.verb == Verb::Remove { "delete" } else { operation.verb.as_str() },
+            from: operation.from.as_ref().map(|content| content.version.clone()),
+            to: operation.to.as_ref().map(|content| content.version.clone()),
+            fields: fields(&operation.id).unwrap_or_default().iter().map(field).collect(),
+        });
+        let excluded = plan.excluded.iter().map(|excluded| ExcludedDocument {
+            integration: excluded.id.clone(),
+            version: excluded.version.clone(),
+            why: excluded.why.clone(),
+            message: excluded.why.message(),
+        });
+        let errors = planned.reading.problems().into_iter().filter(|problem| problem.is_error()).map(|problem| Entry {
+            location: Some(problem.location()),
+            integration: problem.integration,
+            code: problem.code.to_string(),
+            message: problem.message,
+        });
+        Self {
+            hash: Some(plan.hash.clone()),
+            revision: Some(planned.reading.revision_full()),
+            create: plan.created(),
+            update: plan.updated(),
+            delete: plan.deleted(),
+            unchanged: plan.unchanged,
+            conflicts: plan.conflicts.clone(),
+            changes: changes.collect(),
+            excluded: excluded.collect(),
+            guard: *guard,
+            errors: errors.collect(),
+            ..empty
+        }
+    }
+}
+
+fn field(change: &Change) -> FieldDocument {
+    let (from, to) = match &change.what {
+        What::Added(value) => (None, Some(value.clone())),
+        What::Removed(value) => (Some(value.clone()), None),
+        What::Changed { from, to } => (Some(from.clone()), Some(to.clone())),
+        What::Reordered => (None, None),
+    };
+    FieldDocument { pointer: change.path(), from, to }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn changes_inside_stand_in_columns() {
+        let from = json!({
+            "actions": [{ "id": "create-refund", "inputSchema": { "properties": {} } }],
+            "triggers": [{ "id": "charge.refunded", "description": "a" }],
+        });
+        let to = json!({
+            "actions": [{ "id": "create-refund", "inputSchema": { "properties": { "reason": {} } } }, { "id": "list-payouts" }],
+            "triggers": [{ "id": "charge.refunded", "description": "b" }],
+        });
+        let expected = "
+    + action   list-payouts
+    ~ action   create-refund      /inputSchema/properties/reason   added
+    ~ trigger  charge.refunded    /description";
+        assert_eq!(inside_of(&compare::compare(&from, &to)), expected);
+    }
+}

@@ -1,0 +1,142 @@
+//! `sower seed`: makes an environment's database equal to git.
+
+mod cluster;
+mod told;
+
+use std::time::Instant;
+
+use futures::future::join_all;
+use sower_controllers::reason::Reason;
+use sower_controllers::seeding::{Job, Reading, Seeded, Seeder, SeedingError};
+use sower_core::manifest::LoadedEnvironment;
+use sower_core::report::Report;
+
+use crate::choice::Asked;
+use crate::cli::{Format, SeedArgs, TargetKind};
+use crate::commands::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::document;
+use crate::output::progress::Progress;
+use crate::project::Project;
+use crate::settings::Settings;
+use crate::trouble::Trouble;
+
+pub use told::{draw, removed};
+
+/// Runs it.
+///
+/// # Errors
+/// Usage, where it is not plain what to seed; what befalls an environment is printed with the others.
+pub async fn run(args: &SeedArgs, context: &Context) -> Result<Exit, Failure> {
+    let settings = Settings::read(&args.at, false)?;
+    match settings.target.value {
+        TargetKind::Files => files(args, settings, context).await,
+        TargetKind::Cluster => cluster::seed(args, &settings, context).await,
+    }
+}
+
+/// What became of one environment.
+struct Tried<'a> {
+    environment: &'a LoadedEnvironment,
+    result: Result<Seeded, Trouble>,
+    /// The sources, where problems are to be drawn.
+    reading: Option<Reading>,
+    milliseconds: u64,
+}
+
+async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result<Exit, Failure> {
+    let project = Project::open(settings)?;
+    let refused = project.draw_problems(&context.style);
+    let asked = Asked { environment: args.environment.as_deref(), all: args.all };
+    let chosen = project.to_change("seed", asked)?;
+    let seeder = project.seeder(None, None)?;
+    let progress = Progress::start(&context.style, progress_text(&chosen));
+    let tried = join_all(chosen.iter().map(|environment| one(&project, &seeder, environment, args, context))).await;
+    drop(progress);
+    project.databases.close().await;
+    if context.cancel.is_cancelled() && tried.iter().all(|tried| tried.result.is_err()) {
+        context.style.note("Interrupted. Nothing was written.");
+        return Ok(Exit::Interrupted);
+    }
+    let sources: Vec<String> = tried.iter().map(|tried| source_at(&project, tried)).collect();
+    context.style.hint(&project.from(&sources, &chosen));
+    let mut exit = if refused > 0 && args.all { Exit::Failed } else { Exit::Done };
+    for tried in &tried {
+        exit = exit.worse(told::tell(tried.environment, tried, &project, args.output, &context.style));
+    }
+    let reports: Vec<Report> = tried.iter().map(report).collect();
+    document::write_each(&context.style, args.output, args.environment.is_some(), &reports)?;
+    Ok(exit)
+}
+
+fn progress_text(chosen: &[&LoadedEnvironment]) -> String {
+    match chosen {
+        [only] => format!("seeding {}", only.name),
+        several => format!("seeding {} environments", several.len()),
+    }
+}
+
+async fn one<'a>(
+    project: &Project,
+    seeder: &Seeder,
+    environment: &'a LoadedEnvironment,
+    args: &SeedArgs,
+    context: &Context,
+) -> Tried<'a> {
+    let started = Instant::now();
+    let job = project.job(environment).map(|job| Job {
+        take_over: args.take_over,
+        only: (!args.only.is_empty()).then(|| args.only.iter().cloned().collect()),
+        reseed: args.reseed,
+        ..job
+    });
+    let (result, reading) = match job {
+        Err(failure) => (Err(Trouble::of(Reason::InvalidSpec, failure)), None),
+        Ok(_) if environment.spec.suspend => {
+            (Err(Trouble::suspended(&environment.name, &project.place(environment, "/suspend"))), None)
+        }
+        Ok(job) => seed(project, seeder, environment, &job, context).await,
+    };
+    let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Tried { environment, result, reading, milliseconds }
+}
+
+async fn seed(
+    project: &Project,
+    seeder: &Seeder,
+    environment: &LoadedEnvironment,
+    job: &Job,
+    context: &Context,
+) -> (Result<Seeded, Trouble>, Option<Reading>) {
+    let trouble = |error: SeedingError| Trouble::new(&error, &environment.name);
+    let store = match project.databases.of(&project.settings, environment).await {
+        Ok(store) => store,
+        Err(error) => return (Err(Trouble::database(error, &environment.name)), None),
+    };
+    match seeder.seed(&store, job, &context.cancel).await {
+        Err(error) => (Err(trouble(error)), None),
+        Ok(seeded) => {
+            // Nothing new was read, and something is still wrong: it is read again, to be shown.
+            let again = seeded.planned().is_none() && !seeded.report().errors.is_empty();
+            let reading = if again { seeder.read(job, &context.cancel).await.ok() } else { None };
+            (Ok(seeded), reading)
+        }
+    }
+}
+
+fn source_at(project: &Project, tried: &Tried<'_>) -> String {
+    let revision = tried.result.as_ref().ok().map(told::revision);
+    project.source_at(tried.environment, revision.as_deref())
+}
+
+fn report(tried: &Tried<'_>) -> Report {
+    match &tried.result {
+        Ok(seeded) => seeded.report().clone(),
+        Err(trouble) => trouble.report(&tried.environment.name, tried.milliseconds),
+    }
+}
+
+/// Whether lines for people are printed to standard output.
+fn for_people(format: Format) -> bool {
+    format == Format::Table
+}

@@ -1,0 +1,234 @@
+//! What a seeding tells: problems, changes, the counts, and what to do about the rest.
+
+use sower_controllers::seeding::{Files, Planned, Reading, Seeded};
+use sower_core::gate::{Held, HeldReason};
+use sower_core::manifest::LoadedEnvironment;
+use sower_core::plan::{KeptWhy, Operation, Verb};
+use sower_core::problem::Problem;
+use sower_core::report::Report;
+
+use super::{Tried, for_people};
+use crate::cli::Format;
+use crate::failure::{Exit, Failure};
+use crate::output::style::Style;
+use crate::output::{changes, problems, time};
+use crate::project::Project;
+use crate::snapshots::line_of;
+
+/// The short revision of what was read.
+pub fn revision(seeded: &Seeded) -> String {
+    match seeded {
+        Seeded::Unchanged { revision, .. } => revision.clone(),
+        Seeded::Held { planned, .. } | Seeded::Applied { planned, .. } => planned.reading.revision_short(),
+    }
+}
+
+/// Tells what became of one environment; its exit status.
+pub fn tell(
+    environment: &LoadedEnvironment,
+    tried: &Tried<'_>,
+    project: &Project,
+    format: Format,
+    style: &Style,
+) -> Exit {
+    let seeded = match &tried.result {
+        Ok(seeded) => seeded,
+        Err(trouble) => {
+            style.note(&trouble.failure.text());
+            return trouble.failure.exit;
+        }
+    };
+    let reading = seeded.planned().map(|planned| &planned.reading).or(tried.reading.as_ref());
+    if let (Seeded::Applied { planned, .. }, true) = (seeded, for_people(format) || !style.quiet)
+        && let Some(warning) = uncommitted(&planned.reading)
+    {
+        style.note(&warning);
+    }
+    if let Some(reading) = reading {
+        draw(reading, style);
+    }
+    match seeded {
+        Seeded::Unchanged { report, revision, planned } => {
+            if for_people(format) {
+                style.say(&format!(
+                    "Nothing to do: {} is at {revision} ({} unchanged{})\n",
+                    report.environment,
+                    report.unchanged,
+                    changes::besides(report.conflicts.len(), refused(report))
+                ));
+            }
+            refusals(planned.as_deref(), report, style)
+        }
+        Seeded::Held { planned, held, .. } => {
+            if for_people(format) && !style.quiet {
+                style.say(&held_changes(planned));
+            }
+            let failure = refusal(planned, held, environment, project);
+            style.note(&failure.text());
+            failure.exit
+        }
+        Seeded::Applied { planned, report } => {
+            if for_people(format) {
+                if !style.quiet {
+                    style.say(&applied_changes(planned, style));
+                }
+                style.say(&seeded_line(planned, report));
+            }
+            refusals(Some(planned), report, style)
+        }
+    }
+}
+
+fn refused(report: &Report) -> usize {
+    report.invalid + report.errors.iter().filter(|failure| failure.code == "foreign-row").count()
+}
+
+/// `Seeded production at main@c58e2f0 (seeding 2): 0 created, …`.
+fn seeded_line(planned: &Planned, report: &Report) -> String {
+    let number = report.seeding.as_deref().and_then(|id| id.rsplit('-').next()).unwrap_or_default();
+    format!(
+        "Seeded {} at {} (seeding {number}): {} created, {} updated, {} deleted, {} unchanged{} in {}\n",
+        report.environment,
+        planned.reading.revision_short(),
+        report.created,
+        report.updated,
+        report.deleted,
+        report.unchanged,
+        changes::besides(report.conflicts.len(), refused(report)),
+        time::took(report.duration)
+    )
+}
+
+fn applied_changes(planned: &Planned, style: &Style) -> String {
+    let plan = &planned.plan;
+    let operations = changes::in_order(&plan.operations).into_iter().map(changes::operation);
+    let lines: Vec<String> = operations.chain(plan.conflicts.iter().map(changes::conflict)).collect();
+    changes::bounded(lines, style.terminal, &format!("sower get integrations -e {}", plan.environment))
+}
+
+fn held_changes(planned: &Planned) -> String {
+    let stays = planned.plan.operations.iter().filter(|operation| operation.verb != Verb::Remove);
+    let mut lines: Vec<String> = stays.map(changes::operation).collect();
+    lines.extend(changes::grouped(&removed(planned)));
+    lines.extend(planned.plan.conflicts.iter().map(changes::conflict));
+    lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// What goes, each with why: `folder gone since 9d41e07, AUTHOR: "Tidy up"`.
+pub fn removed(planned: &Planned) -> Vec<(String, String)> {
+    let gone = planned.plan.operations.iter().filter(|operation| operation.verb == Verb::Remove);
+    gone.map(|operation| (operation.id.clone(), why_gone(planned, operation))).collect()
+}
+
+fn why_gone(planned: &Planned, operation: &Operation) -> String {
+    if let Some(excluded) = planned.plan.excluded.iter().find(|excluded| excluded.id == operation.id) {
+        return excluded.why.message();
+    }
+    let source = planned.reading.sources.iter().find(|source| source.snapshot.name == operation.source);
+    let path = planned.state.rows.get(&operation.id).map(|row| row.path.as_str());
+    let (Some(source), Some(path)) = (source, path) else { return "gone".to_owned() };
+    let what = match path.rsplit_once('/') {
+        Some((_, name)) if name.starts_with("integration.") || name.starts_with("manifest.") => "folder",
+        _ => "file",
+    };
+    match source.snapshot.git.as_ref().and_then(|git| git.log(path, 1).into_iter().next()) {
+        Some(commit) => {
+            format!("{what} gone since {}, {}: \"{}\"", commit.short(), commit.author, commit.subject)
+        }
+        None => format!("{what} gone"),
+    }
+}
+
+fn refusal(planned: &Planned, held: &Held, environment: &LoadedEnvironment, project: &Project) -> Failure {
+    let name = &environment.name;
+    match held.reason {
+        HeldReason::PruneLimitExceeded => {
+            let noun = if held.total == 1 { "integration" } else { "integrations" };
+            Failure::refused(format!(
+                "plan {} would delete {} of {} {noun} ({}%); pruneLimit is {}. Nothing was written.",
+                planned.plan.short_hash(),
+                held.deleted,
+                held.total,
+                held.percent(),
+                held.limit
+            ))
+            .next("see all of it", format!("sower plan -e {name}"))
+            .next(
+                "allow it",
+                format!("raise spec.pruneLimit in {}", project.place(environment, "/pruneLimit")),
+            )
+        }
+        HeldReason::ManifestsInvalid => {
+            let verb = if held.deleted == 1 { "manifest is" } else { "manifests are" };
+            Failure::failed(format!(
+                "{} of {} {verb} invalid, and {name} is strict. Nothing was written.",
+                held.deleted, held.total
+            ))
+            .next(
+                "take the others",
+                format!("unset spec.strict in {}", project.place(environment, "/strict")),
+            )
+        }
+    }
+}
+
+/// What was refused while the rest came in.
+fn refusals(planned: Option<&Planned>, report: &Report, style: &Style) -> Exit {
+    if report.errors.is_empty() {
+        return Exit::Done;
+    }
+    let kept = planned.map(|planned| planned.plan.kept.as_slice()).unwrap_or_default();
+    let foreign: Vec<&str> =
+        kept.iter().filter(|kept| kept.why == KeptWhy::ForeignRow).map(|kept| kept.id.as_str()).collect();
+    if !foreign.is_empty() {
+        style.note(&format!(
+            "error[foreign-row]: rows that Sower did not write hold the ids of {}: they stay as they are",
+            changes::some(foreign.iter().copied(), 20)
+        ));
+    }
+    if report.errors.len() > foreign.len() {
+        let invalid = kept.iter().filter(|kept| kept.why == KeptWhy::Invalid);
+        let keeps: Vec<String> = invalid
+            .filter_map(|kept| Some(format!("{} keeps {}", kept.id, kept.version.as_ref()?)))
+            .collect();
+        let whose = if report.invalid == 1 { "its manifest" } else { "the manifests" };
+        style.note(&match keeps.as_slice() {
+            [] => "Mend what is refused and seed again: the rest is in.".to_owned(),
+            some => format!(
+                "{}. Mend {whose} and seed again: the rest is in.",
+                changes::some(some.iter().map(String::as_str), 20)
+            ),
+        });
+    }
+    Exit::Failed
+}
+
+/// Draws every error, with its line as it was read.
+pub fn draw(reading: &Reading, style: &Style) {
+    for source in &reading.sources {
+        let found = source.catalog.found.iter().flat_map(|found| &found.problems);
+        let mut errors: Vec<&Problem> = found.filter(|problem| problem.is_error()).collect();
+        errors.sort_by_key(|problem| (&problem.file, problem.line, problem.column));
+        for problem in errors {
+            let line = match &source.snapshot.files {
+                Files::Tree(tree) => {
+                    tree.read(&problem.file).ok().and_then(|bytes| line_of(&bytes, problem.line))
+                }
+                Files::Listing(_) => None,
+            };
+            style.note_raw(&problems::drawn(problem, line.as_deref(), style.err));
+        }
+    }
+}
+
+/// The warning that no commit will explain these rows.
+#[must_use]
+pub fn uncommitted(reading: &Reading) -> Option<String> {
+    let files: Vec<&str> =
+        reading.sources.iter().flat_map(|s| &s.snapshot.dirty).map(String::as_str).collect();
+    let noun = if files.len() == 1 { "file" } else { "files" };
+    let named = changes::some(files.iter().copied(), 3);
+    (!files.is_empty()).then(|| {
+        format!("warning: {} uncommitted {noun} ({named}): no commit will explain these rows", files.len())
+    })
+}

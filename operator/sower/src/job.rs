@@ -1,0 +1,96 @@
+//! An Environment from a file, with this checkout's settings, as a job for a seeding.
+
+use std::path::{Path, PathBuf};
+
+use sower_controllers::metrics::Metrics;
+use sower_controllers::seeding::{Job, Origin, Seeder};
+use sower_core::manifest::LoadedEnvironment;
+use sower_source::Fetcher;
+
+use crate::failure::Failure;
+use crate::origin::{self, Secrets};
+use crate::settings::Settings;
+
+/// The keeper of what is seeded from files.
+pub const KEEPER: &str = "files";
+
+/// The job of one environment.
+///
+/// # Errors
+/// Usage, where a source cannot be read with files.
+pub fn job(settings: &Settings, environment: &LoadedEnvironment, secrets: &Secrets) -> Result<Job, Failure> {
+    Ok(Job {
+        environment: environment.name.clone(),
+        spec: environment.spec.clone(),
+        sources: origin::sources(settings, &environment.name, &environment.spec, secrets)?,
+        keeper: KEEPER.to_owned(),
+        take_over: false,
+        only: None,
+        reseed: false,
+        epoch: None,
+    })
+}
+
+/// What on this disk may change under a job's sources.
+#[derive(Debug, Clone, Default)]
+pub struct Watched {
+    /// Folders whose files are read, edits included.
+    pub folders: Vec<PathBuf>,
+    /// Folders in repositories whose commits are read.
+    pub repositories: Vec<PathBuf>,
+}
+
+/// What on this disk may change under a job's sources.
+#[must_use]
+pub fn watched(job: &Job) -> Watched {
+    let mut watched = Watched::default();
+    for source in &job.sources {
+        match &source.origin {
+            Origin::Folder(dir) => {
+                watched.folders.push(dir.join(&source.path));
+                watched.repositories.push(dir.clone());
+            }
+            Origin::Checkout { dir, .. } => watched.repositories.push(dir.clone()),
+            Origin::Git(_) | Origin::Listing(_) => {}
+        }
+    }
+    watched
+}
+
+/// A seeder with this user's own credentials. Mirrors lie in `cache`, or in the project's `.sower`.
+///
+/// # Errors
+/// Where the folder of the mirrors cannot be made.
+pub fn seeder(
+    settings: &Settings,
+    metrics: Option<Metrics>,
+    cache: Option<&Path>,
+) -> Result<Seeder, Failure> {
+    let cache = match cache {
+        Some(cache) => cache.to_path_buf(),
+        None => own_folder(settings)?.join("git"),
+    };
+    let fetcher = Fetcher::new(&cache)
+        .map_err(|error| Failure::failed(format!("the folder of git mirrors, {}: {error}", cache.display())))?
+        .ambient(true)
+        .allow_local(true);
+    Ok(Seeder::new(fetcher, platform(), metrics))
+}
+
+/// The version that manifests may ask for.
+#[must_use]
+pub fn platform() -> semver::Version {
+    semver::Version::parse(env!("CARGO_PKG_VERSION")).expect("cargo takes semantic versions alone")
+}
+
+/// `.sower` of the project, which git does not see.
+fn own_folder(settings: &Settings) -> Result<PathBuf, Failure> {
+    let folder = settings.root.as_deref().unwrap_or(&settings.source_base).join(".sower");
+    let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", folder.display()));
+    std::fs::create_dir_all(&folder).map_err(failed)?;
+    let ignore = folder.join(".gitignore");
+    if !ignore.exists() {
+        std::fs::write(ignore, "*\n").map_err(failed)?;
+    }
+    Ok(folder)
+}

@@ -1,0 +1,184 @@
+//! Plans and seedings for people: one line an integration, one line a conflict, and the counts.
+
+use std::collections::BTreeMap;
+
+use sower_core::plan::{Conflict, Operation, Resolution, Verb};
+
+/// On a terminal a list of changes ends here.
+pub const MOST_ON_A_TERMINAL: usize = 50;
+
+/// The mark of an operation.
+#[must_use]
+pub fn mark(verb: Verb) -> char {
+    match verb {
+        Verb::Create => '+',
+        Verb::Update | Verb::Move => '~',
+        Verb::Remove => '-',
+    }
+}
+
+/// `~ stripe 1.0.0 -> 1.1.0`.
+#[must_use]
+pub fn operation(operation: &Operation) -> String {
+    let Operation { id, verb, from, to, place, revision: _, source: _, revert } = operation;
+    let version = |content: &Option<sower_core::plan::Content>| {
+        content.as_ref().map(|content| content.version.clone()).unwrap_or_default()
+    };
+    let (from, to) = (version(from), version(to));
+    let mark = mark(*verb);
+    let line = match verb {
+        Verb::Create => format!("{mark} {id} {to}"),
+        Verb::Remove => format!("{mark} {id} {from}"),
+        Verb::Move => {
+            let path = place.as_ref().map(|place| place.path.as_str()).unwrap_or_default();
+            format!("{mark} {id} {to}   now in {path}")
+        }
+        Verb::Update if from == to => format!("{mark} {id} {to}"),
+        Verb::Update => format!("{mark} {id} {from} -> {to}"),
+    };
+    if *revert { format!("{line}   (a revert)") } else { line }
+}
+
+/// `! wordpress 1.0.0   version conflict: git has 1.0.0 too, with other content; skipped`.
+#[must_use]
+pub fn conflict(conflict: &Conflict) -> String {
+    let version = conflict.current_version.as_ref().or(conflict.new_version.as_ref());
+    let version = version.map(|version| format!(" {version}")).unwrap_or_default();
+    let done = match conflict.resolution {
+        Resolution::Skip => "skipped",
+        Resolution::Override => "overridden",
+    };
+    format!(
+        "! {}{version}   {} conflict: {}; {done}",
+        conflict.integration,
+        conflict.kind.as_str(),
+        conflict.message
+    )
+}
+
+/// Operations in the order in which they are told: what comes and changes, then what goes; each by id.
+#[must_use]
+pub fn in_order(operations: &[Operation]) -> Vec<&Operation> {
+    let (gone, stays): (Vec<&Operation>, Vec<&Operation>) =
+        operations.iter().partition(|o| o.verb == Verb::Remove);
+    stays.into_iter().chain(gone).collect()
+}
+
+/// The lines, cut where a terminal would overflow; `rest` says how to see them all.
+#[must_use]
+pub fn bounded(lines: Vec<String>, terminal: bool, rest: &str) -> String {
+    let total = lines.len();
+    let most = if terminal { MOST_ON_A_TERMINAL } else { usize::MAX };
+    let mut text: String = lines.into_iter().take(most).map(|line| line + "\n").collect();
+    if total > most {
+        text.push_str(&format!("and {} more: {rest}\n", total - most));
+    }
+    text
+}
+
+/// `, 1 conflict`, `, 2 refused`, or nothing.
+#[must_use]
+pub fn besides(conflicts: usize, refused: usize) -> String {
+    let conflicts = match conflicts {
+        0 => String::new(),
+        1 => ", 1 conflict".to_owned(),
+        several => format!(", {several} conflicts"),
+    };
+    let refused = if refused == 0 { String::new() } else { format!(", {refused} refused") };
+    format!("{conflicts}{refused}")
+}
+
+/// `asana, bamboohr, clickup and 11 more`.
+#[must_use]
+pub fn some<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    if names.len() <= most {
+        return names.join(", ");
+    }
+    format!("{} and {} more", names[..most].join(", "), names.len() - most)
+}
+
+/// Removals by why they go, each group with its names in order.
+#[must_use]
+pub fn grouped(removed: &[(String, String)]) -> Vec<String> {
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (id, why) in removed {
+        groups.entry(why).or_default().push(id);
+    }
+    let line = |(why, ids): (&str, Vec<&str>)| {
+        let noun = if ids.len() == 1 { why.to_owned() } else { why.replacen("folder ", "folders ", 1) };
+        format!("- {} ({noun})", some(ids, 3))
+    };
+    groups.into_iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use sower_core::plan::{ConflictType, Content};
+
+    use super::*;
+
+    fn content(version: &str) -> Option<Content> {
+        Some(Content { version: version.into(), checksum: "v1:0".into() })
+    }
+
+    fn changed(verb: Verb, from: Option<Content>, to: Option<Content>) -> Operation {
+        Operation {
+            id: "stripe".into(),
+            verb,
+            from,
+            to,
+            place: None,
+            revision: None,
+            source: "default".into(),
+            revert: false,
+        }
+    }
+
+    #[test]
+    fn an_operation_is_one_line() {
+        for (verb, from, to, expected) in [
+            (Verb::Create, None, content("1.0.0"), "+ stripe 1.0.0"),
+            (Verb::Update, content("1.0.0"), content("1.1.0"), "~ stripe 1.0.0 -> 1.1.0"),
+            (Verb::Update, content("1.0.0"), content("1.0.0"), "~ stripe 1.0.0"),
+            (Verb::Remove, content("1.0.0"), None, "- stripe 1.0.0"),
+        ] {
+            assert_eq!(operation(&changed(verb, from, to)), expected);
+        }
+        let reverted =
+            Operation { revert: true, ..changed(Verb::Update, content("1.1.0"), content("1.0.0")) };
+        assert_eq!(operation(&reverted), "~ stripe 1.1.0 -> 1.0.0   (a revert)");
+    }
+
+    #[test]
+    fn a_conflict_says_what_was_done() {
+        let skipped = Conflict {
+            integration: "wordpress".into(),
+            kind: ConflictType::Version,
+            current_version: Some("1.0.0".into()),
+            new_version: Some("1.0.0".into()),
+            resolution: Resolution::Skip,
+            message: "git has 1.0.0 too, with other content".into(),
+            fingerprint: String::new(),
+        };
+        let text = "! wordpress 1.0.0   version conflict: git has 1.0.0 too, with other content; skipped";
+        assert_eq!(conflict(&skipped), text);
+    }
+
+    #[test]
+    fn a_long_list_ends_on_a_terminal_alone() {
+        let lines = || (0..60).map(|n| format!("+ a{n} 1.0.0")).collect::<Vec<_>>();
+        assert!(bounded(lines(), true, "sower plan").ends_with("+ a49 1.0.0\nand 10 more: sower plan\n"));
+        assert_eq!(bounded(lines(), false, "").lines().count(), 60);
+    }
+
+    #[test]
+    fn removals_are_told_by_why_they_go() {
+        let gone = |id: &str| (id.to_owned(), "folder gone since 9d41e07, AUTHOR: \"Tidy up\"".to_owned());
+        let ids = ["asana", "bamboohr", "clickup", "dropbox"];
+        assert_eq!(
+            grouped(&ids.map(gone)),
+            ["- asana, bamboohr, clickup and 1 more (folders gone since 9d41e07, AUTHOR: \"Tidy up\")"]
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! A checkout that commands act on: its settings, its Environments, its databases.
+
+use std::path::Path;
+
+use sower_controllers::metrics::Metrics;
+use sower_controllers::seeding::{Job, Seeder};
+use sower_core::manifest::LoadedEnvironment;
+
+use crate::choice::{self, Asked};
+use crate::databases::Databases;
+use crate::environments::EnvironmentFiles;
+use crate::failure::Failure;
+use crate::job;
+use crate::origin::{self, Secrets};
+use crate::output::problems;
+use crate::output::style::Style;
+use crate::settings::{Settings, without_password};
+
+/// A checkout.
+pub struct Project {
+    /// What is set.
+    pub settings: Settings,
+    /// Its Environments, and what is wrong with them.
+    pub files: EnvironmentFiles,
+    /// The Secrets beside them.
+    pub secrets: Secrets,
+    /// Their databases.
+    pub databases: Databases,
+}
+
+impl Project {
+    /// Reads the Environments.
+    ///
+    /// # Errors
+    /// Usage, where there is no project.
+    pub fn open(settings: Settings) -> Result<Self, Failure> {
+        settings.project()?;
+        let files = origin::environment_files(&settings)?;
+        let secrets = Secrets::of(&files);
+        Ok(Self { settings, files, secrets, databases: Databases::default() })
+    }
+
+    /// The valid Environments, by name.
+    #[must_use]
+    pub fn environments(&self) -> &[LoadedEnvironment] {
+        &self.files.environments
+    }
+
+    /// The Environments to change.
+    ///
+    /// # Errors
+    /// Usage, where it is not plain which.
+    pub fn to_change(&self, command: &str, asked: Asked<'_>) -> Result<Vec<&LoadedEnvironment>, Failure> {
+        let names = self.names();
+        Ok(choice::to_change(command, &names, asked)?.into_iter().map(|i| &self.environments()[i]).collect())
+    }
+
+    /// The Environments to ask.
+    ///
+    /// # Errors
+    /// Usage, where none has that name.
+    pub fn to_ask(&self, environment: Option<&str>) -> Result<Vec<&LoadedEnvironment>, Failure> {
+        let names = self.names();
+        Ok(choice::to_ask(&names, environment)?.into_iter().map(|i| &self.environments()[i]).collect())
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.environments().iter().map(|environment| environment.name.as_str()).collect()
+    }
+
+    /// The job of one environment.
+    ///
+    /// # Errors
+    /// Usage, where a source cannot be read with files.
+    pub fn job(&self, environment: &LoadedEnvironment) -> Result<Job, Failure> {
+        job::job(&self.settings, environment, &self.secrets)
+    }
+
+    /// What seeds them.
+    ///
+    /// # Errors
+    /// Where the folder of git mirrors cannot be made.
+    pub fn seeder(&self, metrics: Option<Metrics>, cache: Option<&Path>) -> Result<Seeder, Failure> {
+        job::seeder(&self.settings, metrics, cache)
+    }
+
+    /// Where an environment's manifests come from, with what was read of them: `.#HEAD at main@c58e2f0`.
+    #[must_use]
+    pub fn source_at(&self, environment: &LoadedEnvironment, revision: Option<&str>) -> String {
+        let source = origin::described(&self.settings, Some((&environment.name, &environment.spec)));
+        match revision {
+            Some(revision) => format!("{source} at {revision}"),
+            None => source,
+        }
+    }
+
+    /// The line that every command which reads an environment begins with. Never a password.
+    #[must_use]
+    pub fn from(&self, sources: &[String], environments: &[&LoadedEnvironment]) -> String {
+        let mut parts = vec![self.target().to_owned()];
+        let each = |all: &mut Vec<String>, part: String| {
+            if !part.is_empty() && !all.contains(&part) {
+                all.push(part);
+            }
+        };
+        let (mut places, mut databases) = (Vec::new(), Vec::new());
+        sources.iter().for_each(|source| each(&mut places, source.clone()));
+        environments
+            .iter()
+            .for_each(|environment| each(&mut databases, self.database_shown(&environment.name)));
+        parts.extend([places.join(", "), databases.join(", ")].into_iter().filter(|part| !part.is_empty()));
+        format!("from: {}", parts.join(" · "))
+    }
+
+    /// `files (sower.toml)`.
+    #[must_use]
+    pub fn target(&self) -> &'static str {
+        if self.settings.file { "files (sower.toml)" } else { "files" }
+    }
+
+    /// An environment's database, as people wrote it and without a password.
+    #[must_use]
+    pub fn database_shown(&self, environment: &str) -> String {
+        let own = self.settings.database_of(environment);
+        if own == self.settings.database.value {
+            return self.settings.database_shown.clone();
+        }
+        own.as_deref().map(without_password).unwrap_or_default()
+    }
+
+    /// Draws what is wrong with the Environments; how many files are refused.
+    pub fn draw_problems(&self, style: &Style) -> usize {
+        for problem in self.files.problems.iter().filter(|problem| problem.is_error()) {
+            let line = self.files.line(&problem.file, problem.line);
+            style.note_raw(&problems::drawn(problem, line.as_deref(), style.err));
+        }
+        self.files.invalid
+    }
+
+    /// Where an environment says something, as `file:line`; the file alone where it says nothing of it.
+    #[must_use]
+    pub fn place(&self, environment: &LoadedEnvironment, pointer: &str) -> String {
+        match environment.lines.get(pointer) {
+            Some((line, _)) => format!("{}:{line}", environment.path),
+            None => environment.path.clone(),
+        }
+    }
+}

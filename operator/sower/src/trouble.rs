@@ -1,0 +1,170 @@
+//! Why a seeding ended before anything was written: what happened, then what to type.
+
+use sower_controllers::reason::Reason;
+use sower_controllers::seeding::SeedingError;
+use sower_core::report::{Failure as Entry, Outcome, Report};
+use sower_store::StoreError;
+
+use crate::failure::{Exit, Failure};
+
+/// A failure with the reason that programs read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// A reason of Ready.
+    pub code: String,
+    /// What is said.
+    pub failure: Failure,
+}
+
+impl Trouble {
+    /// The words were off, or this machine is.
+    #[must_use]
+    pub fn of(reason: Reason, failure: Failure) -> Self {
+        Self { code: reason.as_str().to_owned(), failure }
+    }
+
+    /// A seeding or a plan of files ended early.
+    #[must_use]
+    pub fn new(error: &SeedingError, environment: &str) -> Self {
+        Self { code: error.reason.as_str().to_owned(), failure: failure(error, environment) }
+    }
+
+    /// The database could not be opened.
+    #[must_use]
+    pub fn database(error: StoreError, environment: &str) -> Self {
+        let hint = error.hint();
+        let mut trouble = Self::new(&SeedingError::from(error), environment);
+        if let Some(hint) = hint {
+            trouble.failure.next.insert(0, ("mend it".to_owned(), hint.to_owned()));
+        }
+        trouble
+    }
+
+    /// The environment says not to seed it.
+    #[must_use]
+    pub fn suspended(environment: &str, place: &str) -> Self {
+        let failure = Failure::refused(format!(
+            "{environment} is suspended (spec.suspend in {place}). Nothing was written."
+        ))
+        .next("go on", "take `suspend: true` out there, then seed again");
+        Self { code: Reason::Suspended.as_str().to_owned(), failure }
+    }
+
+    /// The record of a seeding that did not come about.
+    #[must_use]
+    pub fn report(&self, environment: &str, duration: u64) -> Report {
+        let refused = self.failure.exit == Exit::Refused;
+        Report {
+            environment: environment.to_owned(),
+            seeding: None,
+            revision: None,
+            status: if refused { Outcome::Refused } else { Outcome::Failed },
+            integrations_processed: 0,
+            created: 0,
+            updated: 0,
+            deleted: 0,
+            unchanged: 0,
+            actions_created: 0,
+            triggers_created: 0,
+            connections_created: 0,
+            conflicts: Vec::new(),
+            errors: vec![self.entry()],
+            excluded: 0,
+            invalid: 0,
+            duration,
+        }
+    }
+
+    /// As JSON lists it among the errors.
+    #[must_use]
+    pub fn entry(&self) -> Entry {
+        let message = self.failure.message.clone();
+        Entry { integration: None, code: self.code.clone(), location: None, message }
+    }
+}
+
+fn failure(error: &SeedingError, environment: &str) -> Failure {
+    let told = sentence(error.full());
+    match error.reason {
+        Reason::KeptElsewhere => kept(error.keeper.as_deref().unwrap_or_default(), environment),
+        Reason::DatabaseUnavailable => {
+            Failure::failed(format!("{told}. Nothing was written.")).next("check it", "sower doctor")
+        }
+        Reason::AuthenticationFailed => match error.full().strip_prefix("Credentials rejected by ") {
+            Some(host) => Failure::failed(format!(
+                "{host} rejected the credentials of {environment}. Nothing was pruned."
+            ))
+            .next("with https", "git credential approve, or whatever helper git uses for that host")
+            .next("with ssh", "ssh-add"),
+            None => Failure::failed(format!("{told}. Nothing was pruned.")),
+        },
+        Reason::SourceNotFound | Reason::FetchFailed => {
+            Failure::failed(format!("{told}. Nothing was pruned."))
+        }
+        Reason::SourceEmpty => Failure::failed(format!("{told}. Nothing was pruned.")).next(
+            "",
+            "its manifests are looked for below the source's `path`, `integrations` where no source is named",
+        ),
+        Reason::SchemaIncompatible => {
+            Failure::failed(format!("{told}. Nothing was written.")).next("see more", "sower doctor")
+        }
+        _ => Failure::failed(format!("{told}. Nothing was written.")),
+    }
+}
+
+fn kept(keeper: &str, environment: &str) -> Failure {
+    let mut parts = keeper.splitn(3, '/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(cluster), Some(namespace), Some(name)) => Failure::refused(format!(
+            "{environment} in this database is kept by cluster {cluster} ({namespace}/{name}). Nothing was written."
+        ))
+        .next("ask that operator", format!("sower seed -e {name} --context {cluster} -n {namespace}"))
+        .next("take it over", "suspend it there, then add --take-over"),
+        _ => Failure::refused(format!("{environment} in this database is kept by {keeper}. Nothing was written."))
+            .next("take it over", "stop that one, then add --take-over"),
+    }
+}
+
+/// A message of a condition as the rest of a sentence: without its capital, where that is no name's.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    match (characters.next(), characters.next()) {
+        (Some(first), Some(second)) if first.is_uppercase() && !second.is_uppercase() => {
+            first.to_lowercase().chain(text.chars().skip(1)).collect()
+        }
+        _ => text.to_owned(),
+    }
+    .trim_end_matches('.')
+    .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use sower_controllers::seeding::Kind;
+
+    use super::*;
+
+    #[test]
+    fn another_keeper_is_named_with_the_way_to_ask_it() {
+        let mut error = SeedingError::new(Reason::KeptElsewhere, Kind::Stalled, "kept");
+        error.keeper = Some("prod-eu/sower/production".into());
+        assert_eq!(
+            Trouble::new(&error, "production").failure.text(),
+            "refused: production in this database is kept by cluster prod-eu (sower/production). Nothing was written.\n  \
+             ask that operator:  sower seed -e production --context prod-eu -n sower\n  \
+             take it over:       suspend it there, then add --take-over\n"
+        );
+    }
+
+    #[test]
+    fn a_message_goes_on_after_the_word_error() {
+        for (text, expected) in [
+            ("Branch `x` not found in /srv/a", "branch `x` not found in /srv/a"),
+            ("Git.acme.example does not answer: x.", "git.acme.example does not answer: x"),
+            ("TLS: no", "TLS: no"),
+            ("", ""),
+        ] {
+            assert_eq!(sentence(text), expected);
+        }
+    }
+}
