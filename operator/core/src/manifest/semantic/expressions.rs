@@ -167,9 +167,22 @@ impl Context<'_, '_> {
 fn placeholders(text: &str) -> Vec<(usize, usize, &str)> {
     let template = expression::split(text);
     let mut found = Vec::new();
+    let mut behind = 0;
     for part in &template.parts {
-        let Part::Text(literal) = part else { continue };
-        let base = literal.as_ptr() as usize - text.as_ptr() as usize;
+        let literal = match part {
+            Part::Text("${") if text[behind..].starts_with("$${") => {
+                behind += 3;
+                continue;
+            }
+            Part::Text(literal) => *literal,
+            Part::Expression { source, offset } => {
+                behind = offset + source.len() + 1;
+                continue;
+            }
+        };
+        // A faulty expression is no part; what follows it stands further on.
+        let Some(base) = text.get(behind..).and_then(|rest| rest.find(literal)).map(|at| behind + at) else { break };
+        behind = base + literal.len();
         let mut at = 0;
         while let Some(open) = literal[at..].find('{').map(|o| at + o) {
             let Some(close) = literal[open..].find('}').map(|c| open + c) else { break };

@@ -61,7 +61,7 @@ const ROWS: &[Row] = &[
     (("id: acme", "id: Acme Tasks"), ("bad-id", 1, 5, 10, "/id")),
     (
         (CATEGORY, "category: [x]\nconnections: [{ id: Main_Key, name: x, type: none }]"),
-        ("bad-id", 8, 20, 8, "/connections/0/id"),
+        ("bad-id", 8, 21, 8, "/connections/0/id"),
     ),
     (("version: 1.0.0", "version: v2.1"), ("bad-version", 3, 10, 4, "/version")),
     (("version: 1.0.0", "version: 1.0"), ("bad-version", 3, 10, 3, "/version")),
