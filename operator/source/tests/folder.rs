@@ -217,11 +217,12 @@ async fn edits_and_commits_are_noticed() {
     assert!(is_quiet(&mut watch).await, "reading is no change");
 
     repository.write(SLACK, "edited twice");
-    // Given up at whatever point of it: shorter than it ever takes.
+    // Given up at whatever point of it; only a machine that stands still gets so far.
+    let mut seen = false;
     for _ in 0..3 {
-        assert!(tokio::time::timeout(Duration::from_millis(10), watch.changed()).await.is_err());
+        seen |= tokio::time::timeout(Duration::from_millis(10), watch.changed()).await.is_ok();
     }
-    assert!(next(&mut watch).await.files, "a wait that was given up loses nothing");
+    assert!(seen || next(&mut watch).await.files, "a wait that was given up loses nothing");
     is_quiet(&mut watch).await;
 
     repository.commit("Edited");
