@@ -194,6 +194,40 @@ impl Store {
         rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?.into()))).collect()
     }
 
+    /// The canonical bytes of contents (integration and checksum) that the environment carried at some time, by
+    /// integration. Of several contents of one integration the last one named is answered.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn contents(
+        &self,
+        environment: &str,
+        asked: &[(&str, &str)],
+    ) -> Result<BTreeMap<String, Arc<str>>, StoreError> {
+        if asked.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let (ids, checksums): (Vec<&str>, Vec<&str>) = asked.iter().copied().unzip();
+        let mut tx = self.read().await?;
+        let rows = tx
+            .rows(
+                "reading earlier contents",
+                "SELECT integration_id, checksum, manifest::text FROM integration_versions \
+                 WHERE environment = $1 AND integration_id = ANY($2) AND checksum = ANY($3)",
+                &[environment.into(), Bind::Texts(&ids), Bind::Texts(&checksums)],
+            )
+            .await?;
+        tx.commit().await?;
+        let mut contents = BTreeMap::new();
+        for row in &rows {
+            let (id, checksum) = (row.text(0)?, row.text(1)?);
+            if asked.contains(&(id.as_str(), checksum.as_str())) {
+                contents.insert(id, row.text(2)?.into());
+            }
+        }
+        Ok(contents)
+    }
+
     /// What one environment carries, or with `None` every environment, by environment and id.
     ///
     /// # Errors

@@ -104,7 +104,8 @@ impl Store {
     }
 
     /// Takes the environment for this keeper, before the first write. Where it is this keeper's already, nothing is
-    /// written. Answers with what a write may stand on.
+    /// written. Answers with where the environment stands now: a write of a plan stands on the plan's own base, and on the
+    /// epoch under which this process got the environment.
     ///
     /// # Errors
     /// [`StoreError::KeptElsewhere`] where another keeper has it and `take_over` does not say otherwise.

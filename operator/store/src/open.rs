@@ -8,6 +8,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, Connection as _};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::address::{DatabaseUrl, Engine, Tls};
 use crate::error::{During, StoreError, cause, tries};
@@ -15,8 +16,12 @@ use crate::session::{Row, Tx, dialect};
 
 /// How often a server that does not answer is asked, and how long is waited in between.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+/// Most connections of this process that are at work at a time, over all databases.
+const AT_WORK: usize = 48;
 /// How long one attempt to connect may take.
 const CONNECT: Duration = Duration::from_secs(5);
+
+static PERMITS: Semaphore = Semaphore::const_new(AT_WORK);
 
 /// Whether the tables may be made or brought up to date.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -98,6 +103,22 @@ impl Store {
         Ok(store)
     }
 
+    /// Whether anything answers there, in one try and without looking at the tables. A SQLite file that is not there
+    /// yet answers: it will be made.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::BadUrl`].
+    pub async fn reach(url: &DatabaseUrl, options: &Options) -> Result<(), StoreError> {
+        match url.file() {
+            None => {
+                let store = PgStore::lazy(url, options)?;
+                store.probe().await.map_err(|refusal| store.silent(refusal.cause))
+            }
+            Some(path) if path.exists() => SqliteStore::connect(url, options).await.map(drop),
+            Some(_) => Ok(()),
+        }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn url(&self) -> &DatabaseUrl {
@@ -121,7 +142,7 @@ impl Store {
     /// A transaction that writes.
     pub(crate) async fn write(&self) -> Result<Tx, StoreError> {
         match self {
-            Self::Postgres(store) => store.begin(&store.begin).await.map(Tx::Postgres),
+            Self::Postgres(store) => store.begin(&store.begin).await,
             Self::Sqlite(store) => match store.writer.begin_with("BEGIN IMMEDIATE").await {
                 Ok(tx) => Ok(Tx::Sqlite(tx)),
                 Err(error) => Err(store.unavailable(&error)),
@@ -135,7 +156,7 @@ impl Store {
             Self::Postgres(store) => {
                 let begin =
                     store.begin.replacen("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 1);
-                store.begin(&begin).await.map(Tx::Postgres)
+                store.begin(&begin).await
             }
             Self::Sqlite(store) => match store.readers.begin().await {
                 Ok(tx) => Ok(Tx::Sqlite(tx)),
@@ -165,12 +186,12 @@ impl Store {
 }
 
 impl PgStore {
-    async fn connect(url: &DatabaseUrl, options: &Options) -> Result<Self, StoreError> {
+    fn lazy(url: &DatabaseUrl, options: &Options) -> Result<Self, StoreError> {
         let connect = url.postgres(&options.tls)?;
         let pool = PgPoolOptions::new()
             .max_connections(options.connections.max(1))
             .acquire_timeout(CONNECT)
-            .idle_timeout(Duration::from_secs(600))
+            .idle_timeout(Duration::from_secs(60))
             .connect_lazy_with(connect);
         // The tables are in `public`, whatever the role's search path: a role called sower would find the views first.
         let begin = format!(
@@ -179,7 +200,11 @@ impl PgStore {
             options.statement_timeout.as_millis(),
             options.lock_timeout.as_millis(),
         );
-        let store = Self { url: url.clone(), tls: options.tls.clone(), pool, begin };
+        Ok(Self { url: url.clone(), tls: options.tls.clone(), pool, begin })
+    }
+
+    async fn connect(url: &DatabaseUrl, options: &Options) -> Result<Self, StoreError> {
+        let store = Self::lazy(url, options)?;
         let started = Instant::now();
         let mut count = 0;
         loop {
@@ -239,12 +264,18 @@ impl PgStore {
         }
     }
 
-    async fn begin(&self, begin: &str) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, StoreError> {
+    async fn begin(&self, begin: &str) -> Result<Tx, StoreError> {
+        let permit = permit().await;
         match self.pool.begin_with(AssertSqlSafe(begin.to_owned())).await {
-            Ok(tx) => Ok(tx),
+            Ok(tx) => Ok(Tx::Postgres { tx, _permit: permit }),
             Err(error) => Err(self.refused(&error).await),
         }
     }
+}
+
+/// Leave to use a connection. It is never asked for by whoever holds one, so nobody waits in a circle.
+async fn permit() -> Option<SemaphorePermit<'static>> {
+    PERMITS.acquire().await.ok()
 }
 
 /// Why a server did not take us, and whether it may do so later.

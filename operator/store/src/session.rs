@@ -6,6 +6,7 @@
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments as _, AssertSqlSafe, Postgres, Row as _, Sqlite, Transaction};
+use tokio::sync::SemaphorePermit;
 
 use crate::address::Engine;
 use crate::bulk::{self, Bulk};
@@ -41,14 +42,18 @@ impl From<i64> for Bind<'_> {
 
 /// A transaction. Dropped without a commit, it is rolled back.
 pub(crate) enum Tx {
-    Postgres(Transaction<'static, Postgres>),
+    Postgres {
+        tx: Transaction<'static, Postgres>,
+        /// Leave to use a connection, given back at the end.
+        _permit: Option<SemaphorePermit<'static>>,
+    },
     Sqlite(Transaction<'static, Sqlite>),
 }
 
 impl Tx {
     pub(crate) fn engine(&self) -> Engine {
         match self {
-            Self::Postgres(_) => Engine::Postgres,
+            Self::Postgres { .. } => Engine::Postgres,
             Self::Sqlite(_) => Engine::Sqlite,
         }
     }
@@ -62,7 +67,7 @@ impl Tx {
     ) -> Result<Vec<Row>, StoreError> {
         let sql = AssertSqlSafe(dialect(self.engine(), sql));
         Ok(match self {
-            Self::Postgres(tx) => {
+            Self::Postgres { tx, .. } => {
                 let query = sqlx::query_with(sql, postgres_binds(what, binds)?).persistent(false);
                 query.fetch_all(&mut **tx).await.during(what)?.into_iter().map(Row::Postgres).collect()
             }
@@ -92,7 +97,7 @@ impl Tx {
     ) -> Result<u64, StoreError> {
         let sql = AssertSqlSafe(dialect(self.engine(), sql));
         match self {
-            Self::Postgres(tx) => {
+            Self::Postgres { tx, .. } => {
                 let query = sqlx::query_with(sql, postgres_binds(what, binds)?).persistent(false);
                 Ok(query.execute(&mut **tx).await.during(what)?.rows_affected())
             }
@@ -107,7 +112,7 @@ impl Tx {
     pub(crate) async fn script(&mut self, what: &'static str, sql: &str) -> Result<(), StoreError> {
         let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
         match self {
-            Self::Postgres(tx) => sql.execute(&mut **tx).await.map(drop).during(what),
+            Self::Postgres { tx, .. } => sql.execute(&mut **tx).await.map(drop).during(what),
             Self::Sqlite(tx) => sql.execute(&mut **tx).await.map(drop).during(what),
         }
     }
@@ -118,7 +123,7 @@ impl Tx {
             return Ok(0);
         }
         match self {
-            Self::Postgres(tx) => {
+            Self::Postgres { tx, .. } => {
                 let (sql, arguments) = bulk::postgres(what, bulk)?;
                 let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(false);
                 Ok(query.execute(&mut **tx).await.during(what)?.rows_affected())
@@ -133,7 +138,7 @@ impl Tx {
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
-            Self::Postgres(tx) => tx.commit().await.during("committing"),
+            Self::Postgres { tx, .. } => tx.commit().await.during("committing"),
             Self::Sqlite(tx) => tx.commit().await.during("committing"),
         }
     }

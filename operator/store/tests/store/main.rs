@@ -6,6 +6,7 @@ mod faults;
 mod fence;
 mod foreign;
 mod migrations;
+mod pooler;
 mod rows;
 mod scale;
 mod settling;
