@@ -1,7 +1,9 @@
 mod cases;
 mod codes;
 mod forms;
+mod hostile;
 mod shipped;
+mod speed;
 
 use std::collections::BTreeMap;
 
