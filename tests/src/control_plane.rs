@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -57,7 +58,7 @@ pub struct ControlPlane {
     signing_key: PathBuf,
     port: u16,
     etcd_port: u16,
-    api_server: Option<Process>,
+    api_server: Mutex<Option<Process>>,
     // Ended after the API server, which needs it to end well.
     controller_manager: Option<Process>,
     etcd: Process,
@@ -78,6 +79,11 @@ impl ControlPlane {
         Ok(plane)
     }
 
+    /// One for a single test that is to have namespaces: it ends with the test binary.
+    pub async fn leaked() -> Result<&'static Self> {
+        Ok(Box::leak(Box::new(Self::start().await?)))
+    }
+
     /// Starts one for a single test: for what all of a cluster feels (its CRDs, the API server's end).
     pub async fn start() -> Result<Self> {
         let programs = programs()?;
@@ -90,7 +96,7 @@ impl ControlPlane {
         let etcd = start_etcd(&programs, &folder, etcd_port)?;
         let kubeconfig = folder.join("admin.kubeconfig");
         write_kubeconfig(&kubeconfig, port, &certificates, ADMIN_TOKEN, "default")?;
-        let (api_server, controller_manager) = (None, None);
+        let (api_server, controller_manager) = (Mutex::default(), None);
         let mut plane = Self {
             programs,
             folder,
@@ -132,7 +138,7 @@ impl ControlPlane {
     }
 
     /// Starts the API server, again after [`Self::stop_api_server`], on the same port and the same data.
-    pub async fn start_api_server(&mut self) -> Result<()> {
+    pub async fn start_api_server(&self) -> Result<()> {
         let folder = &self.folder;
         let server = Launch::killed("kube-apiserver", self.programs.join("kube-apiserver"))
             .arg(format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port))
@@ -170,13 +176,14 @@ impl ControlPlane {
             })
             .await?;
         ensure!(self.etcd.exited().is_none(), "etcd ended:\n{}", self.etcd.last_lines());
-        self.api_server = Some(server);
+        *self.api_server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
         Ok(())
     }
 
     /// Ends the API server at once, as a crash would.
-    pub fn stop_api_server(&mut self) -> Result<()> {
-        self.api_server.take().map_or(Ok(()), |server| server.kill().map(drop))
+    pub fn stop_api_server(&self) -> Result<()> {
+        let server = self.api_server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        server.map_or(Ok(()), |server| server.kill().map(drop))
     }
 
     /// Where the API server answers.

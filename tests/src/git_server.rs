@@ -19,6 +19,9 @@ pub const USER: &str = "robot";
 /// Its password, which may appear in no output.
 pub const PASSWORD: &str = "git-password-to-be-kept";
 
+/// The bearer token that stands in for them at [`GitServer::bearer_url`], which may appear in no output either.
+pub const TOKEN: &str = "git-token-to-be-kept";
+
 const READY: Duration = Duration::from_secs(30);
 
 /// A running git server.
@@ -88,6 +91,11 @@ impl GitServer {
         format!("https://127.0.0.1:{}/git/{repository}.git", self.tls_port)
     }
 
+    /// Its URL for reading, where [`TOKEN`] is asked for.
+    pub fn bearer_url(&self, repository: &str) -> String {
+        format!("http://127.0.0.1:{}/bearer/{repository}.git", self.port)
+    }
+
     /// The authority to trust for [`Self::tls_url`].
     pub fn ca_pem(&self) -> Result<String> {
         self.certificates.ca_pem()
@@ -151,6 +159,10 @@ http {{
       auth_basic "repositories";
       auth_basic_user_file {folder}/users;
       fastcgi_param REMOTE_USER $remote_user;
+      {backend}
+    }}
+    location ~ ^/bearer(/.*)$ {{
+      if ($http_authorization != "Bearer {TOKEN}") {{ return 401; }}
       {backend}
     }}
     location ~ ^/public(/.*)$ {{

@@ -4,8 +4,11 @@
 //! binary and shared by its tests, each of which takes its own namespace, database or repository.
 //! *Invariant: nothing that was started outlives the test binary*, however that ends; see [`process`].
 
+pub mod bed;
+pub mod catalog;
 pub mod certificates;
 pub mod control_plane;
+pub mod expected;
 pub mod git_server;
 pub mod namespace;
 pub mod operator;
@@ -14,4 +17,5 @@ pub mod process;
 pub mod repository;
 pub mod sower;
 pub mod ssh_server;
+pub mod tables;
 pub mod wait;

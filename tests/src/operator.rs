@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -17,13 +18,15 @@ use tokio::net::TcpStream;
 
 use crate::namespace::Namespace;
 use crate::postgres::Database;
-use crate::process::{Launch, Process, folder, free_port};
+use crate::process::{Launch, Process, clean, folder, free_port};
 use crate::sower::binary;
 
 /// The release, the Deployment and the ServiceAccount.
 pub const NAME: &str = "sower";
 /// The Secret that holds the database's URL.
 pub const DATABASE_SECRET: &str = "sower-database";
+/// The chart of this checkout.
+pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/sower");
 
 const READY: Duration = Duration::from_secs(30);
 
@@ -33,6 +36,7 @@ pub struct Operator {
     /// The process, to kill it, to make it hang, or to read its log.
     pub process: Process,
     port: u16,
+    scratch: Vec<PathBuf>,
 }
 
 impl Operator {
@@ -42,11 +46,10 @@ impl Operator {
     /// ([`crate::control_plane::ControlPlane::with_crds`]).
     pub async fn install(namespace: &Namespace, database: &Database, values: &[&str]) -> Result<Self> {
         namespace.secret(DATABASE_SECRET, &[("url", &database.url())]).await?;
-        let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/sower");
         let watched = format!("watchNamespaces={{{}}}", namespace.name);
         let secret = format!("database.secretRef.name={DATABASE_SECRET}");
         let mut args =
-            vec!["install", NAME, chart, "--set", "crds.install=false", "--set", &watched, "--set", &secret];
+            vec!["install", NAME, CHART, "--set", "crds.install=false", "--set", &watched, "--set", &secret];
         for value in values {
             args.extend(["--set", value]);
         }
@@ -56,8 +59,7 @@ impl Operator {
 
     /// Starts a replica of an installed chart and waits until it is ready; `pod` is its name.
     pub async fn replica(namespace: &Namespace, pod: &str) -> Result<Self> {
-        let (launch, port) = launch(namespace, pod).await?;
-        let operator = Self { process: launch.start()?, port };
+        let operator = Self::started(namespace, pod).await?;
         let ready = async || {
             let (code, body) = operator.get("/readyz").await?;
             ensure!(code == 200, "{code}: {body}");
@@ -65,6 +67,20 @@ impl Operator {
         };
         operator.process.ready(READY, ready).await?;
         Ok(operator)
+    }
+
+    /// Starts a replica and does not wait.
+    pub async fn started(namespace: &Namespace, pod: &str) -> Result<Self> {
+        let (launch, port, scratch) = launch(namespace, pod).await?;
+        Ok(Self { process: launch.start()?, port, scratch })
+    }
+
+    /// The files of its empty volumes that hold a text.
+    pub fn files_with(&self, text: &str) -> Result<Vec<String>> {
+        let mut command = Command::new("grep");
+        clean(&mut command).args(["-rlaF", "--", text]).args(&self.scratch);
+        let found = command.output()?;
+        Ok(String::from_utf8_lossy(&found.stdout).lines().map(str::to_owned).collect())
     }
 
     /// The status and the body that a path of its server answers with.
@@ -93,12 +109,12 @@ impl Operator {
 }
 
 /// What a kubelet would start for the Deployment, and the port that it listens on.
-async fn launch(namespace: &Namespace, pod: &str) -> Result<(Launch, u16)> {
+async fn launch(namespace: &Namespace, pod: &str) -> Result<(Launch, u16, Vec<PathBuf>)> {
     let deployment = namespace.api::<Deployment>().get(NAME).await?;
     let spec = deployment.spec.and_then(|spec| spec.template.spec).context("a Deployment without a Pod")?;
     let account = spec.service_account_name.clone().context("a Pod without a ServiceAccount")?;
     let port = free_port()?;
-    let mounts = mount(namespace, &spec).await?;
+    let (mounts, scratch) = mount(namespace, &spec).await?;
     let container = spec.containers.into_iter().next().context("a Pod without a container")?;
     let here = |text: &str| {
         let text = text.replace("0.0.0.0:8400", &format!("127.0.0.1:{port}"));
@@ -112,7 +128,8 @@ async fn launch(namespace: &Namespace, pod: &str) -> Result<(Launch, u16)> {
         let value = value_of(namespace, pod, &variable).await?;
         launch = launch.env(&variable.name, here(&value));
     }
-    Ok((launch.env("KUBECONFIG", namespace.kubeconfig_of(&account).await?), port))
+    let launch = launch.env("KUBECONFIG", namespace.kubeconfig_of(&account).await?);
+    Ok((launch, port, scratch))
 }
 
 /// `text` with `folder` in place of the mount path, if that is what it is, starts with, or has as a URL's path.
@@ -124,9 +141,10 @@ fn moved(text: &str, mount: &str, folder: &str) -> Option<String> {
     (rest.is_empty() || rest.starts_with('/')).then(|| format!("{folder}{rest}"))
 }
 
-/// A folder for each mount path: empty for a volume, with the keys as files for a Secret.
-async fn mount(namespace: &Namespace, spec: &PodSpec) -> Result<BTreeMap<String, PathBuf>> {
+/// A folder for each mount path: empty for a volume, with the keys as files for a Secret. Beside them the empty ones.
+async fn mount(namespace: &Namespace, spec: &PodSpec) -> Result<(BTreeMap<String, PathBuf>, Vec<PathBuf>)> {
     let mut folders = BTreeMap::new();
+    let mut scratch = Vec::new();
     for volume in spec.volumes.iter().flatten() {
         let folder = folder(&format!("volume-{}", volume.name))?;
         if let Some(name) = volume.secret.as_ref().and_then(|secret| secret.secret_name.as_ref()) {
@@ -136,6 +154,8 @@ async fn mount(namespace: &Namespace, spec: &PodSpec) -> Result<BTreeMap<String,
             }
         } else if volume.empty_dir.is_none() && volume.persistent_volume_claim.is_none() {
             bail!("a volume of a kind that the kit cannot make: {volume:?}");
+        } else {
+            scratch.push(folder.clone());
         }
         folders.insert(volume.name.clone(), folder);
     }
@@ -144,7 +164,7 @@ async fn mount(namespace: &Namespace, spec: &PodSpec) -> Result<BTreeMap<String,
         let folder = folders.get(&mount.name).with_context(|| format!("no volume {}", mount.name))?;
         mounts.insert(mount.mount_path.clone(), folder.clone());
     }
-    Ok(mounts)
+    Ok((mounts, scratch))
 }
 
 async fn value_of(namespace: &Namespace, pod: &str, variable: &EnvVar) -> Result<String> {

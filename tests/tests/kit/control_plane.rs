@@ -97,7 +97,7 @@ async fn a_service_account_may_do_what_it_was_granted_and_is_written_down() -> R
 
 #[tokio::test]
 async fn the_api_server_comes_back_with_its_data() -> Result<()> {
-    let mut plane = ControlPlane::start().await?;
+    let plane = ControlPlane::start().await?;
     plane.kubectl(&["create", "namespace", "kept"])?;
     plane.stop_api_server()?;
     ensure!(plane.kubectl(&["get", "namespace", "kept"]).is_err());

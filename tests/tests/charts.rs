@@ -1,0 +1,8 @@
+//! The charts on a real API server.
+
+mod charts {
+    mod e2e_10_catalog;
+    pub(crate) mod e2e_10_install;
+    mod e2e_10_rbac;
+    mod e2e_10_rendered;
+}

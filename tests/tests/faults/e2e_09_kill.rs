@@ -1,0 +1,114 @@
+//! kill -9 at random instants: the old state or the new, never between, and every restart goes on.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use sower_tests::bed::{Bed, LIMIT};
+use sower_tests::catalog::Catalog;
+use sower_tests::operator::Operator;
+use sower_tests::tables::Tables;
+use sower_tests::wait::until;
+
+const IDS: [&str; 5] = ["ash", "box", "elm", "oak", "yew"];
+const KILLS: u64 = 50;
+
+/// A generator whose seed is printed and can be given: SOWER_TEST_SEED.
+struct Random(u64);
+
+impl Random {
+    fn seeded() -> Result<Self> {
+        let given = std::env::var("SOWER_TEST_SEED").ok().map(|seed| seed.parse()).transpose()?;
+        let seed = given.unwrap_or(SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos().into());
+        println!("SOWER_TEST_SEED={seed}");
+        Ok(Self(seed))
+    }
+
+    /// xorshift64*
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.max(1);
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % end
+    }
+}
+
+/// All integrations are at one version, with all of its actions, and the log says so.
+fn whole(tables: &Tables) -> Result<String> {
+    let carried = tables.carried("production");
+    let version = carried.values().next().cloned().unwrap_or_default();
+    ensure!(
+        carried.len() == IDS.len() && carried.values().all(|other| *other == version),
+        "half a state: {carried:?}"
+    );
+    for row in tables.rows("action_registry") {
+        let said = row.columns["definition"]["description"].as_str().unwrap_or_default();
+        ensure!(said.ends_with(&format!("at {version}.")), "{version}, but {row:?}");
+    }
+    ensure!(
+        tables.rows("action_registry").count() == 2 * IDS.len(),
+        "actions: {}",
+        tables.rows("action_registry").count()
+    );
+    let completed = tables.log("production").iter().filter(|row| row.text("status") == "completed").count();
+    let seq =
+        tables.rows("environments").next().and_then(|row| row.columns["seq"].as_u64()).context("seq")?;
+    ensure!(completed as u64 == seq, "{completed} completed log rows, but seq {seq}");
+    Ok(version)
+}
+
+fn raise(catalog: &Catalog, number: u64) -> Result<String> {
+    for id in IDS {
+        catalog.write(id, &format!("1.{number}.0"))?;
+        for branch in [1, 2] {
+            let (from, to) =
+                (format!("branch {branch} of the {id}."), format!("branch {branch} at 1.{number}.0."));
+            catalog.tree.replace(&sower_tests::catalog::path(id), &from, &to)?;
+        }
+    }
+    catalog.push(&format!("Raise to 1.{number}.0"))
+}
+
+#[tokio::test]
+async fn e2e_09_fifty_kills_and_every_restart_converges() -> Result<()> {
+    let mut random = Random::seeded()?;
+    let mut bed = Bed::with("kill", &["leaderElection.enabled=false"]).await?;
+    let catalog = bed.catalog()?;
+    let first = raise(&catalog, 0)?;
+    bed.environment("production", catalog.spec()).await?;
+    bed.seeded("production", &first).await?;
+    let (mut old, mut new) = (0, 0);
+    for number in 1..=KILLS {
+        raise(&catalog, number)?;
+        bed.request("production").await?;
+        tokio::time::sleep(Duration::from_micros(random.below(350_000))).await;
+        bed.operator.process.kill()?;
+        let version = whole(&bed.tables().await?).with_context(|| format!("after kill {number}"))?;
+        ensure!(
+            version == format!("1.{}.0", number - 1) || version == format!("1.{number}.0"),
+            "after kill {number}: {version}"
+        );
+        if version == format!("1.{number}.0") {
+            new += 1
+        } else {
+            old += 1
+        }
+
+        bed.operator = Operator::started(&bed.namespace, "sower-0").await?;
+        until(&format!("convergence after kill {number}"), LIMIT, async || {
+            let tables = bed.tables().await?;
+            let version = whole(&tables)?;
+            let running =
+                tables.log("production").iter().filter(|row| row.text("status") == "running").count();
+            ensure!(version == format!("1.{number}.0") && running == 0, "{version}, {running} running");
+            Ok(())
+        })
+        .await
+        .with_context(|| bed.operator.process.last_lines())?;
+    }
+    println!("{old} kills left the old state, {new} the new");
+    let tables = bed.tables().await?;
+    let versions = tables.rows("integration_versions").count() as u64;
+    ensure!(versions == (KILLS + 1) * IDS.len() as u64, "{versions} versions");
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! What the operator needs goes away, and comes back.
+
+use anyhow::{Result, ensure};
+use sower_tests::bed::Bed;
+use sower_tests::control_plane::ControlPlane;
+use sower_tests::wait::until;
+
+/// While the API server is away nothing is written, since the Lease may have gone to another; then it goes on.
+#[tokio::test]
+async fn an_api_server_that_comes_back_is_used_again() -> Result<()> {
+    let plane = ControlPlane::leaked().await?;
+    plane.apply_crds()?;
+    let bed = Bed::on(plane, "outage", &["leaderElection.leaseDuration=3"]).await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["ash", "oak"])?;
+    bed.environment("production", catalog.spec()).await?;
+    bed.seeded("production", &first).await?;
+    plane.stop_api_server()?;
+    bed.until("the leader steps down", async || {
+        let log = bed.operator.process.log();
+        ensure!(
+            log.contains("no longer") || log.contains("lost") || log.contains("stopped leading"),
+            "its log does not say so"
+        );
+        Ok(())
+    })
+    .await?;
+    let before = bed.tables().await?;
+    catalog.write("oak", "1.1.0")?;
+    let second = catalog.push("Raise")?;
+    sower_tests::wait::throughout(
+        "nothing is written without the Lease",
+        std::time::Duration::from_secs(3),
+        async || {
+            let now = bed.tables().await?;
+            ensure!(now == before, "{:?}", now.since(&before));
+            Ok(())
+        },
+    )
+    .await?;
+    plane.start_api_server().await?;
+    until("the push is taken", std::time::Duration::from_secs(90), async || {
+        bed.seeded("production", &second).await.map(drop)
+    })
+    .await
+}
+
+/// A database that breaks the connection in the middle of a seeding: nothing is written, then all of it.
+#[tokio::test]
+async fn a_database_that_breaks_off_loses_nothing() -> Result<()> {
+    let mut server = sower_tests::postgres::Postgres::start(sower_tests::postgres::Durability::Lax).await?;
+    let own = server.database().await?;
+    let bed = Bed::make("broken-off").await?;
+    sower_tests::bed::database_secret(&bed.namespace, &own).await?;
+    let mut bed = bed;
+    bed.restart().await?;
+    bed.pool = own.connect().await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["ash", "oak"])?;
+    bed.environment("production", catalog.spec()).await?;
+    bed.seeded("production", &first).await?;
+    let before = bed.tables().await?.carried("production");
+    let mut gate = bed.pool.begin().await?;
+    sqlx::query("LOCK TABLE action_registry IN SHARE MODE").execute(&mut *gate).await?;
+    catalog.tree.replace("integrations/oak/integration.yaml", "Grows branch 1", "Grows twig 1")?;
+    catalog.tree.replace("integrations/oak/integration.yaml", "version: 1.0.0", "version: 1.1.0")?;
+    let second = catalog.push("Raise")?;
+    let blocked =
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'action_registry'::regclass";
+    bed.until("the seeding waits for the lock", async || {
+        let waiting: i64 = sqlx::query_scalar(blocked).fetch_one(&bed.pool).await?;
+        ensure!(waiting == 1, "{waiting} wait");
+        Ok(())
+    })
+    .await?;
+    server.crash()?;
+    drop(gate);
+    server.resume().await?;
+    bed.pool = own.connect().await?;
+    let carried = bed.tables().await?.carried("production");
+    ensure!(carried == before || carried["oak"] == "1.1.0", "{carried:?}");
+    bed.seeded("production", &second).await?;
+    ensure!(bed.tables().await?.carried("production")["oak"] == "1.1.0");
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! Files in place of a cluster: what `make run` does, and what the docs say to type.
+
+mod files {
+    mod docs;
+    pub(crate) mod e2e_11_standalone;
+}

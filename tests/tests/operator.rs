@@ -1,0 +1,13 @@
+//! The operator on a real control plane, PostgreSQL and git server: what it writes, and what it leaves alone.
+
+mod operator {
+    mod e2e_01_rows;
+    mod e2e_02_change;
+    mod e2e_03_nothing;
+    mod e2e_04_cluster;
+    mod e2e_05_broken;
+    mod e2e_06_sources;
+    mod e2e_07_refused;
+    mod e2e_08_environments;
+    mod transports;
+}

@@ -1,0 +1,177 @@
+//! What the API server refuses, in our words.
+
+use anyhow::{Result, ensure};
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use sower_crds::integration::Integration;
+use sower_tests::bed::environment;
+use sower_tests::control_plane::ControlPlane;
+use sower_tests::namespace::Namespace;
+
+async fn integration(namespace: &Namespace, name: &str, spec: Value) -> Result<()> {
+    let document = json!({ "apiVersion": "sower.dev/v1alpha1", "kind": "Integration", "metadata": { "name": name }, "spec": spec });
+    let how = PatchParams::apply("sower-tests").force();
+    Ok(namespace.api::<Integration>().patch(name, &how, &Patch::Apply(document)).await.map(drop)?)
+}
+
+fn git(fields: Value) -> Value {
+    let mut git = json!({ "url": "https://git.example.com/catalog.git" });
+    if let (Value::Object(git), Value::Object(fields)) = (&mut git, fields) {
+        git.extend(fields);
+    }
+    json!({ "sources": [{ "name": "catalog", "git": git }] })
+}
+
+#[tokio::test]
+async fn e2e_07_bad_environments_are_refused_with_our_messages() -> Result<()> {
+    let namespace = ControlPlane::with_crds().await?.namespace("refused").await?;
+    let period = |field: &str| format!("{field} must be a duration of at least 1s, such as 30s, 5m or 1h");
+    let two = json!({ "sources": [{ "name": "a", "cluster": {} }, { "name": "a", "cluster": {} }] });
+    let cases = [
+        (
+            json!({ "allowedIntegrations": [] }),
+            "allowedIntegrations must not be empty: leave it out to allow every integration".to_owned(),
+        ),
+        (json!({ "interval": "soon" }), period("interval")),
+        (json!({ "interval": "0s" }), period("interval")),
+        (json!({ "retryInterval": "-1s" }), period("retryInterval")),
+        (json!({ "timeout": "5" }), period("timeout")),
+        (
+            json!({ "sources": [{ "name": "a" }] }),
+            "a source takes exactly one of git, folder and cluster".to_owned(),
+        ),
+        (
+            json!({ "sources": [{ "name": "a", "folder": "/etc" }] }),
+            "a folder is a source for files only: in a cluster use git or cluster".to_owned(),
+        ),
+        (
+            json!({ "sources": [{ "name": "a", "cluster": {}, "path": "x" }] }),
+            "a cluster source has no path".to_owned(),
+        ),
+        (git(json!({ "path": "../.." })), "path must be relative and must not contain `..`".to_owned()),
+        (
+            git(json!({ "url": "http://git.example.com/catalog.git" })),
+            "url must begin with https://, ssh:// or file://; http:// is for loopback only".to_owned(),
+        ),
+        (
+            git(json!({ "url": "https://user:password@git.example.com/catalog.git" })),
+            "url must not hold a password: put it into a Secret and name it in secretRef".to_owned(),
+        ),
+        (
+            git(json!({ "ref": { "branch": "main", "tag": "v1" } })),
+            "ref takes exactly one of branch, tag, semver and commit".to_owned(),
+        ),
+        (git(json!({ "ref": { "commit": "abc" } })), "spec.sources[0].git.ref.commit".to_owned()),
+        (
+            json!({ "seedingStrategy": "fast" }),
+            "spec.seedingStrategy: Unsupported value: \"fast\"".to_owned(),
+        ),
+        (
+            json!({ "conflicts": { "version": "merge" } }),
+            "spec.conflicts.version: Unsupported value: \"merge\"".to_owned(),
+        ),
+        (json!({ "deletionPolicy": "Drop" }), "spec.deletionPolicy: Unsupported value: \"Drop\"".to_owned()),
+        (json!({ "approval": "Manual" }), "field not declared in schema".to_owned()),
+        (two, "sources".to_owned()),
+    ];
+    let mut wrong = Vec::new();
+    for (spec, message) in cases {
+        match environment(&namespace, "bad", spec.clone()).await {
+            Ok(_) => wrong.push(format!("{spec} is taken")),
+            Err(error) if format!("{error:#}").contains(&message) => {}
+            Err(error) => wrong.push(format!("{spec}: `{error:#}` instead of `{message}`")),
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn e2e_07_bad_integrations_are_refused_with_our_messages() -> Result<()> {
+    let namespace = ControlPlane::with_crds().await?.namespace("refused").await?;
+    let with = |fields: Value| {
+        let mut spec = json!({ "name": "Acme", "version": "1.0.0" });
+        if let (Value::Object(spec), Value::Object(fields)) = (&mut spec, fields) {
+            spec.extend(fields);
+        }
+        spec
+    };
+    let action = |fields: Value| {
+        let mut action = json!({ "id": "go", "name": "Go", "request": { "method": "GET", "path": "/" } });
+        if let (Value::Object(action), Value::Object(fields)) = (&mut action, fields) {
+            action.extend(fields);
+        }
+        with(json!({ "actions": [action] }))
+    };
+    let cases = [
+        (json!({ "name": "Acme" }), "spec.version"),
+        (action(json!({ "idempotency": {} })), "idempotency takes exactly one of header and parameter"),
+        (
+            action(json!({ "idempotency": { "header": "a", "parameter": "b" } })),
+            "idempotency takes exactly one of header and parameter",
+        ),
+        (
+            with(json!({ "rateLimit": [{ "requests": 1, "cost": 1, "per": "1s" }] })),
+            "a rate limit takes exactly one of requests, cost and concurrent",
+        ),
+        (with(json!({ "rateLimit": [{ "requests": 1 }] })), "a rate limit of requests or cost needs per"),
+        (
+            with(json!({ "connections": [{ "id": "a", "name": "A", "type": "oauth2" }] })),
+            "a connection needs the block that is named as its type",
+        ),
+        (
+            with(json!({ "events": [{ "eventType": "a", "schema": {}, "schemaPath": "a.json" }] })),
+            "an event takes schema or schemaPath, not both",
+        ),
+        (with(json!({ "examples": [{ "name": "a" }] })), "a case takes exactly one of action and trigger"),
+        (
+            with(json!({ "triggers": [{ "id": "a", "name": "A", "type": "polling" }] })),
+            "a trigger of type polling needs polling",
+        ),
+        (
+            with(json!({ "triggers": [{ "id": "a", "name": "A", "type": "webhook" }] })),
+            "a trigger of type webhook needs webhook",
+        ),
+        (with(json!({ "stability": "shaky" })), "spec.stability: Unsupported value: \"shaky\""),
+        (with(json!({ "actoins": [] })), "field not declared in schema"),
+        (
+            with(
+                json!({ "actions": [{ "id": "a", "name": "A", "request": { "method": "GET" } }, { "id": "a", "name": "B", "request": { "method": "GET" } }] }),
+            ),
+            "actions",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (spec, message) in cases {
+        match integration(&namespace, "bad", spec.clone()).await {
+            Ok(()) => wrong.push(format!("{spec} is taken")),
+            Err(error) if format!("{error:#}").contains(message) => {}
+            Err(error) => wrong.push(format!("{spec}: `{error:#}` instead of `{message}`")),
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Also by taking it away and putting another one back.
+#[tokio::test]
+async fn e2e_07_an_id_is_immutable() -> Result<()> {
+    let namespace = ControlPlane::with_crds().await?.namespace("immutable").await?;
+    let spec = |id: Option<&str>| {
+        let mut spec = json!({ "name": "Acme", "version": "1.0.0" });
+        if let Some(id) = id {
+            spec["id"] = id.into();
+        }
+        spec
+    };
+    let message = "id is immutable: delete the Integration and apply it anew under the other id";
+    integration(&namespace, "acme", spec(Some("acme"))).await?;
+    for other in [Some("emca"), None] {
+        let refused = integration(&namespace, "acme", spec(other)).await;
+        ensure!(
+            refused.as_ref().is_err_and(|error| format!("{error:#}").contains(message)),
+            "{other:?}: {refused:?}"
+        );
+    }
+    Ok(())
+}
