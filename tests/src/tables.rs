@@ -70,7 +70,7 @@ impl Tables {
         for table in sqlx::query(NAMES).fetch_all(&mut *tx).await? {
             let (name, key): (String, String) = (table.get("name"), table.get("key"));
             let select = format!(
-                "SELECT concat_ws(' ', {key}) AS key, xmin::text AS xmin, xmax::text AS xmax, row_to_json(t)::text AS columns FROM {name} t"
+                "SELECT concat_ws(' ', {key}) AS key, xmin::text AS xmin, xmax::text AS xmax, row_to_json(t)::text AS columns FROM public.{name} t"
             );
             let mut rows = BTreeMap::new();
             for row in sqlx::query(AssertSqlSafe(select)).fetch_all(&mut *tx).await? {
