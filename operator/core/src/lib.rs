@@ -19,5 +19,6 @@ mod prune;
 pub mod report;
 pub mod resolve;
 pub mod rows;
+pub mod rule;
 pub mod select;
 pub mod snapshot;

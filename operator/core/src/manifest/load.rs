@@ -153,12 +153,6 @@ fn still_holds(found: &[Found], entry: &FileEntry, tree: &dyn Tree) -> bool {
     })
 }
 
-/// Refuses the documents that share an id, each naming the others: for documents that were loaded one by one.
-pub fn refuse_duplicates(found: &mut Vec<Found>) {
-    let one_by_one = std::mem::take(found).into_iter().map(|found| Loaded { found, id: None });
-    *found = finish(one_by_one.collect());
-}
-
 fn remembered(found: Vec<Found>, source: &str) -> Vec<Loaded> {
     let with_source = |mut found: Found| {
         source.clone_into(&mut found.place.source);
