@@ -52,7 +52,7 @@ pub struct Counters {
     pub deleted: i64,
 }
 
-const NAMES: &str = "SELECT c.relname::text AS name, coalesce((SELECT string_agg(quote_ident(a.attname) || '::text', ', ') \
+const NAMES: &str = "SELECT c.relname::text AS name, coalesce((SELECT string_agg(quote_ident(a.attname) || '::text', ', ' ORDER BY array_position(i.indkey::int2[], a.attnum)) \
     FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
     WHERE i.indrelid = c.oid AND i.indisprimary), 'ctid::text') AS key \
     FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' ORDER BY 1";

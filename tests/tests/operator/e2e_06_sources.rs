@@ -206,7 +206,7 @@ async fn e2e_06_a_commit_that_deletes_most_is_held_whole() -> Result<()> {
 #[tokio::test]
 async fn e2e_06_rows_of_others_are_never_touched() -> Result<()> {
     let (bed, catalog, _, _) = planted("foreign").await?;
-    sqlx::query("INSERT INTO integration_definitions (id, name, version, manifest, environment) VALUES ('theirs', 'Theirs', '9.0.0', '{}', 'production')")
+    sqlx::query("INSERT INTO public.integration_definitions (id, name, version, manifest, environment) VALUES ('theirs', 'Theirs', '9.0.0', '{}', 'production')")
         .execute(&bed.pool)
         .await?;
     let before = bed.tables().await?;
