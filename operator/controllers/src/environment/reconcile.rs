@@ -135,11 +135,26 @@ async fn bounded(context: &Context, environment: &Environment) -> Option<Result<
     let last_words = tokio::time::timeout(LAST_WORDS, seeding).await;
     match last_words {
         Ok(Ok(outcome)) => Some(Ok(outcome)),
-        _ if timed_out && !context.term.over.is_cancelled() => {
-            let text = format!("No end within {}; retrying", environment.spec.timeout);
-            Some(Err(SeedingError::new(Reason::SeedingFailed, Kind::Transient, text)))
+        last if timed_out && !context.term.over.is_cancelled() => {
+            Some(Err(late(environment, last.ok().and_then(Result::err))))
         }
         _ => None,
+    }
+}
+
+/// `spec.timeout` has passed; what was cut short says whether a source is to blame.
+fn late(environment: &Environment, cut: Option<SeedingError>) -> SeedingError {
+    let limit = &environment.spec.timeout;
+    match cut.filter(|error| error.reason == Reason::FetchFailed).and_then(|error| error.source_name) {
+        Some(source) => SeedingError {
+            source_name: Some(source.clone()),
+            ..SeedingError::new(
+                Reason::FetchFailed,
+                Kind::Transient,
+                format!("{source} did not answer within {limit}; retrying"),
+            )
+        },
+        None => SeedingError::new(Reason::SeedingFailed, Kind::Transient, format!("No end within {limit}; retrying")),
     }
 }
 

@@ -10,6 +10,8 @@ use crate::reason::Reason;
 
 /// Most names in one text; what is more is counted.
 const NAMES: usize = 3;
+/// Bytes that refused manifests take in one Event, whose whole is 1 KiB at most.
+const REFUSED: usize = 900;
 
 /// Whether it is good news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,14 +76,22 @@ fn seeded(written: &Written, outcome: &Outcome) -> Notice {
 
 fn refused(before: &EnvironmentStatus, after: &EnvironmentStatus, outcome: &Outcome) -> Option<Notice> {
     outcome.failures.as_ref()?;
-    let first = after.failures.first().filter(|_| before.failures != after.failures)?;
-    let Failure { integration: _, code, location, message } = first;
-    let place = location.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
-    let more = match after.failures.len() {
-        1 => String::new(),
-        several => format!(" (and {} more)", several - 1),
-    };
-    Some(notice(Tone::Warning, Reason::ManifestsInvalid, format!("{place}{code}: {message}{more}")))
+    if after.failures.is_empty() || before.failures == after.failures {
+        return None;
+    }
+    let mut told = String::new();
+    for (index, failure) in after.failures.iter().enumerate() {
+        let Failure { integration: _, code, location, message } = failure;
+        let place = location.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+        let separator = if index == 0 { "" } else { " · " };
+        let next = format!("{separator}{place}{code}: {message}");
+        if index > 0 && told.len() + next.len() > REFUSED {
+            told.push_str(&format!(" (and {} more)", after.failures.len() - index));
+            break;
+        }
+        told.push_str(&next);
+    }
+    Some(notice(Tone::Warning, Reason::ManifestsInvalid, told))
 }
 
 fn conflicts(before: &EnvironmentStatus, after: &EnvironmentStatus) -> Option<Notice> {
