@@ -55,15 +55,6 @@ impl Project {
         Ok(choice::to_change(command, &names, asked)?.into_iter().map(|i| &self.environments()[i]).collect())
     }
 
-    /// The Environments to ask.
-    ///
-    /// # Errors
-    /// Usage, where none has that name.
-    pub fn to_ask(&self, environment: Option<&str>) -> Result<Vec<&LoadedEnvironment>, Failure> {
-        let names = self.names();
-        Ok(choice::to_ask(&names, environment)?.into_iter().map(|i| &self.environments()[i]).collect())
-    }
-
     fn names(&self) -> Vec<&str> {
         self.environments().iter().map(|environment| environment.name.as_str()).collect()
     }

@@ -47,8 +47,12 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
             (several, false) => context.style.say(&table(&session.members, several)),
         }
     } else {
-        let documents: Vec<Document> =
-            session.members.iter().zip(&made).map(|(member, made)| Document::of(member.name(), made)).collect();
+        let documents: Vec<Document> = session
+            .members
+            .iter()
+            .zip(&made)
+            .map(|(member, made)| Document::of(member.name(), made))
+            .collect();
         document::write_each(&context.style, args.output, session.named, &documents)?;
     }
     for failure in made.iter().filter_map(|made| made.as_ref().err()) {
@@ -81,8 +85,12 @@ async fn make(session: &Session, member: &Member, only: Option<BTreeSet<String>>
 ///
 /// # Errors
 /// Where the database does not answer.
-async fn updates(store: &Store, planned: &Planned) -> Result<Vec<(String, Vec<Change>)>, sower_store::StoreError> {
-    let updated: Vec<&Operation> = planned.plan.operations.iter().filter(|o| o.verb == Verb::Update).collect();
+async fn updates(
+    store: &Store,
+    planned: &Planned,
+) -> Result<Vec<(String, Vec<Change>)>, sower_store::StoreError> {
+    let updated: Vec<&Operation> =
+        planned.plan.operations.iter().filter(|o| o.verb == Verb::Update).collect();
     let ids: Vec<&str> = updated.iter().map(|operation| operation.id.as_str()).collect();
     let before = store.manifests(&planned.plan.environment, &ids).await?;
     let told = updated.iter().filter_map(|operation| {
@@ -99,7 +107,8 @@ fn parsed(text: &str) -> Option<Value> {
 
 /// What would hold the plan.
 fn guard(member: &Member, job: &Job, planned: &Planned) -> Option<&'static str> {
-    let elsewhere = planned.row.as_ref().and_then(|row| row.keeper.as_ref()).is_some_and(|keeper| *keeper != job.keeper);
+    let elsewhere =
+        planned.row.as_ref().and_then(|row| row.keeper.as_ref()).is_some_and(|keeper| *keeper != job.keeper);
     match &planned.gate {
         _ if member.loaded.spec.suspend => Some("suspended"),
         _ if elsewhere && member.resource.is_none() => Some("another keeper"),
@@ -120,7 +129,13 @@ fn table(members: &[Member], made: &[Result<Made, Failure>]) -> String {
                 let plan = &planned.plan;
                 let changed = format!("+{} ~{} -{}", plan.created(), plan.updated(), plan.deleted());
                 let hash = plan.short_hash().to_owned();
-                table.row([name, hash, changed, plan.conflicts.len().to_string(), guard.unwrap_or("-").to_owned()]);
+                table.row([
+                    name,
+                    hash,
+                    changed,
+                    plan.conflicts.len().to_string(),
+                    guard.unwrap_or("-").to_owned(),
+                ]);
             }
             Err(_) => table.row([name.as_str(), "-", "-", "-", "failed"]),
         }
@@ -200,7 +215,9 @@ fn inside_of(inside: &[Change]) -> String {
     let line = |change: &Change| {
         let (mark, kind, item) = (changes::mark(change.verb()), change.kind, name(change));
         let line = match change.item {
-            Some(_) => format!("    {mark} {kind:kinds$}{item:items$}{:pointers$}{}", change.pointer, change.word()),
+            Some(_) => {
+                format!("    {mark} {kind:kinds$}{item:items$}{:pointers$}{}", change.pointer, change.word())
+            }
             None => format!("    {mark} {kind:kinds$}{item:items$}{}", change.word()),
         };
         format!("\n{}", line.trim_end())
@@ -213,7 +230,9 @@ fn kept(kept: &Kept) -> Option<String> {
         KeptWhy::Invalid => "kept: its manifest is invalid",
         KeptWhy::ForeignRow => "left alone: a row that Sower did not write holds this id",
         KeptWhy::NotPruned => "kept: gone from its source, and spec.prune is false",
-        KeptWhy::SourceKeepsAll => "kept: gone from its source, which is empty, not whole, or holds an unreadable id",
+        KeptWhy::SourceKeepsAll => {
+            "kept: gone from its source, which is empty, not whole, or holds an unreadable id"
+        }
         KeptWhy::Orphaned => "kept: allowedIntegrations no longer names it",
         KeptWhy::NotNamed => return None,
     };
@@ -302,7 +321,8 @@ impl Document {
     fn made(made: &Made, empty: Self) -> Self {
         let Made { planned, updates, guard } = made;
         let plan = &planned.plan;
-        let fields = |id: &str| updates.iter().find(|(known, _)| known == id).map(|(_, changes)| changes.as_slice());
+        let fields =
+            |id: &str| updates.iter().find(|(known, _)| known == id).map(|(_, changes)| changes.as_slice());
         let changes = changes::in_order(&plan.operations).into_iter().map(|operation| ChangeDocument {
             integration: operation.id.clone(),
             kind: if operation.verb == Verb::Remove { "delete" } else { operation.verb.as_str() },
@@ -316,12 +336,15 @@ impl Document {
             why: excluded.why.clone(),
             message: excluded.why.message(),
         });
-        let errors = planned.reading.problems().into_iter().filter(|problem| problem.is_error()).map(|problem| Entry {
-            location: Some(problem.location()),
-            integration: problem.integration,
-            code: problem.code.to_string(),
-            message: problem.message,
-        });
+        let errors =
+            planned.reading.problems().into_iter().filter(|problem| problem.is_error()).map(|problem| {
+                Entry {
+                    location: Some(problem.location()),
+                    integration: problem.integration,
+                    code: problem.code.to_string(),
+                    message: problem.message,
+                }
+            });
         Self {
             hash: Some(plan.hash.clone()),
             revision: Some(planned.reading.revision_full()),

@@ -21,7 +21,8 @@ use crate::project::Project;
 use crate::settings::Settings;
 use crate::trouble::Trouble;
 
-pub use told::{draw, removed};
+pub use cluster::with_flags;
+pub use told::{draw, removed, revision};
 
 /// Runs it.
 ///

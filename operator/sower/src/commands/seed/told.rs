@@ -131,6 +131,9 @@ fn why_gone(planned: &Planned, operation: &Operation) -> String {
         Some((_, name)) if name.starts_with("integration.") || name.starts_with("manifest.") => "folder",
         _ => "file",
     };
+    if source.snapshot.dirty.iter().any(|edited| edited == path) {
+        return format!("{what} gone, uncommitted");
+    }
     match source.snapshot.git.as_ref().and_then(|git| git.log(path, 1).into_iter().next()) {
         Some(commit) => {
             format!("{what} gone since {}, {}: \"{}\"", commit.short(), commit.author, commit.subject)

@@ -1,0 +1,251 @@
+//! One environment under watch: it is seeded when something may have changed, and after its interval.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use sower_controllers::metrics::{EnvironmentLabels, Metrics};
+use sower_controllers::reason::Reason;
+use sower_controllers::seeding::{Job, Kind, Planned, Seeded, Seeder, SeedingError};
+use sower_core::compare::{Change, compare};
+use sower_core::manifest::LoadedEnvironment;
+use sower_core::plan::{Operation, Verb};
+use sower_core::report;
+use sower_store::{Store, StoreError};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::log::Log;
+use super::told::{Outcome, Told};
+use crate::databases::Databases;
+use crate::failure::Failure;
+use crate::settings::Settings;
+use crate::trouble::Trouble;
+
+/// The first pause before something that may pass by itself is tried again; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// What all environments share.
+pub struct Shared {
+    /// What is set.
+    pub settings: Settings,
+    /// Their databases.
+    pub databases: Databases,
+    /// Where lines go.
+    pub log: Log,
+    /// The end.
+    pub stop: CancellationToken,
+    /// What is counted.
+    pub metrics: Metrics,
+    seeder: Seeder,
+    /// Something was written after the end was asked for.
+    wrote_late: AtomicBool,
+}
+
+impl Shared {
+    /// What all environments share.
+    pub fn new(
+        settings: Settings,
+        seeder: Seeder,
+        metrics: Metrics,
+        log: Log,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            settings,
+            databases: Databases::default(),
+            log,
+            stop,
+            metrics,
+            seeder,
+            wrote_late: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the end found nothing that was being written.
+    pub fn was_idle(&self) -> bool {
+        !self.wrote_late.load(Ordering::Acquire)
+    }
+}
+
+/// What an environment's file says, ready to be seeded.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The environment.
+    pub environment: LoadedEnvironment,
+    /// Where it says that it is suspended.
+    pub suspended_at: String,
+    /// Its job, or why it has none.
+    pub job: Result<Job, Failure>,
+}
+
+/// One environment.
+pub struct Member {
+    shared: Arc<Shared>,
+    spec: watch::Receiver<Arc<Spec>>,
+    bell: Arc<Notify>,
+    stop: CancellationToken,
+    told: Told,
+    /// How often in a row it failed in a way that may pass.
+    failed: u32,
+}
+
+/// One round, and how soon the next is due.
+pub struct Round {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// When to try again if nothing changes.
+    pub again: Duration,
+    /// How long it took.
+    pub milliseconds: u64,
+}
+
+impl Member {
+    /// An environment that follows `spec`, wakes at `bell` and ends at `stop`.
+    pub fn new(
+        shared: Arc<Shared>,
+        spec: watch::Receiver<Arc<Spec>>,
+        bell: Arc<Notify>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { shared, spec, bell, stop, told: Told::default(), failed: 0 }
+    }
+
+    /// Takes an outcome as told, as the first table does; the lines that the table has no room for.
+    pub fn open(&mut self, round: &Round) -> Vec<super::line::Line> {
+        let name = self.spec.borrow().environment.name.clone();
+        let lines = self.told.lines(&name, &round.outcome);
+        lines.into_iter().filter(|line| line.warns).collect()
+    }
+
+    /// Seeds it now.
+    pub async fn round(&mut self) -> Round {
+        let spec = self.spec.borrow_and_update().clone();
+        let started = Instant::now();
+        let seeded = self.seed(&spec).await;
+        let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let labels =
+            EnvironmentLabels { namespace: String::new(), environment: spec.environment.name.clone() };
+        match &seeded {
+            Ok((seeded, _)) => self.shared.metrics.reconciled(&labels, seeded.report()),
+            Err(_) => self.shared.metrics.ended(&labels, report::Outcome::Failed, started.elapsed()),
+        }
+        if self.stop.is_cancelled() && matches!(&seeded, Ok((Seeded::Applied { .. }, _))) {
+            self.shared.wrote_late.store(true, Ordering::Release);
+        }
+        let again = self.again(&spec, seeded.as_ref().err().map(|(_, kind)| *kind));
+        let outcome = match seeded {
+            Ok((seeded, updates)) => Outcome { result: Ok(seeded), updates },
+            Err((trouble, _)) => Outcome { result: Err(trouble), updates: BTreeMap::new() },
+        };
+        Round { outcome, again, milliseconds }
+    }
+
+    async fn seed(&self, spec: &Spec) -> Result<(Seeded, BTreeMap<String, Vec<Change>>), (Trouble, Kind)> {
+        let Spec { environment, suspended_at, job } = spec;
+        let name = &environment.name;
+        let job = match job {
+            Ok(job) => job,
+            Err(failure) => return Err((Trouble::of(Reason::InvalidSpec, failure.clone()), Kind::Stalled)),
+        };
+        if environment.spec.suspend {
+            return Err((Trouble::suspended(name, suspended_at), Kind::Stalled));
+        }
+        let failed = |error: SeedingError| (Trouble::new(&error, name), error.kind);
+        let opened = self.shared.databases.of(&self.shared.settings, environment).await;
+        let store = opened.map_err(|error: StoreError| failed(error.into()))?;
+        let limit = environment.spec.timeout.duration().unwrap_or(Duration::from_secs(300));
+        let seeding = self.shared.seeder.seed(&store, job, &self.stop);
+        let seeded = match tokio::time::timeout(limit, seeding).await {
+            Ok(ended) => ended.map_err(failed)?,
+            Err(_) => {
+                let text = format!("It took longer than {} (spec.timeout)", environment.spec.timeout);
+                return Err(failed(SeedingError::new(Reason::SeedingFailed, Kind::Transient, text)));
+            }
+        };
+        let updates = match &seeded {
+            Seeded::Applied { planned, .. } => updates(&store, planned).await,
+            Seeded::Unchanged { .. } | Seeded::Held { .. } => BTreeMap::new(),
+        };
+        Ok((seeded, updates))
+    }
+
+    fn again(&mut self, spec: &Spec, failed: Option<Kind>) -> Duration {
+        let of = |period: &sower_crds::Period, default: u64| {
+            period.duration().unwrap_or(Duration::from_secs(default)).max(Duration::from_secs(1))
+        };
+        let spec = &spec.environment.spec;
+        let sources = spec.sources.iter().filter_map(|source| source.interval.as_ref());
+        let interval = sources.map(|period| of(period, 300)).fold(of(&spec.interval, 300), Duration::min);
+        match failed {
+            Some(Kind::Transient) => {
+                let pause = FIRST_PAUSE.saturating_mul(1 << self.failed.min(16));
+                self.failed += 1;
+                pause.min(of(&spec.retry_interval, 60))
+            }
+            Some(Kind::Waiting(after)) => after,
+            Some(Kind::Stalled) | None => {
+                self.failed = 0;
+                interval
+            }
+        }
+    }
+
+    /// Seeds it now, and goes on until the end.
+    pub async fn begin(mut self) {
+        let round = self.round().await;
+        self.tell(&round);
+        self.watch(round.again).await;
+    }
+
+    /// Goes on until the end.
+    pub async fn watch(mut self, mut again: Duration) {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = self.bell.notified() => {}
+                changed = self.spec.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(again) => {}
+            }
+            let round = self.round().await;
+            self.tell(&round);
+            again = round.again;
+        }
+    }
+
+    fn tell(&mut self, round: &Round) {
+        // What the end itself interrupted is no news.
+        if self.stop.is_cancelled() && round.outcome.result.is_err() {
+            return;
+        }
+        let name = self.spec.borrow().environment.name.clone();
+        for line in self.told.lines(&name, &round.outcome) {
+            self.shared.log.line(&line);
+        }
+    }
+}
+
+/// What changed inside each integration that was updated. It is for a line of the log: where it cannot be had, the line
+/// says less.
+async fn updates(store: &Store, planned: &Planned) -> BTreeMap<String, Vec<Change>> {
+    let updated: Vec<&Operation> =
+        planned.plan.operations.iter().filter(|o| o.verb == Verb::Update).take(8).collect();
+    let asked: Vec<(&str, &str)> = updated
+        .iter()
+        .filter_map(|operation| Some((operation.id.as_str(), operation.from.as_ref()?.checksum.as_str())))
+        .collect();
+    let before = match store.contents(&planned.plan.environment, &asked).await {
+        Ok(before) => before,
+        Err(error) => {
+            tracing::debug!(%error, "the earlier contents cannot be read");
+            return BTreeMap::new();
+        }
+    };
+    let told = updated.iter().filter_map(|operation| {
+        let from = serde_json::from_str(before.get(&operation.id)?).ok()?;
+        let to = serde_json::from_str(&planned.reading.manifest(operation.place.as_ref()?)?).ok()?;
+        Some((operation.id.clone(), compare(&from, &to)))
+    });
+    told.collect()
+}

@@ -1,0 +1,80 @@
+//! `sower suspend` and `sower resume`: `spec.suspend` of an Environment in a cluster. With files it is a line to edit.
+
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use sower_core::manifest::LoadedEnvironment;
+use sower_crds::Environment;
+
+use crate::choice::{self, Asked};
+use crate::cli::{SuspendArgs, TargetKind};
+use crate::cluster::Cluster;
+use crate::commands::Context;
+use crate::commands::seed::with_flags;
+use crate::failure::{Exit, Failure};
+use crate::project::Project;
+use crate::settings::Settings;
+
+/// Runs it; `suspend` says which of the two it is.
+///
+/// # Errors
+/// Usage with files, and where it is not plain which environment; else what the API server says.
+pub async fn run(args: &SuspendArgs, suspend: bool, context: &Context) -> Result<Exit, Failure> {
+    let settings = Settings::read(&args.at, false)?;
+    let asked = Asked { environment: args.environment.as_deref(), all: args.all };
+    let command = if suspend { "suspend" } else { "resume" };
+    if settings.target.value == TargetKind::Files {
+        let project = Project::open(settings)?;
+        let chosen = project.to_change(command, asked)?;
+        return Err(edit(command, suspend, &chosen, &project));
+    }
+    let cluster = Cluster::connect(&args.at).await?;
+    let environments = cluster.environments().await?;
+    let names: Vec<String> = environments.iter().map(ResourceExt::name_any).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let chosen =
+        choice::to_change(command, &names, asked).map_err(|failure| with_flags(failure, &cluster.flags))?;
+    let mut exit = Exit::Done;
+    for environment in chosen.into_iter().map(|index| &environments[index]) {
+        let name = environment.name_any();
+        let patch = Patch::Merge(json!({ "spec": { "suspend": suspend } }));
+        match cluster.api().patch(&name, &PatchParams::default(), &patch).await {
+            Ok(patched) => context.style.say(&told(&name, suspend, &patched, &cluster.flags)),
+            Err(error) => {
+                let failure = cluster.failed(&error);
+                context.style.note(&failure.text());
+                exit = exit.worse(failure.exit);
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn told(name: &str, suspend: bool, environment: &Environment, flags: &str) -> String {
+    let revision = environment.status.as_ref().and_then(|status| status.revision.as_ref());
+    let at = revision.map(|revision| format!(" at {revision}")).unwrap_or_default();
+    if suspend {
+        format!("Suspended {name}{at}. Go on: sower resume -e {name}{flags}\n")
+    } else {
+        format!("Resumed {name}{at}. See it: sower status -e {name}{flags}\n")
+    }
+}
+
+/// With files nothing is patched: the line is named.
+fn edit(command: &str, suspend: bool, chosen: &[&LoadedEnvironment], project: &Project) -> Failure {
+    let what = if suspend { "stops seeding it" } else { "lets it be seeded" };
+    let failure = Failure::usage(format!(
+        "{command} patches a resource of a cluster; with files `spec.suspend: {suspend}` {what}"
+    ));
+    let failure = chosen.iter().fold(failure, |failure, environment| {
+        failure.next(format!("edit {}", environment.name), project.place(environment, "/suspend"))
+    });
+    failure.next("in a cluster", format!("sower {command} {}-n NAMESPACE", one_of(chosen)))
+}
+
+fn one_of(chosen: &[&LoadedEnvironment]) -> String {
+    match chosen {
+        [only] => format!("-e {} ", only.name),
+        _ => "--all ".to_owned(),
+    }
+}
