@@ -1,6 +1,7 @@
 //! One document on standard output, for programs.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::cli::Format;
 use crate::failure::Failure;
@@ -17,8 +18,7 @@ pub fn write(style: &Style, format: Format, value: &impl Serialize) -> Result<bo
         Format::Yaml => serde_saphyr::to_string(value).map_err(|e| e.to_string()),
     }
     .map_err(|cause| Failure::failed(format!("the result cannot be written: {cause}")))?;
-    style.say(text.trim_end());
-    style.say("\n");
+    style.raw(&format!("{}\n", text.trim_end()));
     Ok(true)
 }
 
@@ -35,5 +35,24 @@ pub fn write_each<T: Serialize>(
     match values {
         [only] if named => write(style, format, only),
         all => write(style, format, &all),
+    }
+}
+
+/// The fields of an object, in the order in which people read them.
+#[derive(Debug, Clone, Default)]
+pub struct Fields(Vec<(&'static str, Value)>);
+
+impl Fields {
+    /// Adds a field at the end. What cannot be told as JSON is null.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Serialize) -> Self {
+        self.0.push((name, serde_json::to_value(value).unwrap_or(Value::Null)));
+        self
+    }
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }

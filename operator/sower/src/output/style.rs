@@ -21,7 +21,8 @@ impl Style {
     /// From the flags, NO_COLOR, CLICOLOR_FORCE and the terminals.
     #[must_use]
     pub fn new(looks: &Looks) -> Self {
-        let set = |name| std::env::var_os(name).is_some_and(|v: std::ffi::OsString| !v.is_empty() && v != "0");
+        let set =
+            |name| std::env::var_os(name).is_some_and(|v: std::ffi::OsString| !v.is_empty() && v != "0");
         let colour = |terminal: bool| match looks.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
@@ -29,13 +30,23 @@ impl Style {
             ColorChoice::Auto => terminal || set("CLICOLOR_FORCE"),
         };
         let terminal = std::io::stdout().is_terminal();
-        Self { out: colour(terminal), err: colour(std::io::stderr().is_terminal()), quiet: looks.quiet, terminal }
+        Self {
+            out: colour(terminal),
+            err: colour(std::io::stderr().is_terminal()),
+            quiet: looks.quiet,
+            terminal,
+        }
     }
 
     /// Writes to standard output. A closed pipe ends the program in silence.
     pub fn say(&self, text: &str) {
-        let text = if self.out { coloured(text) } else { text.to_string() };
-        if std::io::stdout().write_all(text.as_bytes()).is_err() {
+        if self.out { self.raw(&coloured(text)) } else { self.raw(text) }
+    }
+
+    /// Writes to standard output as it is: a document, or what is coloured already.
+    pub fn raw(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
             std::process::exit(0);
         }
     }
@@ -44,6 +55,11 @@ impl Style {
     pub fn note(&self, text: &str) {
         let text = if self.err { coloured(text) } else { text.to_string() };
         let _ = writeln!(std::io::stderr(), "{}", text.trim_end_matches('\n'));
+    }
+
+    /// Writes to standard error as it is: what is coloured already.
+    pub fn note_raw(&self, text: &str) {
+        let _ = std::io::stderr().write_all(text.as_bytes());
     }
 
     /// Writes a line to standard error unless silenced.

@@ -1,0 +1,100 @@
+//! `sower completion`: flags from the words of the command line, and values from this very project.
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+use sower_core::problem::Code;
+
+use crate::cli::{Cli, CompleteArgs, CompletionArgs, Where};
+use crate::commands::Context;
+use crate::failure::{Exit, Failure};
+use crate::origin;
+use crate::settings::Settings;
+use crate::snapshots::Disk;
+
+/// Writes the script for a shell.
+///
+/// # Errors
+/// None; every command has the same shape.
+pub fn run(args: &CompletionArgs, context: &Context) -> Result<Exit, Failure> {
+    context.style.raw(&script(args.shell));
+    Ok(Exit::Done)
+}
+
+fn script(shell: Shell) -> String {
+    let mut bytes = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "sower", &mut bytes);
+    let script = String::from_utf8_lossy(&bytes).into_owned();
+    match shell {
+        Shell::Bash => bash(&script),
+        Shell::Zsh => zsh(&script),
+        Shell::Fish => script + include_str!("completion/values.fish"),
+        _ => script,
+    }
+}
+
+/// A function around the generated one that knows values.
+fn bash(script: &str) -> String {
+    let registration = script.rfind("\nif [[ \"${BASH_VERSINFO[0]}\"").unwrap_or(script.len());
+    let (functions, registration) = script.split_at(registration);
+    let registration = registration.replace("complete -F _sower ", "complete -F _sower_values ");
+    format!("{functions}\n{}{registration}", include_str!("completion/values.bash"))
+}
+
+/// The generated completion, with functions in place of files where a value is one of ours.
+fn zsh(script: &str) -> String {
+    let replaced = script.lines().map(|line| {
+        let action = if line.contains("--environment=") || line.starts_with("'-e+[") {
+            "_sower_environments"
+        } else if line.contains("--only=") {
+            "_sower_integrations"
+        } else if line.starts_with("':id ") || line.starts_with("'::name ") {
+            "_sower_integrations"
+        } else if line.starts_with("'::code ") {
+            "_sower_codes"
+        } else {
+            return format!("{line}\n");
+        };
+        format!("{}\n", line.replace(":_default'", &format!(":{action}'")))
+    });
+    let script: String = replaced.collect();
+    let head_end = script.find("\n\n").map_or(0, |at| at + 1);
+    let (head, rest) = script.split_at(head_end);
+    format!("{head}\n{}{rest}", include_str!("completion/values.zsh"))
+}
+
+/// Prints the words that a shell asks for. A project that cannot be read has none.
+///
+/// # Errors
+/// None: a shell has no use for them.
+pub fn words(args: &CompleteArgs, context: &Context) -> Result<Exit, Failure> {
+    let words = match args.what.as_str() {
+        "codes" => Code::ALL.iter().map(|code| code.as_str().to_owned()).collect(),
+        "environments" => environments().unwrap_or_default(),
+        "integrations" => integrations().unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    context.style.raw(&words.iter().map(|word| format!("{word}\n")).collect::<String>());
+    Ok(Exit::Done)
+}
+
+fn environments() -> Result<Vec<String>, Failure> {
+    let settings = Settings::read(&Where::default(), false)?;
+    let files = origin::environment_files(&settings)?;
+    Ok(files.environments.into_iter().map(|environment| environment.name).collect())
+}
+
+fn integrations() -> Result<Vec<String>, Failure> {
+    let settings = Settings::read(&Where::default(), false)?;
+    let files = origin::environment_files(&settings)?;
+    let mut places = std::collections::BTreeSet::new();
+    for environment in &files.environments {
+        places.extend(origin::on_disk(&settings, &environment.name, &environment.spec));
+    }
+    let mut ids = std::collections::BTreeSet::new();
+    for (folder, path) in places {
+        ids.extend(
+            Disk::new(&folder, &settings)?.load(&path)?.found.into_iter().filter_map(|found| found.id),
+        );
+    }
+    Ok(ids.into_iter().collect())
+}

@@ -1,0 +1,371 @@
+//! `sower doctor`: what is set, where it was set, and whether it answers.
+
+use std::fmt::Write as _;
+
+use sower_crds::EnvironmentSpec;
+use sower_store::{DatabaseUrl, Migrate, Options, Store, StoreError, Tls};
+
+use crate::cli::{DoctorArgs, TargetKind, Where};
+use crate::commands::Context;
+use crate::environments::EnvironmentFiles;
+use crate::failure::{Exit, Failure};
+use crate::output::document::{self, Fields};
+use crate::reach::Reach;
+use crate::session::Member;
+use crate::settings::{Settings, without_password};
+use crate::{job, origin};
+
+/// Runs it.
+///
+/// # Errors
+/// Usage, where the settings themselves cannot be read.
+pub async fn run(args: &DoctorArgs, context: &Context) -> Result<Exit, Failure> {
+    let settings = Settings::read(&args.at, false)?;
+    let mut checks = vec![project(&settings)];
+    match settings.target.value {
+        TargetKind::Files => files(&settings, context, &mut checks).await,
+        TargetKind::Cluster => cluster(&settings, &args.at, &mut checks).await,
+    }
+    let failed = checks.iter().any(|check| check.state == State::Failed);
+    let exit = if failed { Exit::Failed } else { Exit::Done };
+    let version = version();
+    let described: Vec<Fields> = checks.iter().map(Check::described).collect();
+    if document::write(
+        &context.style,
+        args.output,
+        &Fields::default().with("version", &version).with("checks", described),
+    )? {
+        return Ok(exit);
+    }
+    context.style.say(&format!("sower {version}\n{}", table(&checks)));
+    Ok(exit)
+}
+
+/// `0.1.0 (3f2c1a9 2026-11-21)`.
+#[must_use]
+pub fn version() -> String {
+    match env!("SOWER_BUILT_FROM") {
+        "" => env!("CARGO_PKG_VERSION").to_owned(),
+        commit => format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ok,
+    Failed,
+    NotAsked,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::NotAsked => "-",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug)]
+struct Check {
+    state: State,
+    what: &'static str,
+    value: String,
+    /// Where it was set.
+    origin: String,
+    /// Said beside it.
+    remark: String,
+    /// Said below it.
+    detail: String,
+}
+
+impl Check {
+    fn new(state: State, what: &'static str, value: impl Into<String>, origin: impl ToString) -> Self {
+        let (remark, detail) = (String::new(), String::new());
+        Self { state, what, value: value.into(), origin: origin.to_string(), remark, detail }
+    }
+
+    fn described(&self) -> Fields {
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Fields::default()
+            .with("check", self.what)
+            .with("status", self.state.as_str())
+            .with("value", &self.value)
+            .with("origin", some(&self.origin))
+            .with("remark", some(&self.remark))
+            .with("detail", some(&self.detail))
+    }
+}
+
+fn table(checks: &[Check]) -> String {
+    let names = checks.iter().map(|check| check.what.len()).max().unwrap_or(0) + 3;
+    let set = |check: &&Check| !check.origin.is_empty();
+    let values = checks.iter().filter(set).map(|check| check.value.chars().count()).max().unwrap_or(0) + 4;
+    let mut text = String::new();
+    for check in checks {
+        let Check { state, what, value, origin, remark, detail } = check;
+        let mut line = format!("{:8}{what:names$}", state.as_str());
+        if origin.is_empty() {
+            line.push_str(value);
+        } else {
+            let _ = write!(line, "{value:values$}{origin}");
+        }
+        if !remark.is_empty() {
+            let _ = write!(line, "   ({remark})");
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+        for detail in detail.lines() {
+            let _ = writeln!(text, "{}{detail}", " ".repeat(8 + names));
+        }
+    }
+    text
+}
+
+fn project(settings: &Settings) -> Check {
+    match (&settings.root, settings.file) {
+        (Some(_), true) => Check::new(State::Ok, "project", "sower.toml", ""),
+        (Some(root), false) => {
+            Check::new(State::Ok, "project", format!("{} (no sower.toml)", root.display()), "")
+        }
+        (None, _) => {
+            Check::new(State::NotAsked, "project", "none here: neither sower.toml nor environments/", "")
+        }
+    }
+}
+
+async fn files(settings: &Settings, context: &Context, checks: &mut Vec<Check>) {
+    let shown =
+        settings.environments.value.strip_prefix(settings.root.as_deref().unwrap_or(&settings.source_base));
+    let shown = shown.unwrap_or(&settings.environments.value).display().to_string();
+    let files = match origin::environment_files(settings) {
+        Ok(files) => {
+            let mut check = Check::new(
+                State::Ok,
+                "environments",
+                format!("{} in {shown}", files.environments.len()),
+                &settings.environments.origin,
+            );
+            if files.invalid > 0 {
+                check.state = State::Failed;
+                check.detail = format!("{} more cannot be read: sower validate says why", files.invalid);
+            } else if files.environments.is_empty() {
+                check.state = State::Failed;
+                check.detail = "no document of kind Environment is there".to_owned();
+            }
+            checks.push(check);
+            files
+        }
+        Err(failure) => {
+            checks.push(failed("environments", shown, &settings.environments.origin, failure.message));
+            EnvironmentFiles::default()
+        }
+    };
+    if settings.root.is_some() || settings.source.value.is_some() {
+        checks.push(source(settings, &files, context).await);
+    }
+    checks.extend(databases(settings, &files).await);
+    checks.push(Check::new(State::NotAsked, "cluster", "not asked (--target cluster asks it)", ""));
+}
+
+fn failed(
+    what: &'static str,
+    value: impl Into<String>,
+    origin: impl ToString,
+    detail: impl Into<String>,
+) -> Check {
+    Check { detail: detail.into(), ..Check::new(State::Failed, what, value, origin) }
+}
+
+/// The sources, read as a seeding would read them.
+async fn source(settings: &Settings, files: &EnvironmentFiles, context: &Context) -> Check {
+    let is_own = |name: &str| settings.source_of(name).0 != settings.source.value;
+    let general = files.environments.iter().find(|environment| !is_own(&environment.name));
+    let spec = general.map_or_else(EnvironmentSpec::default, |environment| environment.spec.clone());
+    let name = general.map_or_else(String::new, |environment| environment.name.clone());
+    let described = origin::described(settings, Some((&name, &spec)));
+    let (value, detail) = match read(settings, files, &name, &spec, context).await {
+        Ok((revision, dirty)) => (Ok(format!("{described} at {revision}")), edited(dirty)),
+        Err(cause) => (Err(described), cause),
+    };
+    let mut check = match value {
+        Ok(value) => {
+            Check { remark: detail, ..Check::new(State::Ok, "source", value, &settings.source.origin) }
+        }
+        Err(value) => failed("source", value, &settings.source.origin, detail),
+    };
+    for environment in files.environments.iter().filter(|environment| is_own(&environment.name)) {
+        let described = origin::described(settings, Some((&environment.name, &environment.spec)));
+        match read(settings, files, &environment.name, &environment.spec, context).await {
+            Ok((_, dirty)) => {
+                let mut remark = format!("{}: {described}", environment.name);
+                if dirty > 0 {
+                    let _ = write!(remark, ", {}", edited(dirty));
+                }
+                check.remark =
+                    if check.remark.is_empty() { remark } else { format!("{}; {remark}", check.remark) };
+            }
+            Err(cause) => {
+                check.state = State::Failed;
+                let _ = writeln!(check.detail, "{}: {described}: {cause}", environment.name);
+            }
+        }
+    }
+    check
+}
+
+fn edited(files: usize) -> String {
+    match files {
+        0 => String::new(),
+        1 => "1 uncommitted file".to_owned(),
+        several => format!("{several} uncommitted files"),
+    }
+}
+
+/// The revision, and how many files differ from it.
+async fn read(
+    settings: &Settings,
+    files: &EnvironmentFiles,
+    name: &str,
+    spec: &EnvironmentSpec,
+    context: &Context,
+) -> Result<(String, usize), String> {
+    let text = |failure: Failure| failure.message;
+    let loaded = sower_core::manifest::LoadedEnvironment {
+        name: name.to_owned(),
+        spec: spec.clone(),
+        path: String::new(),
+        document: 0,
+        lines: std::collections::BTreeMap::new(),
+    };
+    let job = job::job(settings, &loaded, &origin::Secrets::of(files)).map_err(text)?;
+    let seeder = job::seeder(settings, None, None).map_err(text)?;
+    let reading = seeder.read(&job, &context.cancel).await.map_err(|error| error.full().to_owned())?;
+    let dirty = reading.sources.iter().map(|source| source.snapshot.dirty.len()).sum();
+    Ok((reading.revision_short(), dirty))
+}
+
+/// Every database that an environment has, each once.
+async fn databases(settings: &Settings, files: &EnvironmentFiles) -> Vec<Check> {
+    let mut asked: Vec<(String, String, String)> = Vec::new();
+    let names = files.environments.iter().map(|environment| environment.name.as_str());
+    for name in names.chain(files.environments.is_empty().then_some("")) {
+        let Some(url) = settings.database_of(name) else { continue };
+        let own = settings.database.value.as_ref() != Some(&url);
+        let origin = if own { "sower.toml".to_owned() } else { settings.database.origin.to_string() };
+        let shown = if own { without_password(&url) } else { settings.database_shown.clone() };
+        let known = (url.replace("{environment}", name), shown.replace("{environment}", name), origin);
+        if !asked.iter().any(|(url, ..)| *url == known.0) {
+            asked.push(known);
+        }
+    }
+    let mut checks = Vec::new();
+    for (url, shown, origin) in asked {
+        checks.push(match DatabaseUrl::parse(&url) {
+            Ok(url) => database(&url, Tls::default(), shown, origin).await,
+            Err(error) => failed("database", shown, origin, error.to_string()),
+        });
+    }
+    checks
+}
+
+async fn database(url: &DatabaseUrl, tls: Tls, shown: String, origin: String) -> Check {
+    let found = |remark: &str| Check {
+        remark: remark.to_owned(),
+        ..Check::new(State::Ok, "database", &shown, &origin)
+    };
+    if url.file().is_some_and(|file| !file.exists()) {
+        return found("not there yet: the first seeding makes it");
+    }
+    let options = Options { migrate: Migrate::Never, tls, ..Options::default() };
+    match Store::open(url, &options).await {
+        Ok(store) => {
+            store.close().await;
+            found("")
+        }
+        Err(StoreError::SchemaMissing { found: None, .. }) => {
+            found("no tables yet: the first seeding makes them")
+        }
+        Err(error) => {
+            let detail = match &error {
+                StoreError::Unavailable { cause, .. } => {
+                    let cause = cause.split(" (").next().unwrap_or(cause);
+                    let network = ["refused", "no answer", "timed out", "lookup", "resolve", "unreachable"];
+                    let network = network.iter().any(|word| cause.contains(word));
+                    format!(
+                        "{cause}{}",
+                        if network { ": is the server up, and reachable from here?" } else { "" }
+                    )
+                }
+                other => match other.hint() {
+                    Some(hint) => format!("{other}\n{hint}"),
+                    None => other.to_string(),
+                },
+            };
+            failed("database", shown, origin, detail)
+        }
+    }
+}
+
+async fn cluster(settings: &Settings, at: &Where, checks: &mut Vec<Check>) {
+    let reach = match Reach::connect(at, false).await {
+        Ok(reach) => reach,
+        Err(failure) => {
+            checks.push(failed("cluster", "none", &settings.target.origin, failure.message));
+            return;
+        }
+    };
+    let described = reach.described().join(", ");
+    let described = described.trim_start_matches("cluster ").to_owned();
+    let members = match reach.members().await {
+        Ok(members) => members,
+        Err(failure) => {
+            checks.push(failed("cluster", described, &settings.target.origin, failure.message));
+            return;
+        }
+    };
+    checks.push(Check::new(State::Ok, "cluster", described, &settings.target.origin));
+    checks.push(seen(&members));
+    if let Some(url) = &settings.database.value {
+        let (shown, origin) = (settings.database_shown.clone(), settings.database.origin.to_string());
+        checks.push(match DatabaseUrl::parse(url) {
+            Ok(url) => database(&url, Tls::default(), shown, origin).await,
+            Err(error) => failed("database", shown, origin, error.to_string()),
+        });
+        return;
+    }
+    let mut asked = Vec::new();
+    for member in &members {
+        let Ok((url, tls)) = reach.database(member).await else { continue };
+        if asked.contains(&url) {
+            continue;
+        }
+        checks.push(database(&url, tls, url.to_string(), format!("the secret of {}", member.name())).await);
+        asked.push(url);
+    }
+    if asked.is_empty() {
+        checks.push(Check::new(
+            State::NotAsked,
+            "database",
+            "no secret of one can be read from here (SOWER_DATABASE_URL names one)",
+            "",
+        ));
+    }
+}
+
+/// The Environments, and how many an operator has looked at.
+fn seen(members: &[Member]) -> Check {
+    let status =
+        |member: &&Member| member.resource.as_ref().is_some_and(|resource| resource.status.is_some());
+    let seen = members.iter().filter(status).count();
+    let value = format!("{} in the cluster", members.len());
+    if seen < members.len() {
+        let detail = format!(
+            "no operator has looked at {} of them: kubectl get deploy -A -l app.kubernetes.io/name=sower",
+            members.len() - seen
+        );
+        return failed("environments", value, "", detail);
+    }
+    Check::new(State::Ok, "environments", value, "")
+}

@@ -1,0 +1,150 @@
+//! `sower explain`: why an integration is, or is not, in an environment.
+
+mod evidence;
+mod verdict;
+
+use jiff::Timestamp;
+use sower_core::catalog::Found;
+use sower_source::CommitInfo;
+
+use crate::cli::ExplainArgs;
+use crate::commands::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::document::Fields;
+use crate::output::{document, time};
+use crate::session::{Member, Session};
+use evidence::Evidence;
+use verdict::Verdict;
+
+/// Runs it.
+///
+/// # Errors
+/// Where a source or a database does not answer, or nothing has that id.
+pub async fn run(args: &ExplainArgs, context: &Context) -> Result<Exit, Failure> {
+    let session = Session::ask(&args.at, &args.which, context).await?;
+    let mut all = Vec::new();
+    for member in &session.members {
+        let evidence = evidence::gather(&session, member, &args.id).await?;
+        let verdict = Verdict::of(member, &evidence, &args.id);
+        all.push((member, evidence, verdict));
+    }
+    if all.iter().all(|(_, evidence, _)| evidence.offers.is_empty() && evidence.carried.is_none()) {
+        return Err(unknown(&args.id, &all));
+    }
+    let head = head(&args.id, &session, &all);
+    let documents: Vec<Fields> =
+        all.iter().map(|(_, _, verdict)| verdict.described(&args.id, &head.described())).collect();
+    if document::write_each(&context.style, args.output, session.named, &documents)? {
+        return Ok(session.exit);
+    }
+    let now = Timestamp::now();
+    let mut text = format!("{}\n\n", head.text(now));
+    text.push_str(&verdict::table(
+        all.iter().map(|(member, _, verdict)| (member.name(), verdict)),
+        session.widest,
+        now,
+    ));
+    let remedies = verdict::remedies(all.iter().map(|(member, _, verdict)| (member.name(), verdict)));
+    if !remedies.is_empty() {
+        text.push_str(&format!("\n{remedies}"));
+    }
+    context.style.say(&text);
+    Ok(session.exit)
+}
+
+fn unknown(id: &str, all: &[(&Member, Evidence, Verdict)]) -> Failure {
+    let ids = all.iter().flat_map(|(_, evidence, _)| &evidence.ids);
+    let nearest = ids
+        .map(|known| (strsim::damerau_levenshtein(known, id), known))
+        .min()
+        .filter(|(distance, _)| *distance <= 2 || *distance * 3 <= id.len());
+    let meant = nearest.map(|(_, known)| format!(": did you mean `{known}`?")).unwrap_or_default();
+    Failure::failed(format!(
+        "no integration is called `{id}`, neither in the sources nor in a database{meant}"
+    ))
+    .next("what there is", "sower get integrations")
+}
+
+/// The integration itself: its version, where it is written, and who touched it last.
+struct Head {
+    id: String,
+    version: Option<String>,
+    path: Option<String>,
+    commit: Option<CommitInfo>,
+    edited: bool,
+}
+
+fn head(id: &str, session: &Session, all: &[(&Member, Evidence, Verdict)]) -> Head {
+    // Of several sources the general one is shown: that of an environment without a source of its own.
+    let general =
+        |member: &Member| session.settings.source_of(member.name()).0 == session.settings.source.value;
+    let shown = all
+        .iter()
+        .filter(|(_, evidence, _)| evidence.shown().is_some())
+        .min_by_key(|(member, ..)| !general(member))
+        .or_else(|| all.iter().find(|(_, evidence, _)| evidence.carried.is_some()));
+    let Some((_, evidence, _)) = shown else {
+        return Head { id: id.to_owned(), version: None, path: None, commit: None, edited: false };
+    };
+    let carried = evidence.carried.as_ref();
+    let version = evidence.summary().map(|summary| summary.version.clone());
+    let found = evidence.shown();
+    let (commit, edited) = found.map_or((None, false), |found| last_commit(evidence, found));
+    Head {
+        id: id.to_owned(),
+        version: version.or_else(|| carried.map(|carried| carried.listed.version.clone())),
+        path: found
+            .map(|found| found.place.path.clone())
+            .or_else(|| carried.and_then(|carried| carried.path.clone())),
+        commit,
+        edited,
+    }
+}
+
+/// The last commit that touched the integration's folder, or its file where others lie beside it; and whether there are
+/// edits since.
+fn last_commit(evidence: &Evidence, found: &Found) -> (Option<CommitInfo>, bool) {
+    let sources = evidence.reading.iter().flat_map(|reading| &reading.sources);
+    let Some(source) = sources.into_iter().find(|source| source.snapshot.name == found.place.source) else {
+        return (None, false);
+    };
+    let path = &found.place.path;
+    let folder = path.rsplit_once('/').map(|(folder, _)| folder).unwrap_or_default();
+    let alone = folder.rsplit('/').next() == found.id.as_deref();
+    let place = if alone { folder } else { path };
+    let edited = source
+        .snapshot
+        .dirty
+        .iter()
+        .any(|dirty| dirty == path || (alone && dirty.starts_with(&format!("{folder}/"))));
+    (source.snapshot.git.as_ref().and_then(|git| git.log(place, 1).into_iter().next()), edited)
+}
+
+impl Head {
+    fn text(&self, now: Timestamp) -> String {
+        let mut parts = vec![match &self.version {
+            Some(version) => format!("{} {version}", self.id),
+            None => self.id.clone(),
+        }];
+        parts.extend(self.path.clone());
+        if let Some(commit) = &self.commit {
+            let when = Timestamp::from_second(commit.time).map(|then| format!(", {}", time::ago(then, now)));
+            parts.push(format!("{} {}{}", commit.short(), commit.author, when.unwrap_or_default()));
+        }
+        if self.edited {
+            parts.push("edited since".to_owned());
+        }
+        parts.join(" · ")
+    }
+
+    fn described(&self) -> Fields {
+        let commit = self.commit.as_ref();
+        Fields::default()
+            .with("version", &self.version)
+            .with("path", &self.path)
+            .with("edited", self.edited)
+            .with("commit", commit.map(|commit| &commit.id))
+            .with("author", commit.map(|commit| &commit.author))
+            .with("committedAt", commit.and_then(|commit| Timestamp::from_second(commit.time).ok()))
+    }
+}

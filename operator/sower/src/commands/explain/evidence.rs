@@ -1,0 +1,139 @@
+//! What is known of one integration in one environment: what git offers, what the database holds, and what becomes of it.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sower_controllers::seeding::{Planned, Reading};
+use sower_core::catalog::{Found, SourceCatalog, Summary};
+use sower_core::compare::{self, Change};
+use sower_core::diff::{Wish, diff};
+use sower_core::hash::spec_digest;
+use sower_core::plan::{Conflict, Excluded, Kept, Operation, Plan, State};
+use sower_core::resolve::resolve;
+use sower_core::select::select;
+use sower_store::{Definition, Store};
+
+use crate::failure::Failure;
+use crate::job;
+use crate::session::{Member, Session};
+
+/// What is known of one integration in one environment.
+pub struct Evidence {
+    /// Every document of that id, in the order of the sources.
+    pub offers: Vec<Found>,
+    /// What the database holds.
+    pub carried: Option<Definition>,
+    /// Why it is left out.
+    pub excluded: Option<Excluded>,
+    /// What the next seeding does with it.
+    pub operation: Option<Operation>,
+    /// Why its rows stay although git says otherwise.
+    pub kept: Option<Kept>,
+    /// Its conflicts, each with what differs.
+    pub conflicts: Vec<(Conflict, Vec<Change>)>,
+    /// The sources as they were read; absent where only the database's memory of them was asked.
+    pub reading: Option<Reading>,
+    /// Every id that is offered or carried.
+    pub ids: Vec<String>,
+}
+
+impl Evidence {
+    /// The first valid document.
+    #[must_use]
+    pub fn summary(&self) -> Option<&Summary> {
+        self.offers.iter().find_map(|found| found.summary.as_ref())
+    }
+
+    /// The document that `explain` shows: the first valid one, else the first.
+    #[must_use]
+    pub fn shown(&self) -> Option<&Found> {
+        self.offers.iter().find(|found| found.is_valid()).or_else(|| self.offers.first())
+    }
+}
+
+/// Asks sources and database about an integration. In a cluster the sources are not read: the database remembers what
+/// was found in them.
+///
+/// # Errors
+/// Where one of them does not answer.
+pub async fn gather(session: &Session, member: &Member, id: &str) -> Result<Evidence, Failure> {
+    let store = session.store(member).await.inspect_err(|_| session.from_source(None))?;
+    let failed = |error: sower_store::StoreError| session.trouble(&error.into(), member);
+    let carried = store.integration(member.name(), id).await.map_err(failed)?;
+    let (catalogs, plan, state, reading) = if session.cluster.is_none() {
+        let Planned { reading, plan, state, .. } = session.plan(member).await?;
+        (reading.catalogs(), plan, state, Some(reading))
+    } else {
+        session.from(None, true);
+        let (catalogs, plan, state) = remembered(&store, member).await.map_err(failed)?;
+        (catalogs, plan, state, None)
+    };
+    let offers: Vec<Found> = catalogs
+        .iter()
+        .flat_map(|source| &source.found)
+        .filter(|found| found.id.as_deref() == Some(id))
+        .cloned()
+        .collect();
+    let mut ids: Vec<String> =
+        catalogs.iter().flat_map(|source| &source.found).filter_map(|found| found.id.clone()).collect();
+    ids.extend(state.rows.keys().cloned());
+    let mut evidence = Evidence {
+        offers,
+        excluded: plan.excluded.into_iter().find(|excluded| excluded.id == id),
+        operation: plan.operations.into_iter().find(|operation| operation.id == id),
+        kept: plan.kept.into_iter().find(|kept| kept.id == id),
+        conflicts: Vec::new(),
+        carried,
+        reading,
+        ids,
+    };
+    for conflict in plan.conflicts.into_iter().filter(|conflict| conflict.integration == id) {
+        let changes = changes(&evidence);
+        evidence.conflicts.push((conflict, changes));
+    }
+    Ok(evidence)
+}
+
+/// What git has otherwise than the database.
+fn changes(evidence: &Evidence) -> Vec<Change> {
+    let (Some(carried), Some(reading)) = (&evidence.carried, &evidence.reading) else { return Vec::new() };
+    let Some(found) = evidence.shown() else { return Vec::new() };
+    let Some(manifest) = reading.manifest(&found.place) else { return Vec::new() };
+    let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap_or(Value::Null);
+    compare::compare(&parse(&carried.manifest), &parse(&manifest))
+}
+
+/// The same steps as a plan's, over what the database remembers of the sources.
+async fn remembered(
+    store: &Store,
+    member: &Member,
+) -> Result<(Vec<SourceCatalog>, Plan, State), sower_store::StoreError> {
+    let (name, spec) = (member.name(), &member.loaded.spec);
+    let row = store.environment(name).await?;
+    let mut catalogs = Vec::new();
+    for (source, applied) in row.iter().flat_map(|row| &row.applied) {
+        catalogs.push(SourceCatalog {
+            name: source.clone(),
+            revision: applied.revision.clone(),
+            priority: spec
+                .sources
+                .iter()
+                .find(|known| known.name == *source)
+                .map_or(0, |known| known.priority),
+            found: store.known(name, source).await?,
+            complete: true,
+            watched: true,
+        });
+    }
+    let selection = select(name, spec, &job::platform(), &catalogs);
+    let mut state = store.state(name).await?.state;
+    state.carried = store.carried(name, &sower_core::resolve::questions(&selection, &state)).await?;
+    let settled = resolve(spec, &catalogs, &selection, &state, None);
+    let plan = diff(&spec_digest(spec), &selection, settled, &state, Wish::default());
+    Ok((catalogs, plan, state))
+}
+
+/// When the seeding that wrote it was committed, with its number.
+#[must_use]
+pub fn since(carried: &Definition) -> Option<(i64, Timestamp)> {
+    Some((carried.listed.seeding?, carried.seeded_at?))
+}

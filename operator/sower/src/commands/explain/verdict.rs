@@ -1,0 +1,313 @@
+//! What becomes of an integration in an environment, in words: its state, the line that causes it, and what would change it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sower_core::catalog::Found;
+use sower_core::compare::Change;
+use sower_core::plan::{Cause, Conflict, ConflictType, KeptWhy, Resolution, Verb};
+use sower_core::problem::Problem;
+
+use super::evidence::{self, Evidence};
+use crate::output::document::Fields;
+use crate::output::time;
+use crate::session::Member;
+
+/// Most differences that are listed.
+const LISTED: usize = 50;
+
+/// What becomes of an integration in one environment.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    environment: String,
+    state: &'static str,
+    version: Option<String>,
+    /// Number and time of the seeding that wrote it.
+    since: Option<(i64, Timestamp)>,
+    detail: String,
+    /// `environments/production.yaml:12`.
+    place: Option<String>,
+    notes: Vec<Note>,
+    /// What carries it there, settles or mends it.
+    remedy: Option<(&'static str, String)>,
+}
+
+/// A line below, and what differs.
+#[derive(Debug)]
+struct Note {
+    text: String,
+    kind: Option<ConflictType>,
+    changes: Vec<(String, String)>,
+}
+
+impl Note {
+    fn plain(text: String) -> Self {
+        Self { text, kind: None, changes: Vec::new() }
+    }
+}
+
+impl Verdict {
+    /// Judges the evidence.
+    #[must_use]
+    pub fn of(member: &Member, evidence: &Evidence, id: &str) -> Self {
+        let mut verdict = Self { environment: member.name().to_owned(), ..Self::default() };
+        match &evidence.carried {
+            Some(carried) => {
+                verdict.state = "carried";
+                verdict.version = Some(carried.listed.version.clone());
+                verdict.since = evidence::since(carried);
+                verdict.next_step(member, evidence);
+            }
+            None => verdict.absent(member, evidence, id),
+        }
+        for (conflict, changes) in &evidence.conflicts {
+            verdict.conflict(member, evidence, conflict, changes);
+        }
+        verdict
+    }
+
+    /// What the next seeding does with what is carried, where that is not nothing.
+    fn next_step(&mut self, member: &Member, evidence: &Evidence) {
+        let name = member.name();
+        let operation = evidence.operation.as_ref();
+        match operation.map(|operation| (operation.verb, operation)) {
+            Some((Verb::Update | Verb::Create, operation)) => {
+                let to = operation.to.as_ref().map(|to| to.version.as_str()).unwrap_or_default();
+                self.notes.push(Note::plain(format!("~ git has {to}: the next seeding takes it")));
+                self.remedy = Some(("To take it now", format!("sower seed -e {name}")));
+            }
+            Some((Verb::Move, _)) => {
+                self.notes.push(Note::plain("~ git has it elsewhere: the next seeding notes where".into()))
+            }
+            Some((Verb::Remove, _)) => {
+                let why = match &evidence.excluded {
+                    Some(excluded) => {
+                        format!("{} ({})", excluded.why.message(), place_of(member, &excluded.cause))
+                    }
+                    None => "gone from the sources".to_owned(),
+                };
+                self.notes.push(Note::plain(format!("- {why}: the next seeding deletes it")));
+            }
+            None => {}
+        }
+        if let Some(kept) = &evidence.kept {
+            self.kept(member, evidence, kept.why);
+        }
+    }
+
+    fn kept(&mut self, member: &Member, evidence: &Evidence, why: KeptWhy) {
+        let note = match why {
+            KeptWhy::Invalid => {
+                let place = first_error(&evidence.offers)
+                    .map(|p| format!(": {} {}", p.location(), p.code))
+                    .unwrap_or_default();
+                self.mend(evidence);
+                format!("! its manifest is invalid, so the rows stay{place}")
+            }
+            KeptWhy::ForeignRow => "! a row that Sower did not write holds its id".to_owned(),
+            KeptWhy::NotPruned => "= gone from the sources; prune is off, so it stays".to_owned(),
+            KeptWhy::SourceKeepsAll => {
+                "= gone from the sources, which may not be whole, so it stays".to_owned()
+            }
+            KeptWhy::Orphaned => {
+                let place = member.place_of("/spec/allowedIntegrations");
+                format!("= no longer named by allowedIntegrations ({place}), so nothing touches it")
+            }
+            KeptWhy::NotNamed => return,
+        };
+        self.notes.push(Note::plain(note));
+    }
+
+    /// Why it is not there.
+    fn absent(&mut self, member: &Member, evidence: &Evidence, id: &str) {
+        if let Some(excluded) = &evidence.excluded {
+            self.state = "excluded";
+            self.detail = excluded.why.message();
+            self.place = Some(place_of(member, &excluded.cause));
+            self.remedy = Some(("To carry it there", format!("{}.", excluded.why.remedy(id, member.name()))));
+        } else if evidence.kept.as_ref().is_some_and(|kept| kept.why == KeptWhy::ForeignRow) {
+            self.state = "refused";
+            self.detail = "a row that Sower did not write holds its id".to_owned();
+        } else if let Some(problem) = first_error(&evidence.offers).filter(|_| evidence.summary().is_none()) {
+            self.state = "refused";
+            self.detail = format!("{}: {}", problem.code, problem.message);
+            self.place = Some(problem.location());
+            self.mend(evidence);
+        } else if evidence.operation.is_some() {
+            self.state = "not yet";
+            self.version = evidence.summary().map(|summary| summary.version.clone());
+            self.detail = format!("the next seeding brings {}", self.version.clone().unwrap_or_default());
+            self.remedy = Some(("To carry it there", format!("sower seed -e {}", member.name())));
+        } else if !evidence.conflicts.is_empty() {
+            self.state = "held";
+            self.detail = "a conflict keeps it out".to_owned();
+        } else {
+            self.state = "absent";
+            self.detail = "no source of this environment offers it".to_owned();
+        }
+    }
+
+    fn mend(&mut self, evidence: &Evidence) {
+        if let Some(problem) = first_error(&evidence.offers) {
+            self.remedy = Some(("To mend it", format!("sower rule {}", problem.code)));
+        }
+    }
+
+    fn conflict(&mut self, member: &Member, evidence: &Evidence, conflict: &Conflict, changes: &[Change]) {
+        let kind = conflict.kind;
+        let word = kind.as_str();
+        let outcome = match conflict.resolution {
+            Resolution::Skip => "skipped",
+            Resolution::Override => "overridden",
+        };
+        let text = format!(
+            "! {word} conflict: {}; {outcome} (conflicts.{word}: {})",
+            conflict.message,
+            conflict.resolution.as_str()
+        );
+        let changes = match kind {
+            ConflictType::Version => changes.iter().map(|change| (change.path(), change.values())).collect(),
+            ConflictType::Dependency | ConflictType::Duplicate => Vec::new(),
+        };
+        self.notes.push(Note { text, kind: Some(kind), changes });
+        if conflict.resolution == Resolution::Override && evidence.carried.is_some() {
+            return;
+        }
+        let line = |field: &str| {
+            let found = evidence.shown()?;
+            let line = found.summary.as_ref()?.lines.get(field).copied();
+            Some(line.map_or(found.place.path.clone(), |line| format!("{}:{line}", found.place.path)))
+        };
+        let remedy = match kind {
+            ConflictType::Version => line("version").map(|place| format!("a new version in {place}")),
+            ConflictType::Dependency => {
+                let at = evidence
+                    .summary()
+                    .and_then(|summary| summary.dependencies.first())
+                    .map(|first| first.line);
+                let path = evidence.shown().map(|found| found.place.path.clone()).unwrap_or_default();
+                let place = at.map_or(path.clone(), |line| format!("{path}:{line}"));
+                Some(format!("carry what it needs in {}, or change dependencies in {place}", member.name()))
+            }
+            ConflictType::Duplicate => {
+                Some("offer it in one source alone, or give the sources priorities".to_owned())
+            }
+        };
+        self.remedy = remedy.map(|remedy| ("To settle it", remedy)).or(self.remedy.take());
+    }
+
+    /// For programs.
+    #[must_use]
+    pub fn described(&self, id: &str, manifest: &Fields) -> Fields {
+        let conflict = |note: &Note| {
+            let change = |(path, values): &(String, String)| json!({ "path": path, "change": values });
+            let changes: Vec<Value> = note.changes.iter().map(change).collect();
+            Some(
+                json!({ "type": note.kind?.as_str(), "message": note.text.trim_start_matches("! "), "changes": changes }),
+            )
+        };
+        let notes = self.notes.iter().filter(|note| note.kind.is_none()).map(|note| note.text.as_str());
+        Fields::default()
+            .with("environment", &self.environment)
+            .with("integration", id)
+            .with("state", self.state)
+            .with("version", &self.version)
+            .with("seeding", self.since.map(|(number, _)| format!("{}-{number}", self.environment)))
+            .with("seededAt", self.since.map(|(_, at)| at))
+            .with("reason", Some(&self.detail).filter(|detail| !detail.is_empty()))
+            .with("place", &self.place)
+            .with("conflicts", self.notes.iter().filter_map(conflict).collect::<Vec<_>>())
+            .with("notes", notes.collect::<Vec<_>>())
+            .with("remedy", self.remedy.as_ref().map(|(_, remedy)| remedy.trim_end_matches('.')))
+            .with("manifest", manifest)
+    }
+
+    fn shown_state(&self) -> String {
+        match (&self.version, self.state) {
+            (Some(version), "carried") => format!("carried {version}"),
+            _ => self.state.to_owned(),
+        }
+    }
+
+    fn shown_detail(&self, now: Timestamp) -> String {
+        match self.since {
+            Some((number, at)) if self.detail.is_empty() => {
+                format!("since seeding {number}, {}", time::ago(at, now))
+            }
+            _ => self.detail.clone(),
+        }
+    }
+}
+
+fn first_error(offers: &[Found]) -> Option<&Problem> {
+    offers.iter().flat_map(|found| &found.problems).find(|problem| problem.is_error())
+}
+
+fn place_of(member: &Member, cause: &Cause) -> String {
+    match cause {
+        Cause::Manifest { path, line } => format!("{path}:{line}"),
+        Cause::Environment { pointer } => member.place_of(pointer),
+    }
+}
+
+/// One line for each environment, with what is to be said of it below. `names` is the width of the longest name there is.
+#[must_use]
+pub fn table<'a>(all: impl Iterator<Item = (&'a str, &'a Verdict)>, names: usize, now: Timestamp) -> String {
+    let all: Vec<(&str, &Verdict)> = all.collect();
+    let longest =
+        |texts: &mut dyn Iterator<Item = String>| texts.map(|text| text.chars().count()).max().unwrap_or(0);
+    let states = longest(&mut all.iter().map(|(_, verdict)| verdict.shown_state()));
+    let details = longest(
+        &mut all
+            .iter()
+            .filter(|(_, verdict)| verdict.place.is_some())
+            .map(|(_, verdict)| verdict.shown_detail(now)),
+    );
+    let mut text = String::new();
+    for (name, verdict) in all {
+        let mut line = format!("{name:names$}   {:states$}   ", verdict.shown_state());
+        match &verdict.place {
+            Some(place) => line.push_str(&format!("{:details$}     {place}", verdict.shown_detail(now))),
+            None => line.push_str(&verdict.shown_detail(now)),
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+        let indent = " ".repeat(names + 3);
+        for note in &verdict.notes {
+            text.push_str(&format!("{indent}{}\n", note.text));
+            let paths = longest(&mut note.changes.iter().take(LISTED).map(|(path, _)| path.clone()));
+            for (path, values) in note.changes.iter().take(LISTED) {
+                text.push_str(format!("{indent}  {path:paths$}   {values}").trim_end());
+                text.push('\n');
+            }
+            if note.changes.len() > LISTED {
+                text.push_str(&format!(
+                    "{indent}  and {} more: -o json lists all\n",
+                    note.changes.len() - LISTED
+                ));
+            }
+        }
+    }
+    text
+}
+
+/// What would change it: said once where it is the same for all, else by environment.
+#[must_use]
+pub fn remedies<'a>(all: impl Iterator<Item = (&'a str, &'a Verdict)>) -> String {
+    let mut by_remedy: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for (name, verdict) in all {
+        if let Some((head, remedy)) = &verdict.remedy {
+            by_remedy.entry((head, remedy)).or_default().push(name);
+        }
+    }
+    let heads: Vec<&str> = by_remedy.keys().map(|(head, _)| *head).collect();
+    let mut text = String::new();
+    for ((head, remedy), names) in &by_remedy {
+        let alone = heads.iter().filter(|other| *other == head).count() == 1;
+        let which = if alone { String::new() } else { format!(" in {}", names.join(", ")) };
+        let head = if alone { (*head).to_owned() } else { head.replace(" there", "") };
+        text.push_str(&format!("{head}{which}: {remedy}\n"));
+    }
+    text
+}

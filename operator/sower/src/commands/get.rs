@@ -1,0 +1,246 @@
+//! `sower get`: integrations, environments and open conflicts, from the rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use sower_store::{Definition, Listed, OpenConflict};
+
+use crate::cli::{Format, GetArgs, Kind};
+use crate::commands::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::document::Fields;
+use crate::output::table::Table;
+use crate::output::{document, time};
+use crate::session::{Member, Session};
+use crate::standing;
+
+/// Runs it.
+///
+/// # Errors
+/// Where a database does not answer, or nothing has the name that was asked for.
+pub async fn run(args: &GetArgs, context: &Context) -> Result<Exit, Failure> {
+    let session = Session::ask(&args.at, &args.which, context).await?;
+    match (args.kind, &args.name) {
+        (Kind::Integrations, Some(id)) => one_integration(&session, id, args.output).await,
+        (Kind::Integrations, None) => integrations(&session, args.output).await,
+        (Kind::Environments, name) => environments(&session, name.as_deref(), args.output).await,
+        (Kind::Conflicts, name) => conflicts(&session, name.as_deref(), args.output).await,
+    }
+}
+
+/// The rows of every environment, by environment.
+async fn listed(session: &Session) -> Result<Vec<Listed>, Failure> {
+    let mut all = Vec::new();
+    for member in &session.members {
+        let store = session.store(member).await.inspect_err(|_| session.from(None, true))?;
+        session.from(None, true);
+        let rows = store.integrations(Some(member.name())).await;
+        all.extend(rows.map_err(|error| session.trouble(&error.into(), member))?);
+    }
+    Ok(all)
+}
+
+fn version(row: &Listed) -> String {
+    format!("{}{}", row.version, if row.in_conflict { " !" } else { "" })
+}
+
+fn described(row: &Listed) -> Fields {
+    Fields::default()
+        .with("environment", &row.environment)
+        .with("id", &row.id)
+        .with("name", &row.name)
+        .with("version", &row.version)
+        .with("status", &row.status)
+        .with("actions", row.actions)
+        .with("triggers", row.triggers)
+        .with("revision", row.revision.as_ref().map(sower_core::snapshot::Revision::full))
+        .with("seeding", row.seeding.map(|number| format!("{}-{number}", row.environment)))
+        .with("checksum", &row.checksum)
+        .with("conflict", row.in_conflict)
+}
+
+async fn integrations(session: &Session, format: Format) -> Result<Exit, Failure> {
+    let rows = listed(session).await?;
+    let documents: Vec<Fields> = rows.iter().map(described).collect();
+    if document::write(&session.style, format, &documents)? {
+        return Ok(session.exit);
+    }
+    if rows.is_empty() {
+        session
+            .style
+            .hint(&format!("No integration yet. Bring them in: sower seed --all{}", session.flags()));
+        return Ok(session.exit);
+    }
+    if session.named || session.members.len() == 1 {
+        session.style.say(&of_one(&rows).text());
+    } else {
+        session.style.say(&matrix(&rows, &session.members).text());
+        let absent = "- not carried: sower explain ID";
+        let here = session.flags();
+        session.style.hint(&format!("{absent}{here} · ! in conflict: sower get conflicts{here}"));
+    }
+    Ok(session.exit)
+}
+
+fn of_one(rows: &[Listed]) -> Table {
+    let mut table = Table::new(&["ID", "VERSION", "STATUS", "ACTIONS", "TRIGGERS", "REVISION", "SEEDING"]);
+    for row in rows {
+        table.row([
+            row.id.clone(),
+            version(row),
+            row.status.clone(),
+            row.actions.to_string(),
+            row.triggers.to_string(),
+            row.revision.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+            row.seeding.map_or_else(|| "-".to_owned(), |number| number.to_string()),
+        ]);
+    }
+    table
+}
+
+fn matrix(rows: &[Listed], members: &[Member]) -> Table {
+    let heads: Vec<String> = members.iter().map(|member| member.name().to_uppercase()).collect();
+    let mut all = vec!["ID"];
+    all.extend(heads.iter().map(String::as_str));
+    let mut table = Table::new(&all);
+    let ids: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let held: BTreeMap<(&str, &str), &Listed> =
+        rows.iter().map(|row| ((row.id.as_str(), row.environment.as_str()), row)).collect();
+    for id in ids {
+        let mut cells = vec![id.to_owned()];
+        cells.extend(
+            members.iter().map(|member| {
+                held.get(&(id, member.name())).map_or_else(|| "-".to_owned(), |row| version(row))
+            }),
+        );
+        table.row(cells);
+    }
+    table
+}
+
+async fn one_integration(session: &Session, id: &str, format: Format) -> Result<Exit, Failure> {
+    let mut found = Vec::new();
+    for member in &session.members {
+        let store = session.store(member).await.inspect_err(|_| session.from(None, true))?;
+        session.from(None, true);
+        let row = store.integration(member.name(), id).await;
+        found.extend(row.map_err(|error| session.trouble(&error.into(), member))?);
+    }
+    if found.is_empty() {
+        let names: Vec<&str> = session.members.iter().map(Member::name).collect();
+        return Err(Failure::failed(format!("no integration `{id}` in {}", names.join(", ")))
+            .next("why", format!("sower explain {id}{}", session.flags())));
+    }
+    let documents: Vec<Fields> = found.iter().map(whole).collect();
+    if document::write(&session.style, format, &documents)? {
+        return Ok(session.exit);
+    }
+    let rows: Vec<Listed> = found.into_iter().map(|definition| definition.listed).collect();
+    if session.named || session.members.len() == 1 {
+        session.style.say(&of_one(&rows).text());
+    } else {
+        session.style.say(&matrix(&rows, &session.members).text());
+    }
+    session
+        .style
+        .hint(&format!("All of it: sower get integration {id} -e ENVIRONMENT{} -o yaml", session.flags()));
+    Ok(session.exit)
+}
+
+/// An integration in whole, for programs: its line, where it came from, and its manifest.
+fn whole(definition: &Definition) -> Fields {
+    let manifest: serde_json::Value = serde_json::from_str(&definition.manifest).unwrap_or_default();
+    described(&definition.listed)
+        .with("source", &definition.source)
+        .with("path", &definition.path)
+        .with("createdAt", definition.created_at)
+        .with("updatedAt", definition.updated_at)
+        .with("seededAt", definition.seeded_at)
+        .with("manifest", manifest)
+}
+
+async fn environments(session: &Session, name: Option<&str>, format: Format) -> Result<Exit, Failure> {
+    if let Some(name) = name {
+        let names: Vec<&str> = session.members.iter().map(Member::name).collect();
+        crate::choice::to_ask(&names, Some(name))?;
+    }
+    let mut all = Vec::new();
+    for member in session.members.iter().filter(|member| name.is_none_or(|name| name == member.name())) {
+        all.push((member, standing::of(session, member).await?));
+    }
+    let documents: Vec<Fields> = all
+        .iter()
+        .map(|(member, standing)| {
+            standing.described().with("path", &member.loaded.path).with("spec", &member.loaded.spec)
+        })
+        .collect();
+    if document::write(&session.style, format, &documents)? {
+        return Ok(session.exit);
+    }
+    let several = session.cluster.as_ref().is_some_and(|cluster| cluster.everywhere);
+    let heads = ["NAMESPACE", "NAME", "READY", "REVISION", "INTEGRATIONS", "CONFLICTS", "WRITTEN IN"];
+    let mut table = Table::new(if several { &heads } else { &heads[1..] });
+    for (member, standing) in &all {
+        let cells = [
+            member.namespace().to_owned(),
+            member.name().to_owned(),
+            standing.ready.clone(),
+            standing.revision.clone(),
+            standing.integrations.clone(),
+            standing.conflicts.clone(),
+            member.loaded.path.clone(),
+        ];
+        table.row(cells.into_iter().skip(usize::from(!several)));
+    }
+    session.style.say(&table.text());
+    Ok(session.exit)
+}
+
+async fn conflicts(session: &Session, id: Option<&str>, format: Format) -> Result<Exit, Failure> {
+    let mut all: Vec<OpenConflict> = Vec::new();
+    for member in &session.members {
+        let store = session.store(member).await.inspect_err(|_| session.from(None, true))?;
+        session.from(None, true);
+        let open = store.open_conflicts(Some(member.name())).await;
+        all.extend(open.map_err(|error| session.trouble(&error.into(), member))?);
+    }
+    all.retain(|open| id.is_none_or(|id| id == open.conflict.integration));
+    let documents: Vec<Fields> = all.iter().map(conflict).collect();
+    if document::write(&session.style, format, &documents)? {
+        return Ok(session.exit);
+    }
+    if all.is_empty() {
+        session.style.hint("No open conflict");
+        return Ok(session.exit);
+    }
+    let mut table = Table::new(&["ENVIRONMENT", "ID", "TYPE", "HERE", "GIT", "RESOLUTION", "SINCE"]);
+    let now = Timestamp::now();
+    let or_none = |version: &Option<String>| version.clone().unwrap_or_else(|| "-".to_owned());
+    for OpenConflict { environment, conflict, since } in &all {
+        table.row([
+            environment.clone(),
+            conflict.integration.clone(),
+            conflict.kind.as_str().to_owned(),
+            or_none(&conflict.current_version),
+            or_none(&conflict.new_version),
+            conflict.resolution.as_str().to_owned(),
+            time::ago(*since, now),
+        ]);
+    }
+    session.style.say(&table.text());
+    session.style.hint(&format!("Why, and what to do: sower explain ID -e ENVIRONMENT{}", session.flags()));
+    Ok(session.exit)
+}
+
+fn conflict(open: &OpenConflict) -> Fields {
+    let OpenConflict { environment, conflict, since } = open;
+    Fields::default()
+        .with("environment", environment)
+        .with("integration", &conflict.integration)
+        .with("type", conflict.kind)
+        .with("currentVersion", &conflict.current_version)
+        .with("newVersion", &conflict.new_version)
+        .with("resolution", conflict.resolution)
+        .with("message", &conflict.message)
+        .with("since", since)
+}

@@ -1,0 +1,59 @@
+//! One file per command.
+
+pub mod completion;
+pub mod doctor;
+pub mod explain;
+pub mod generate;
+pub mod get;
+pub mod history;
+pub mod plan;
+pub mod rule;
+pub mod run_operator;
+pub mod seed;
+pub mod standalone;
+pub mod status;
+pub mod suspend;
+pub mod validate;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Command, Looks};
+use crate::failure::{Exit, Failure};
+use crate::output::style::Style;
+
+/// What every command is given.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// How it prints.
+    pub style: Style,
+    /// Fires at Ctrl-C.
+    pub cancel: CancellationToken,
+    /// The flags that every command takes.
+    pub looks: Looks,
+}
+
+/// Runs the command that was typed.
+///
+/// # Errors
+/// What keeps it from its end; the caller prints it.
+pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        Command::Doctor(args) => doctor::run(&args, context).await,
+        Command::Explain(args) => explain::run(&args, context).await,
+        Command::Status(args) => status::run(&args, context).await,
+        Command::Get(args) => get::run(&args, context).await,
+        Command::History(args) => history::run(&args, context).await,
+        Command::Validate(args) => validate::run(&args, context),
+        Command::Rule(args) => rule::run(&args, context),
+        Command::Generate(args) => generate::run(&args, context),
+        Command::Completion(args) => completion::run(&args, context),
+        Command::Complete(args) => completion::words(&args, context),
+        Command::Plan(args) => plan::run(&args, context).await,
+        Command::Suspend(args) => suspend::run(&args, true, context).await,
+        Command::Resume(args) => suspend::run(&args, false, context).await,
+        Command::Seed(args) => seed::run(&args, context).await,
+        Command::Run(args) if args.standalone => standalone::run(&args, context).await,
+        Command::Run(args) => run_operator::run(&args, context).await,
+        Command::FetchChild => Ok(Exit::Failed),
+    }
+}

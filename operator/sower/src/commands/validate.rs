@@ -1,0 +1,192 @@
+//! `sower validate`: every problem of every document that lies on disk, in one pass.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde_json::json;
+use sower_core::problem::Problem;
+
+use crate::cli::{Format, ProblemFormat, ValidateArgs, Where};
+use crate::commands::Context;
+use crate::environments::EnvironmentFiles;
+use crate::failure::{Exit, Failure};
+use crate::origin;
+use crate::output::{document, problems, time};
+use crate::settings::Settings;
+use crate::snapshots::{Disk, Read};
+
+/// Runs it.
+///
+/// # Errors
+/// Usage, where a path or the project is not there.
+pub fn run(args: &ValidateArgs, context: &Context) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let at = Where {
+        environments: args.environments.clone(),
+        source: args.source.clone(),
+        target: Some(crate::cli::TargetKind::Files),
+        ..Where::default()
+    };
+    let settings = Settings::read(&at, false)?;
+    let mut checked =
+        if args.paths.is_empty() { everything(&settings)? } else { named(&settings, &args.paths)? };
+    checked.problems.sort_by(|(a, _), (b, _)| {
+        (&a.file, a.line, a.column, a.code, &a.message).cmp(&(&b.file, b.line, b.column, b.code, &b.message))
+    });
+    checked.problems.dedup_by(|(a, _), (b, _)| a == b);
+    let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    print(&checked, args.output, took, context)?;
+    let failed = checked.problems.iter().any(|(problem, _)| args.strict || problem.is_error());
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+/// What was looked at, and what was found.
+#[derive(Default)]
+struct Checked {
+    /// Problems, each with its line.
+    problems: Vec<(Problem, Option<String>)>,
+    /// The documents of integrations: file and number in it; and whether it has a problem.
+    integrations: BTreeSet<(String, u32)>,
+    /// Those of them with a problem.
+    off: BTreeSet<(String, u32)>,
+    environments: usize,
+    environments_off: usize,
+}
+
+impl Checked {
+    fn environments(&mut self, files: EnvironmentFiles) {
+        self.environments += files.environments.len() + files.invalid;
+        let off: BTreeSet<&str> = files.problems.iter().map(|problem| problem.file.as_str()).collect();
+        self.environments_off += off.len().max(files.invalid);
+        self.problems.extend(files.problems.iter().map(|p| (p.clone(), files.line(&p.file, p.line))));
+    }
+
+    fn integrations(&mut self, read: Read) {
+        for found in &read.found {
+            let document = (read.shown(&found.place.path), found.place.document);
+            if !found.problems.is_empty() {
+                self.off.insert(document.clone());
+            }
+            self.integrations.insert(document);
+            for problem in &found.problems {
+                let line = read.line(&problem.file, problem.line);
+                self.problems.push((Problem { file: read.shown(&problem.file), ..problem.clone() }, line));
+            }
+        }
+    }
+}
+
+/// The environments, and every source path that they name.
+fn everything(settings: &Settings) -> Result<Checked, Failure> {
+    settings.project().map_err(|mut failure| {
+        failure.next.retain(|(label, _)| label != "cluster");
+        failure.next("or", "sower validate PATH")
+    })?;
+    let mut checked = Checked::default();
+    let files = origin::environment_files(settings)?;
+    let mut places: BTreeSet<(PathBuf, String)> = BTreeSet::new();
+    for environment in &files.environments {
+        places.extend(origin::on_disk(settings, &environment.name, &environment.spec));
+    }
+    if files.environments.is_empty() {
+        places.extend(origin::on_disk(settings, "", &sower_crds::EnvironmentSpec::default()));
+    }
+    checked.environments(files);
+    for (folder, path) in places {
+        checked.integrations(Disk::new(&folder, settings)?.load(&path)?);
+    }
+    Ok(checked)
+}
+
+/// The documents below these paths; a file named here is a manifest.
+fn named(settings: &Settings, paths: &[PathBuf]) -> Result<Checked, Failure> {
+    let mut checked = Checked::default();
+    for path in paths {
+        let full = path
+            .canonicalize()
+            .map_err(|_| Failure::usage(format!("no file or folder `{}`", path.display())))?;
+        let inside = settings.root.as_deref().and_then(|root| root.canonicalize().ok());
+        let folder = match inside {
+            Some(root) if full.starts_with(&root) => root,
+            _ if full.is_dir() => full.clone(),
+            _ => full.parent().unwrap_or(Path::new("/")).to_path_buf(),
+        };
+        let below = full.strip_prefix(&folder).unwrap_or(Path::new("")).to_string_lossy().into_owned();
+        let disk = Disk::new(&folder, settings)?;
+        let read = if full.is_dir() { disk.load(&below)? } else { disk.load_file(&below)? };
+        checked.environments(read.environments());
+        checked.integrations(read);
+    }
+    Ok(checked)
+}
+
+fn print(checked: &Checked, format: ProblemFormat, took: u64, context: &Context) -> Result<(), Failure> {
+    let style = &context.style;
+    let all = || checked.problems.iter().map(|(problem, _)| problem);
+    match format {
+        ProblemFormat::Table => {
+            let drawn =
+                checked.problems.iter().map(|(p, line)| problems::drawn(p, line.as_deref(), style.out));
+            style.raw(&drawn.collect::<String>());
+            style.hint(&summary(checked, took));
+        }
+        ProblemFormat::Concise => style.say(&all().map(|problem| format!("{problem}\n")).collect::<String>()),
+        ProblemFormat::Github => {
+            style.say(&all().map(|p| format!("{}\n", problems::github(p))).collect::<String>())
+        }
+        ProblemFormat::Sarif => {
+            let all: Vec<Problem> = all().cloned().collect();
+            document::write(style, Format::Json, &problems::sarif(&all))?;
+        }
+        ProblemFormat::Json | ProblemFormat::Yaml => {
+            let format = if format == ProblemFormat::Json { Format::Json } else { Format::Yaml };
+            let (errors, warnings): (Vec<&Problem>, Vec<&Problem>) =
+                all().partition(|problem| problem.is_error());
+            let value = json!({
+                "integrations": checked.integrations.len(), "environments": checked.environments,
+                "errors": errors, "warnings": warnings, "duration": took,
+            });
+            document::write(style, format, &value)?;
+        }
+    }
+    Ok(())
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn summary(checked: &Checked, took: u64) -> String {
+    let errors = checked.problems.iter().filter(|(problem, _)| problem.is_error()).count();
+    let warnings = checked.problems.len() - errors;
+    let (mut off, mut fine) = (Vec::new(), Vec::new());
+    for (bad, all, noun) in [
+        (checked.off.len(), checked.integrations.len(), "integration"),
+        (checked.environments_off, checked.environments, "environment"),
+    ] {
+        match (bad, all) {
+            (0, 0) => {}
+            (0, all) => fine.push((all, counted(all, noun))),
+            (bad, all) => off.push(format!("{bad} of {}", counted(all, noun))),
+        }
+    }
+    let are = if matches!(fine.as_slice(), [(1, _)]) { "is" } else { "are" };
+    let fine: Vec<String> = fine.into_iter().map(|(_, text)| text).collect();
+    let fine = fine.join(" and ");
+    if off.is_empty() {
+        return match fine.is_empty() {
+            true => format!("no manifest there ({})", time::took(took)),
+            false => format!("{fine} {are} fine ({})", time::took(took)),
+        };
+    }
+    let mut kinds = Vec::new();
+    if errors > 0 {
+        kinds.push(counted(errors, "error"));
+    }
+    if warnings > 0 {
+        kinds.push(counted(warnings, "warning"));
+    }
+    let fine = if fine.is_empty() { String::new() } else { format!("; {fine} {are} fine") };
+    format!("{} in {}{fine}. What one means: sower rule CODE", kinds.join(" and "), off.join(" and "))
+}

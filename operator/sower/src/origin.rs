@@ -1,0 +1,297 @@
+//! Where an environment's sources come from with files: what the environment says, and `--source` in its place.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sower_controllers::seeding::{Origin, SourceInput};
+use sower_crds::EnvironmentSpec;
+use sower_crds::source::{self, GitRef, Source};
+use sower_source::{Credentials, FetchRequest, Location, Reference};
+
+use crate::environments::EnvironmentFiles;
+use crate::failure::Failure;
+use crate::settings::Settings;
+use crate::snapshots::prefix;
+
+/// The folder that holds manifests where no environment says otherwise.
+const DEFAULT_PATH: &str = "integrations";
+/// The name of the source of an environment that names none.
+const DEFAULT_NAME: &str = "default";
+
+/// The Environments that the settings name.
+///
+/// # Errors
+/// Usage, where they are not there.
+pub fn environment_files(settings: &Settings) -> Result<EnvironmentFiles, Failure> {
+    let path = &settings.environments.value;
+    if !path.exists() {
+        let shown = shown(path, settings);
+        return Err(Failure::usage(format!(
+            "no Environments: `{}` is not there ({})",
+            shown.display(),
+            settings.environments.origin
+        ))
+        .next("", "--environments DIR|FILE names them"));
+    }
+    EnvironmentFiles::read(path, &shown(path, settings))
+}
+
+/// A path as people see it: a folder or file of the project from there.
+fn shown(path: &Path, settings: &Settings) -> PathBuf {
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => prefix(parent, settings).join(name),
+        _ => path.to_path_buf(),
+    }
+}
+
+/// The folders on this disk, each with the path below it, whose files an environment's sources would be made of. What
+/// is elsewhere is left out.
+#[must_use]
+pub fn on_disk(settings: &Settings, environment: &str, spec: &EnvironmentSpec) -> Vec<(PathBuf, String)> {
+    let (text, base) = settings.source_of(environment);
+    let project = settings.root.clone().unwrap_or_else(|| base.to_path_buf());
+    let replaced = text.map(|text| match location(&text, base) {
+        Location::Folder(dir) | Location::Checkout { dir, .. } => dir,
+        Location::Remote { .. } => project.clone(),
+    });
+    if spec.sources.is_empty() {
+        return vec![(replaced.unwrap_or(project), DEFAULT_PATH.to_owned())];
+    }
+    let places = spec.sources.iter().filter_map(|source| {
+        let path = source.folder_path().to_owned();
+        match (&replaced, source.origin()) {
+            (Some(dir), _) => Some((dir.clone(), path)),
+            (None, Some(source::Origin::Folder(folder))) => Some((project.join(folder), path)),
+            // The repository is most likely this one: its files are what a push would bring.
+            (None, Some(source::Origin::Git(_))) if !path.is_empty() && project.join(&path).is_dir() => {
+                Some((project.clone(), path))
+            }
+            _ => None,
+        }
+    });
+    places.collect()
+}
+
+/// What the sources of an environment are read from.
+///
+/// # Errors
+/// Usage, where a source cannot be read with files.
+pub fn sources(
+    settings: &Settings,
+    environment: &str,
+    spec: &EnvironmentSpec,
+    secrets: &Secrets,
+) -> Result<Vec<SourceInput>, Failure> {
+    let (text, base) = settings.source_of(environment);
+    let project = settings.root.clone().unwrap_or_else(|| base.to_path_buf());
+    let replaced = text.as_deref().map(|text| origin_of(location(text, base)));
+    if spec.sources.is_empty() {
+        let origin = replaced.unwrap_or(Origin::Folder(project));
+        return Ok(vec![SourceInput {
+            name: DEFAULT_NAME.into(),
+            priority: 0,
+            path: DEFAULT_PATH.into(),
+            origin,
+        }]);
+    }
+    spec.sources
+        .iter()
+        .map(|source| input(source, replaced.as_ref(), &project, environment, secrets))
+        .collect()
+}
+
+fn input(
+    source: &Source,
+    replaced: Option<&Origin>,
+    project: &Path,
+    environment: &str,
+    secrets: &Secrets,
+) -> Result<SourceInput, Failure> {
+    let credentials = || match source.git.as_ref().and_then(|git| git.secret_ref.as_ref()) {
+        Some(secret) => secrets.credentials(&secret.name),
+        None => Ok(Credentials::default()),
+    };
+    let origin = match (replaced, source.origin()) {
+        (Some(Origin::Git(request)), _) => {
+            Origin::Git(FetchRequest { credentials: credentials()?, ..request.clone() })
+        }
+        (Some(origin), _) => origin.clone(),
+        (None, Some(source::Origin::Git(git))) => Origin::Git(FetchRequest {
+            credentials: credentials()?,
+            ..FetchRequest::new(git.url.clone(), reference(&git.reference))
+        }),
+        (None, Some(source::Origin::Folder(folder))) => Origin::Folder(project.join(folder)),
+        (None, Some(source::Origin::Cluster(_)) | None) => {
+            return Err(Failure::usage(format!(
+                "source `{}` of {environment} lists resources of a cluster, and files have none",
+                source.name
+            ))
+            .next("instead", "--source DIR")
+            .next("cluster", "-n NAMESPACE asks the cluster"));
+        }
+    };
+    Ok(SourceInput {
+        name: source.name.clone(),
+        priority: source.priority,
+        path: source.folder_path().to_owned(),
+        origin,
+    })
+}
+
+/// What the argument of `--source` names, with a relative folder taken from `base`.
+fn location(text: &str, base: &Path) -> Location {
+    match Location::parse(text) {
+        Location::Folder(dir) => Location::Folder(base.join(dir)),
+        Location::Checkout { dir, reference } => Location::Checkout { dir: base.join(dir), reference },
+        remote @ Location::Remote { .. } => remote,
+    }
+}
+
+fn origin_of(location: Location) -> Origin {
+    match location {
+        Location::Folder(dir) => Origin::Folder(dir),
+        Location::Checkout { dir, reference } => Origin::Checkout { dir, reference },
+        Location::Remote { url, reference } => {
+            Origin::Git(FetchRequest::new(url, Reference::Named(reference)))
+        }
+    }
+}
+
+fn reference(git: &GitRef) -> Reference {
+    let GitRef { branch, tag, semver, commit } = git;
+    match (branch, tag, semver, commit) {
+        (_, _, _, Some(commit)) => Reference::Commit(commit.clone()),
+        (_, _, Some(range), None) => Reference::Semver(range.clone()),
+        (_, Some(tag), None, None) => Reference::Tag(tag.clone()),
+        (Some(branch), None, None, None) => Reference::Branch(branch.clone()),
+        (None, None, None, None) => Reference::Branch("main".into()),
+    }
+}
+
+/// Where the sources come from, as people wrote it: `.#HEAD`, a URL without its user part.
+#[must_use]
+pub fn described(settings: &Settings, environment: Option<(&str, &EnvironmentSpec)>) -> String {
+    let text = match environment {
+        Some((name, _)) => settings.source_of(name).0,
+        None => settings.source.value.clone(),
+    };
+    if let Some(text) = text {
+        return without_user(&text);
+    }
+    let sources = environment.map(|(_, spec)| spec.sources.as_slice()).unwrap_or_default();
+    match sources {
+        [] => ".".to_owned(),
+        [only] => match only.origin() {
+            Some(source::Origin::Git(git)) => without_user(&git.url),
+            Some(source::Origin::Folder(folder)) => folder.to_owned(),
+            _ => only.name.clone(),
+        },
+        several => format!("{} sources", several.len()),
+    }
+}
+
+fn without_user(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+/// The Secrets that stand beside the Environments in their files.
+#[derive(Default)]
+pub struct Secrets(BTreeMap<String, BTreeMap<String, Vec<u8>>>);
+
+impl Secrets {
+    /// Reads them from the texts of the files.
+    #[must_use]
+    pub fn of(files: &EnvironmentFiles) -> Self {
+        let mut secrets = BTreeMap::new();
+        for text in files.texts.values() {
+            let documents: Vec<Document> = serde_saphyr::from_multiple(text).unwrap_or_default();
+            for document in
+                documents.into_iter().filter(|document| document.kind.as_deref() == Some("Secret"))
+            {
+                let mut data = BTreeMap::new();
+                for (key, encoded) in document.data {
+                    if let Some(bytes) = decoded(&encoded) {
+                        data.insert(key, bytes);
+                    }
+                }
+                data.extend(document.string_data.into_iter().map(|(key, text)| (key, text.into_bytes())));
+                secrets.insert(document.metadata.name, data);
+            }
+        }
+        Self(secrets)
+    }
+
+    /// Credentials for git; none where the Secret is not there, so that the user's own are tried.
+    fn credentials(&self, name: &str) -> Result<Credentials, Failure> {
+        match self.0.get(name) {
+            None => Ok(Credentials::default()),
+            Some(data) => Credentials::from_secret(data).map_err(|cause| {
+                Failure::usage(format!("the Secret {name} beside the Environments: {cause}"))
+            }),
+        }
+    }
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Document {
+    kind: Option<String>,
+    metadata: Metadata,
+    data: BTreeMap<String, String>,
+    string_data: BTreeMap<String, String>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Metadata {
+    name: String,
+}
+
+fn decoded(base64: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let (mut bits, mut held) = (0u32, 0u32);
+    for byte in base64.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=') {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        held = held << 6 | u32::from(value);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((held >> bits & 0xff) as u8);
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_stand_beside_their_environments() {
+        let text = "apiVersion: v1\nkind: Secret\nmetadata: { name: git }\ndata: { username: Y2k= }\nstringData: { password: p }\n---\n\
+                    apiVersion: sower.dev/v1alpha1\nkind: Environment\nmetadata: { name: a }\nspec: {}\n";
+        let mut files = EnvironmentFiles::default();
+        files.add("a.yaml", text.as_bytes());
+        let credentials = Secrets::of(&files).credentials("git").expect("read");
+        assert_eq!(credentials.username.as_deref(), Some("ci"));
+        assert_eq!(credentials.password.as_deref(), Some("p"));
+        assert!(!format!("{credentials:?}").contains("ci\""));
+    }
+
+    #[test]
+    fn a_url_is_shown_without_its_user() {
+        assert_eq!(without_user("https://u:p@h/a.git#main"), "https://h/a.git#main");
+        assert_eq!(without_user(".#HEAD"), ".#HEAD");
+    }
+}

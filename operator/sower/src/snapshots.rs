@@ -1,0 +1,123 @@
+//! Files on disk as sources hand them over, without git, cluster or database.
+
+use std::path::{Path, PathBuf};
+
+use sower_core::catalog::Found;
+use sower_core::manifest::{self, Limits as LoadLimits};
+use sower_core::snapshot::Tree as _;
+use sower_source::{Folder, FolderTree, Limits};
+
+use crate::environments::EnvironmentFiles;
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+/// A folder whose manifests are read.
+pub struct Disk {
+    folder: Folder,
+    prefix: PathBuf,
+}
+
+/// What was read of a folder.
+pub struct Read {
+    /// Every document found.
+    pub found: Vec<Found>,
+    tree: FolderTree,
+    prefix: PathBuf,
+}
+
+impl Disk {
+    /// Opens a folder.
+    ///
+    /// # Errors
+    /// Usage, where it is not there.
+    pub fn new(folder: &Path, settings: &Settings) -> Result<Self, Failure> {
+        let opened =
+            Folder::new(folder, Limits::default()).map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(Self { prefix: prefix(opened.dir(), settings), folder: opened })
+    }
+
+    /// Every manifest below a path.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn load(&self, path: &str) -> Result<Read, Failure> {
+        let tree = self.scan(path)?;
+        let found = manifest::load("default", &tree, LoadLimits::FILES.without_bytes(), &|_| None);
+        Ok(Read { found, tree, prefix: self.prefix.clone() })
+    }
+
+    /// One file, which is a manifest whatever its name.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn load_file(&self, path: &str) -> Result<Read, Failure> {
+        let tree = self.scan(path)?;
+        let found = manifest::load_file("default", &tree, path);
+        Ok(Read { found, tree, prefix: self.prefix.clone() })
+    }
+
+    fn scan(&self, path: &str) -> Result<FolderTree, Failure> {
+        self.folder.scan(path).map_err(|error| Failure::failed(error.to_string()))
+    }
+}
+
+impl Read {
+    /// A path of the tree as people see it: from the project, or from where they are.
+    #[must_use]
+    pub fn shown(&self, path: &str) -> String {
+        self.prefix.join(path).display().to_string()
+    }
+
+    /// A line of a file.
+    #[must_use]
+    pub fn line(&self, path: &str, line: u32) -> Option<String> {
+        let bytes = self.tree.read(path).ok()?;
+        line_of(&bytes, line)
+    }
+
+    /// The Environments among the files.
+    #[must_use]
+    pub fn environments(&self) -> EnvironmentFiles {
+        let mut files = EnvironmentFiles::default();
+        let ours: Vec<&str> = self.found.iter().map(|found| found.place.path.as_str()).collect();
+        for file in self.tree.files() {
+            let document =
+                file.path.rsplit_once('.').is_some_and(|(_, end)| matches!(end, "yaml" | "yml" | "json"));
+            if !document || ours.contains(&file.path.as_str()) {
+                continue;
+            }
+            let Ok(bytes) = self.tree.read(&file.path) else { continue };
+            if contains(&bytes, b"sower.dev") {
+                files.add(&self.shown(&file.path), &bytes);
+            }
+        }
+        files
+    }
+}
+
+/// A line of a text, from 1, without its end.
+#[must_use]
+pub fn line_of(bytes: &[u8], line: u32) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    text.lines().nth(line.checked_sub(1)? as usize).map(str::to_owned)
+}
+
+/// What stands before the paths of a folder: nothing for the project itself, as a compiler shows its workspace.
+#[must_use]
+pub fn prefix(folder: &Path, settings: &Settings) -> PathBuf {
+    let full = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let here = std::env::current_dir().map(|dir| full(&dir)).unwrap_or_default();
+    let base = settings.root.as_deref().map_or_else(|| here.clone(), full);
+    let folder = full(folder);
+    for start in [&base, &here] {
+        if let Ok(below) = folder.strip_prefix(start) {
+            return below.to_path_buf();
+        }
+    }
+    folder
+}
+
+fn contains(bytes: &[u8], word: &[u8]) -> bool {
+    bytes.windows(word.len()).any(|window| window == word)
+}
