@@ -131,6 +131,7 @@ pub(crate) fn may_be_integration(root: &Node) -> bool {
 
 /// The spec of a document, its pointer, and the id that the envelope gives it.
 pub(crate) struct Opened<'a> {
+    pub(crate) root: &'a Node,
     pub(crate) spec: &'a Node,
     pub(crate) pointer: &'static str,
     /// `metadata.name`.
@@ -165,7 +166,7 @@ pub(crate) fn open_envelope<'a>(root: &'a Node, kind: &str, sink: &mut Sink<'_>)
         wrong(spec, "spec", &path.key("spec"), sink);
         return None;
     }
-    Some(Opened { spec, pointer: "/spec", name })
+    Some(Opened { root, spec, pointer: "/spec", name })
 }
 
 fn wrong(node: &Node, name: &str, path: &Path<'_>, sink: &mut Sink<'_>) {

@@ -75,7 +75,7 @@ fn one(opened: &Opened<'_>, sink: &mut Sink<'_>) -> Option<(String, EnvironmentS
     structure::check(shape::environment(), spec, &path, "the environment", sink);
     check_spec(spec, &path, sink);
     let Some(name) = opened.name else {
-        missing("metadata.name", head(spec), &Path::ROOT, "the environment", sink);
+        missing("metadata.name", head(opened.root), &Path::ROOT, "the environment", sink);
         return None;
     };
     super::texts::check("id", name.text().unwrap_or_default(), name, &Path::at("/metadata/name"), sink);
@@ -219,7 +219,8 @@ fn check_source(source: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
         }
         if let Some((commit, text)) = reference.get("commit").and_then(|c| Some((c, c.text()?))) {
             let hex = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-            if !(hex && matches!(text.len(), 40 | 64)) {
+            // Shorter and longer ones are told by the schema's bounds.
+            if (40..=64).contains(&text.len()) && !(hex && matches!(text.len(), 40 | 64)) {
                 let message = format!("`{text}` is no whole commit hash");
                 sink.push(
                     Code::WrongType,

@@ -127,7 +127,7 @@ fn one_document(
             return Some(loaded);
         }
         Form::Integration => document::open_envelope(root, "the integration", &mut sink),
-        Form::Plain | Form::Older => Some(Opened { spec: root, pointer: "", name: None }),
+        Form::Plain | Form::Older => Some(Opened { root, spec: root, pointer: "", name: None }),
     };
     let Some(opened) = opened else { return Some(without_id(from.source, entry, number, sink)) };
     let files = integration::Files { tree: from.tree, path: &entry.path, limit: from.limits.bytes };
@@ -189,10 +189,42 @@ pub(crate) fn load_resource(
     limits: Limits,
 ) -> Found {
     let name = Node { value: tree::Value::Text(name.to_owned()), mark: Mark::TOP };
-    let spec = Node::from_json(spec, Mark::TOP);
+    let spec = Node::from_json(spec, Mark::TOP, tree::MAX_DEPTH);
     let entry = FileEntry { path: path.to_owned(), blob: blob.to_owned(), size: 0 };
     let mut sink = Sink::new(path, "");
-    let opened = Opened { spec: &spec, pointer: "/spec", name: Some(&name) };
+    let opened = Opened { root: &spec, spec: &spec, pointer: "/spec", name: Some(&name) };
+    unfit(&spec, &Path::at(opened.pointer), 2, &mut sink);
     let outcome = integration::examine(&opened, Form::Integration, None, &mut sink);
     settle(source, &entry, 0, limits, outcome, sink).found
+}
+
+/// Notes what a file could not have: U+0000, and nesting beyond the bound.
+fn unfit(node: &Node, path: &Path<'_>, level: usize, sink: &mut Sink<'_>) {
+    let mut nul = |text: &str, path: &Path<'_>| {
+        if text.contains('\0') {
+            let message = "the text holds the character U+0000";
+            sink.push(Code::Encoding, Mark::TOP, path, message, "no table can hold it", None);
+        }
+    };
+    match &node.value {
+        tree::Value::Text(text) => nul(text, path),
+        tree::Value::List(items) if level <= tree::MAX_DEPTH => {
+            for (i, item) in items.iter().enumerate() {
+                unfit(item, &path.index(i), level + 1, sink);
+            }
+        }
+        tree::Value::Map(entries) if level <= tree::MAX_DEPTH => {
+            for entry in entries {
+                nul(&entry.key, path);
+            }
+            for entry in entries {
+                unfit(&entry.node, &path.key(&entry.key), level + 1, sink);
+            }
+        }
+        tree::Value::List(_) | tree::Value::Map(_) => {
+            let message = format!("the document is nested deeper than {} levels", tree::MAX_DEPTH);
+            sink.push(Code::TooDeep, Mark::TOP, path, message, "too deep", None);
+        }
+        _ => {}
+    }
 }

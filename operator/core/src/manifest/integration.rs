@@ -118,7 +118,7 @@ fn identity(
 fn adapt(spec: &Node, form: Form<'_>, path: &Path<'_>, sink: &mut Sink<'_>) -> Option<Node> {
     let has_status = spec.get("status").is_some() && spec.entry("lifecycle").is_none();
     let older = matches!(form, Form::Older);
-    if !older && !(matches!(form, Form::Plain) && has_status) {
+    if !(older || has_status && matches!(form, Form::Plain)) {
         return None;
     }
     let mut adapted = spec.clone();

@@ -21,8 +21,8 @@ pub(crate) enum Shape {
     Map { value: Box<Shape>, most: u64 },
     /// A map with known keys and no others.
     Fields(Vec<Field>),
-    /// Any value, with the word that says what it means to the checker.
-    Any { word: Option<String>, map: bool },
+    /// Any value, or any map.
+    Any { map: bool },
     /// One of several, told apart by the kind of value.
     Either(Vec<Shape>),
 }
@@ -58,7 +58,7 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn shape(&self, schema: &Value, depth: usize) -> Shape {
-        let any = Shape::Any { word: None, map: false };
+        let any = Shape::Any { map: false };
         if depth > 64 {
             return any;
         }
@@ -103,9 +103,9 @@ impl Compiler<'_> {
                 value: Box::new(self.shape(&schema["additionalProperties"], depth + 1)),
                 most: bound("maxProperties", u64::MAX),
             },
-            Some("object") => Shape::Any { word, map: true },
+            Some("object") => Shape::Any { map: true },
             _ if schema["properties"].is_object() => self.fields(schema, depth),
-            _ => Shape::Any { word, map: false },
+            _ => Shape::Any { map: false },
         }
     }
 

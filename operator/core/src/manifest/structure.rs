@@ -230,8 +230,8 @@ fn takes(shape: &Shape, node: &Node) -> bool {
         Shape::Bool => matches!(node.value, Value::Bool(_)),
         Shape::Number { .. } => matches!(node.value, Value::Number(_)),
         Shape::List { .. } => matches!(node.value, Value::List(_)),
-        Shape::Map { .. } | Shape::Fields(_) | Shape::Any { map: true, .. } => node.is_map(),
-        Shape::Any { .. } => true,
+        Shape::Map { .. } | Shape::Fields(_) | Shape::Any { map: true } => node.is_map(),
+        Shape::Any { map: false } => true,
         Shape::Either(shapes) => shapes.iter().any(|s| takes(s, node)),
     }
 }
@@ -245,8 +245,8 @@ fn described(shape: &Shape) -> String {
         Shape::Number { whole: true, .. } => "a whole number".into(),
         Shape::Number { .. } => "a number".into(),
         Shape::List { .. } => "a list".into(),
-        Shape::Map { .. } | Shape::Fields(_) | Shape::Any { map: true, .. } => "a map".into(),
-        Shape::Any { .. } => "a value".into(),
+        Shape::Map { .. } | Shape::Fields(_) | Shape::Any { map: true } => "a map".into(),
+        Shape::Any { map: false } => "a value".into(),
         Shape::Either(shapes) => {
             let mut all: Vec<String> = shapes.iter().map(described).collect();
             all.dedup();

@@ -28,6 +28,7 @@ pub(crate) fn check(word: &str, text: &str, node: &Node, path: &Path<'_>, sink: 
             check_glob(text, node, path, sink);
             return false;
         }
+        "percent" => check_percent(text, node, path, sink),
         "range" => check_range(text, node, path, sink),
         _ => return false,
     }
@@ -156,6 +157,14 @@ pub(crate) fn check_pattern(text: &str, node: &Node, path: &Path<'_>, sink: &mut
     if !jsonschema_regex::is_valid_ecma_regex(text) {
         let message = format!("`{}` is not a regular expression", shortened(text));
         sink.push(Code::BadPattern, node.mark, path, message, "not ECMA-262 syntax", None);
+    }
+}
+
+fn check_percent(text: &str, node: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
+    if sower_crds::PruneLimit::Percent(text.to_owned()).of(1).is_none() {
+        let message = format!("`{}` is no percentage", shortened(text));
+        let hint = text.parse::<u8>().ok().map(|n| format!("write `{n}%`, or the count {n} without quotes"));
+        sink.push(Code::WrongType, node.mark, path, message, "from `0%` to `100%`, or a count", hint);
     }
 }
 

@@ -47,7 +47,7 @@ impl<'a> Schemas<'a> {
     {
         match doc {
             Doc::Inline => Some(Root::Node(inline)),
-            Doc::Own(name) => self.own.get(name.as_str()).map(|n| Root::Node(*n)),
+            Doc::Own(name) => self.own.get(name.as_str()).map(|n| Root::Node(n)),
             Doc::File(path) => self.file(path).ok().map(Root::File),
         }
     }
@@ -94,8 +94,7 @@ impl<'a> Schemas<'a> {
             return Ok(Target { doc, fragment });
         }
         if let Some((name, rest)) = own {
-            if let Some(node) = self.own.get(name.as_str()).filter(|n| holds(n, &rest)) {
-                let _ = node;
+            if self.own.get(name.as_str()).is_some_and(|n| holds(n, &rest)) {
                 self.used.insert(name.clone());
                 return Ok(Target { doc: Doc::Own(name), fragment: rest });
             }

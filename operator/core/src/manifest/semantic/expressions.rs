@@ -181,7 +181,9 @@ fn placeholders(text: &str) -> Vec<(usize, usize, &str)> {
             }
         };
         // A faulty expression is no part; what follows it stands further on.
-        let Some(base) = text.get(behind..).and_then(|rest| rest.find(literal)).map(|at| behind + at) else { break };
+        let Some(base) = text.get(behind..).and_then(|rest| rest.find(literal)).map(|at| behind + at) else {
+            break;
+        };
         behind = base + literal.len();
         let mut at = 0;
         while let Some(open) = literal[at..].find('{').map(|o| at + o) {

@@ -133,7 +133,7 @@ impl Context<'_, '_> {
     }
 
     /// Checks that a name is one of the known ones.
-    fn refer<'n>(&mut self, what: &str, known: &BTreeSet<&'n str>, node: &Node, path: &Path<'_>) {
+    fn refer(&mut self, what: &str, known: &BTreeSet<&str>, node: &Node, path: &Path<'_>) {
         let Some(name) = node.text().filter(|n| !known.contains(n)) else { return };
         let hint = match nearest(name, known.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),

@@ -1,7 +1,9 @@
 mod cases;
 mod codes;
+mod environments;
 mod forms;
 mod hostile;
+mod references;
 mod shipped;
 mod speed;
 
@@ -60,9 +62,4 @@ pub(super) fn load_all<B: AsRef<[u8]>>(files: &[(&str, B)]) -> Vec<Found> {
 /// The problems of one manifest.
 pub(super) fn problems(text: &str) -> Vec<Problem> {
     load_all(&[("integration.yaml", text)]).into_iter().flat_map(|f| f.problems).collect()
-}
-
-/// The errors of one manifest, in the concise form.
-pub(super) fn errors(text: &str) -> Vec<String> {
-    problems(text).iter().filter(|p| p.is_error()).map(ToString::to_string).collect()
 }

@@ -222,20 +222,22 @@ impl Node {
         }
     }
 
-    /// A value without positions as a tree: every node stands at `mark`. For what never was a file.
+    /// A value without positions as a tree, for what never was a file: every node stands at `mark`. What lies below `levels`
+    /// levels is left out, except for the list or map that holds it.
     #[must_use]
-    pub fn from_json(value: &serde_json::Value, mark: Mark) -> Self {
+    pub fn from_json(value: &serde_json::Value, mark: Mark, levels: usize) -> Self {
         use serde_json::Value as Json;
+        let inner = |value| Node::from_json(value, mark, levels.saturating_sub(1));
         let value = match value {
             Json::Null => Value::Null,
             Json::Bool(b) => Value::Bool(*b),
             Json::Number(n) => Value::Number(n.clone()),
             Json::String(t) => Value::Text(t.clone()),
-            Json::Array(items) => Value::List(items.iter().map(|i| Node::from_json(i, mark)).collect()),
+            Json::Array(_) if levels == 0 => Value::List(Vec::new()),
+            Json::Object(_) if levels == 0 => Value::Map(Vec::new()),
+            Json::Array(items) => Value::List(items.iter().map(inner).collect()),
             Json::Object(map) => Value::Map(
-                map.iter()
-                    .map(|(k, v)| Entry { key: k.clone(), key_mark: mark, node: Node::from_json(v, mark) })
-                    .collect(),
+                map.iter().map(|(k, v)| Entry { key: k.clone(), key_mark: mark, node: inner(v) }).collect(),
             ),
         };
         Node { value, mark }

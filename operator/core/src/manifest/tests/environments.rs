@@ -1,0 +1,94 @@
+//! Environments.
+
+use super::*;
+
+const GOOD: &str = "\
+apiVersion: sower.dev/v1alpha1
+kind: Environment
+metadata: { name: production }
+spec:
+  sources:
+  - name: catalog
+    path: integrations
+    git: { url: \"https://git.acme.example/catalog.git\", ref: { branch: main } }
+  allowedIntegrations:
+  - stripe
+  - \"acme-*\"
+  featureFlags: { betaFeatures: true }
+  pruneLimit: 10%
+  interval: 10m
+";
+
+#[test]
+fn a_good_one_is_read_with_its_lines() {
+    let text = format!("id: no-environment\n---\n{GOOD}---\nkind: Deployment\napiVersion: apps/v1\n");
+    let (loaded, problems) = load_environments("environments/production.yaml", text.as_bytes());
+    assert_eq!(problems, []);
+    let [one] = loaded.as_slice() else { panic!("{loaded:?}") };
+    assert_eq!((one.name.as_str(), one.document), ("production", 1));
+    assert_eq!(
+        one.spec.allowed_integrations.as_deref(),
+        Some(&["stripe".to_owned(), "acme-*".to_owned()][..])
+    );
+    assert_eq!(one.lines["/allowedIntegrations"], (11, 3));
+    assert_eq!(one.lines["/allowedIntegrations/1"], (13, 5));
+    assert_eq!(one.lines["/sources/0/git/url"], (10, 12));
+}
+
+#[test]
+fn every_fault_is_told_at_its_place() {
+    let mut wrong = Vec::new();
+    for (from, to, code, line, column) in [
+        ("interval: 10m", "interval: 10 minutes", "bad-duration", 14, 13),
+        ("interval: 10m", "interval: 0s", "bad-duration", 14, 13),
+        ("pruneLimit: 10%", "pruneLimit: 10 %", "wrong-type", 13, 15),
+        ("pruneLimit: 10%", "pruneLimit: -1", "wrong-type", 13, 15),
+        ("  - \"acme-*\"", "  - \"acme-[\"", "bad-pattern", 11, 5),
+        ("  - stripe\n  - \"acme-*\"\n", "    []\n", "wrong-type", 10, 5),
+        ("path: integrations", "path: ../x", "path-escape", 7, 11),
+        ("path: integrations", "folder: x", "wrong-type", 6, 5),
+        ("ref: { branch: main }", "ref: { branch: main, tag: x }", "wrong-type", 8, 64),
+        ("ref: { branch: main }", "ref: { semver: newest }", "bad-range", 8, 72),
+        ("ref: { branch: main }", "ref: { commit: abc }", "wrong-type", 8, 72),
+        (
+            "https://git.acme.example/catalog.git",
+            "http://git.acme.example/catalog.git",
+            "insecure-url",
+            8,
+            17,
+        ),
+        (
+            "https://git.acme.example/catalog.git",
+            "https://u:secret@git.acme.example/catalog.git",
+            "bad-url",
+            8,
+            17,
+        ),
+        ("https://git.acme.example/catalog.git", "git@git.acme.example:catalog.git", "bad-url", 8, 17),
+        ("metadata: { name: production }", "metadata: {}", "missing-field", 1, 1),
+        ("metadata: { name: production }", "metadata: { name: Production }", "bad-id", 3, 19),
+        ("kind: Environment", "kind: Enviroment", "unknown-kind", 2, 7),
+        ("  featureFlags: {", "  featureFlag: {", "unknown-field", 12, 3),
+        ("  featureFlags: {", "  strategy: full\n  featureFlags: {", "unknown-field", 12, 3),
+        ("interval: 10m", "interval: [", "syntax", 14, 13),
+    ] {
+        let text = GOOD.replace(from, to);
+        assert_ne!(text, GOOD, "{to}");
+        let (loaded, problems) = load_environments("e.yaml", text.as_bytes());
+        let told: Vec<_> = problems.iter().map(|p| (p.code.as_str(), p.line, p.column)).collect();
+        if told != [(code, line, column)] {
+            wrong.push(format!("{to}: {told:?}"));
+        }
+        assert_eq!(loaded, [], "{to}");
+        assert!(!problems.iter().any(|p| format!("{p:?}").contains("secret@")), "a password is not repeated");
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn two_sources_of_one_name_are_told() {
+    let source = "  - { name: catalog, folder: x }\n  allowedIntegrations:";
+    let (_, problems) =
+        load_environments("e.yaml", GOOD.replace("  allowedIntegrations:", source).as_bytes());
+    assert_eq!(problems.iter().map(|p| p.code.as_str()).collect::<Vec<_>>(), ["duplicate-id"]);
+}
