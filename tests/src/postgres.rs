@@ -141,9 +141,11 @@ impl Database {
         format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{}", self.port, self.name)
     }
 
-    /// A small pool. It belongs to the runtime of the test that asks for it.
+    /// A small pool that sees the tables, not the views of the schema that is called as the role is. It belongs to the
+    /// runtime of the test that asks for it.
     pub async fn connect(&self) -> Result<PgPool> {
-        Ok(PgPoolOptions::new().max_connections(4).connect(&self.url()).await?)
+        let options = PgConnectOptions::from_str(&self.url())?.options([("search_path", "public")]);
+        Ok(PgPoolOptions::new().max_connections(4).connect_with(options).await?)
     }
 }
 
