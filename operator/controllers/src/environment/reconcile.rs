@@ -132,7 +132,11 @@ async fn bounded(context: &Context, environment: &Environment) -> Option<Result<
     };
     cancel.cancel();
     // What is being committed is committed; all else ends now.
-    let last_words = tokio::time::timeout(LAST_WORDS, seeding).await;
+    let last_words = tokio::select! {
+        last = tokio::time::timeout(LAST_WORDS, seeding) => last,
+        // Somebody else may lead by now: what is not committed is dropped, which rolls it back.
+        () = context.term.lost.cancelled() => return None,
+    };
     match last_words {
         Ok(Ok(outcome)) => Some(Ok(outcome)),
         last if timed_out && !context.term.over.is_cancelled() => {
@@ -154,7 +158,11 @@ fn late(environment: &Environment, cut: Option<SeedingError>) -> SeedingError {
                 format!("{source} did not answer within {limit}; retrying"),
             )
         },
-        None => SeedingError::new(Reason::SeedingFailed, Kind::Transient, format!("No end within {limit}; retrying")),
+        None => SeedingError::new(
+            Reason::SeedingFailed,
+            Kind::Transient,
+            format!("No end within {limit}; retrying"),
+        ),
     }
 }
 
