@@ -144,7 +144,7 @@ impl Database {
     /// A small pool that sees the tables, not the views of the schema that is called as the role is. It belongs to the
     /// runtime of the test that asks for it.
     pub async fn connect(&self) -> Result<PgPool> {
-        let options = PgConnectOptions::from_str(&self.url())?.options([("search_path", "public")]);
+        let options = self.url().parse::<PgConnectOptions>()?.options([("search_path", "public")]);
         Ok(PgPoolOptions::new().max_connections(4).connect_with(options).await?)
     }
 }
