@@ -75,23 +75,27 @@ pub(crate) async fn apply(
     counts.rows_written += crate::remove::integrations(tx, &writing, &gone).await?;
     changes(tx, &writing, seq, &operations).await?;
 
-    look_up(tx, &writing, &mut operations).await?;
-    let incoming: Vec<(&Operation, &Arc<str>)> = operations
-        .iter()
-        .filter(|(operation, _)| operation.verb != Verb::Remove)
-        .map(|(operation, manifest)| {
-            manifest.as_ref().map(|m| (operation, m)).ok_or_else(|| missing(&operation.id))
-        })
-        .collect::<Result<_, _>>()?;
-    for chunk in chunks(&incoming, |(_, manifest)| manifest.len()) {
-        let chunk: Vec<Incoming<'_>> = chunk
+    // A piece at a time, so that no more manifests are held than were handed over.
+    for piece in operations.chunks_mut(ROWS) {
+        look_up(tx, &writing, piece).await?;
+        let incoming: Vec<(&Operation, &Arc<str>)> = piece
             .iter()
-            .map(|(operation, manifest)| incoming_rows(operation, manifest))
+            .filter(|(operation, _)| operation.verb != Verb::Remove)
+            .map(|(operation, manifest)| {
+                manifest.as_ref().map(|m| (operation, m)).ok_or_else(|| missing(&operation.id))
+            })
             .collect::<Result<_, _>>()?;
-        definitions(tx, &writing, &chunk).await?;
-        versions(tx, &writing, &chunk).await?;
-        counts.rows_written += chunk.len() as u64;
-        registry::write(tx, &writing, &chunk, &mut counts).await?;
+        for chunk in chunks(&incoming, |(_, manifest)| manifest.len()) {
+            let chunk: Vec<Incoming<'_>> = chunk
+                .iter()
+                .map(|(operation, manifest)| incoming_rows(operation, manifest))
+                .collect::<Result<_, _>>()?;
+            definitions(tx, &writing, &chunk).await?;
+            versions(tx, &writing, &chunk).await?;
+            counts.rows_written += chunk.len() as u64;
+            registry::write(tx, &writing, &chunk, &mut counts).await?;
+        }
+        piece.iter_mut().for_each(|(_, manifest)| *manifest = None);
     }
     for (operation, _) in &operations {
         match operation.verb {

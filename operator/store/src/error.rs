@@ -219,6 +219,8 @@ fn io_cause(error: &std::io::Error) -> String {
             "the connection was cut".to_owned()
         }
         Io::TimedOut => "no answer in time".to_owned(),
+        // What the driver makes of an answer that breaks TLS.
+        Io::InvalidData => format!("TLS: {error}"),
         _ => error.to_string(),
     }
 }

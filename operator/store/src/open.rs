@@ -11,13 +11,15 @@ use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::address::{DatabaseUrl, Engine, Tls};
-use crate::error::{During, StoreError, cause, tries};
-use crate::session::{Row, Tx, dialect};
+use crate::error::{StoreError, cause, tries};
+use crate::session::{Row, Tx, dialect, within};
 
 /// How often a server that does not answer is asked, and how long is waited in between.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 /// Most connections of this process that are at work at a time, over all databases.
 const AT_WORK: usize = 48;
+/// How much longer than the server's own time-out an answer is waited for.
+const MARGIN: Duration = Duration::from_secs(5);
 /// How long one attempt to connect may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -76,6 +78,7 @@ pub struct PgStore {
     tls: Tls,
     pool: PgPool,
     begin: String,
+    patience: Duration,
 }
 
 /// A SQLite file.
@@ -171,9 +174,10 @@ impl Store {
         let sql = dialect(self.url().engine(), sql);
         match self {
             Self::Postgres(store) => {
+                let _permit = permit().await;
                 let mut connection = store.acquire().await?;
-                let rows =
-                    sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *connection).await.during(what)?;
+                let answer = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *connection);
+                let rows = within(store.patience, what, answer).await?;
                 Ok(rows.into_iter().map(Row::Postgres).collect())
             }
             Self::Sqlite(store) => {
@@ -200,7 +204,13 @@ impl PgStore {
             options.statement_timeout.as_millis(),
             options.lock_timeout.as_millis(),
         );
-        Ok(Self { url: url.clone(), tls: options.tls.clone(), pool, begin })
+        Ok(Self {
+            url: url.clone(),
+            tls: options.tls.clone(),
+            pool,
+            begin,
+            patience: options.statement_timeout + MARGIN,
+        })
     }
 
     async fn connect(url: &DatabaseUrl, options: &Options) -> Result<Self, StoreError> {
@@ -266,9 +276,11 @@ impl PgStore {
 
     async fn begin(&self, begin: &str) -> Result<Tx, StoreError> {
         let permit = permit().await;
-        match self.pool.begin_with(AssertSqlSafe(begin.to_owned())).await {
-            Ok(tx) => Ok(Tx::Postgres { tx, _permit: permit }),
-            Err(error) => Err(self.refused(&error).await),
+        let begun = self.pool.begin_with(AssertSqlSafe(begin.to_owned()));
+        match tokio::time::timeout(CONNECT * 2, begun).await {
+            Ok(Ok(tx)) => Ok(Tx::Postgres { tx, patience: self.patience, _permit: permit }),
+            Ok(Err(error)) => Err(self.refused(&error).await),
+            Err(_) => Err(self.silent("no answer in time".to_owned())),
         }
     }
 }
@@ -284,9 +296,10 @@ struct Refusal {
     again: bool,
 }
 
-/// A wrong password or a missing database stays wrong; a server that starts up does not.
+/// A wrong password, certificate or name of a database stays wrong; a server that starts up does not.
 fn may_pass(error: &sqlx::Error) -> bool {
     match error {
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => false,
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
         sqlx::Error::Database(error) => {
             error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("53"))

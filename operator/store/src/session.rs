@@ -3,6 +3,8 @@
 //! Nothing here lives longer than its transaction: no session settings, no session locks, no named statements. So a
 //! pooler between us and the server may hand every transaction another connection.
 
+use std::time::Duration;
+
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments as _, AssertSqlSafe, Postgres, Row as _, Sqlite, Transaction};
@@ -44,6 +46,8 @@ impl From<i64> for Bind<'_> {
 pub(crate) enum Tx {
     Postgres {
         tx: Transaction<'static, Postgres>,
+        /// How long one answer is waited for. The server has its own time-outs; this is for one that is silent.
+        patience: Duration,
         /// Leave to use a connection, given back at the end.
         _permit: Option<SemaphorePermit<'static>>,
     },
@@ -67,9 +71,10 @@ impl Tx {
     ) -> Result<Vec<Row>, StoreError> {
         let sql = AssertSqlSafe(dialect(self.engine(), sql));
         Ok(match self {
-            Self::Postgres { tx, .. } => {
+            Self::Postgres { tx, patience, .. } => {
                 let query = sqlx::query_with(sql, postgres_binds(what, binds)?).persistent(false);
-                query.fetch_all(&mut **tx).await.during(what)?.into_iter().map(Row::Postgres).collect()
+                let rows = within(*patience, what, query.fetch_all(&mut **tx)).await?;
+                rows.into_iter().map(Row::Postgres).collect()
             }
             Self::Sqlite(tx) => {
                 let query = sqlx::query_with(sql, sqlite_binds(what, binds)?);
@@ -97,9 +102,9 @@ impl Tx {
     ) -> Result<u64, StoreError> {
         let sql = AssertSqlSafe(dialect(self.engine(), sql));
         match self {
-            Self::Postgres { tx, .. } => {
+            Self::Postgres { tx, patience, .. } => {
                 let query = sqlx::query_with(sql, postgres_binds(what, binds)?).persistent(false);
-                Ok(query.execute(&mut **tx).await.during(what)?.rows_affected())
+                Ok(within(*patience, what, query.execute(&mut **tx)).await?.rows_affected())
             }
             Self::Sqlite(tx) => {
                 let query = sqlx::query_with(sql, sqlite_binds(what, binds)?);
@@ -112,7 +117,9 @@ impl Tx {
     pub(crate) async fn script(&mut self, what: &'static str, sql: &str) -> Result<(), StoreError> {
         let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
         match self {
-            Self::Postgres { tx, .. } => sql.execute(&mut **tx).await.map(drop).during(what),
+            Self::Postgres { tx, patience, .. } => {
+                within(*patience, what, sql.execute(&mut **tx)).await.map(drop)
+            }
             Self::Sqlite(tx) => sql.execute(&mut **tx).await.map(drop).during(what),
         }
     }
@@ -123,10 +130,10 @@ impl Tx {
             return Ok(0);
         }
         match self {
-            Self::Postgres { tx, .. } => {
+            Self::Postgres { tx, patience, .. } => {
                 let (sql, arguments) = bulk::postgres(what, bulk)?;
                 let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(false);
-                Ok(query.execute(&mut **tx).await.during(what)?.rows_affected())
+                Ok(within(*patience, what, query.execute(&mut **tx)).await?.rows_affected())
             }
             Self::Sqlite(tx) => {
                 let (sql, arguments) = bulk::sqlite(what, bulk)?;
@@ -138,9 +145,21 @@ impl Tx {
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
-            Self::Postgres { tx, .. } => tx.commit().await.during("committing"),
+            Self::Postgres { tx, patience, .. } => within(patience, "committing", tx.commit()).await,
             Self::Sqlite(tx) => tx.commit().await.during("committing"),
         }
+    }
+}
+
+/// Waits for an answer, but not for ever: a server that is silent does not keep to its own time-outs.
+pub(crate) async fn within<T>(
+    patience: Duration,
+    what: &'static str,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(patience, answer).await {
+        Ok(answer) => answer.during(what),
+        Err(_) => Err(StoreError::Lost { what, cause: "no answer in time".to_owned() }),
     }
 }
 

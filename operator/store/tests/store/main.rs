@@ -10,3 +10,4 @@ mod pooler;
 mod rows;
 mod scale;
 mod settling;
+mod tls;

@@ -104,6 +104,19 @@ async fn a_database_that_does_not_answer_says_so_without_its_password() {
 }
 
 #[tokio::test]
+async fn a_role_that_may_not_make_tables_is_told_what_to_do() {
+    let server = Postgres::shared().await.unwrap();
+    let database = server.database().await.unwrap();
+    let mut admin = server.admin(&database.name).await.unwrap();
+    sqlx::raw_sql("CREATE ROLE weak LOGIN PASSWORD 'weak'").execute(&mut admin).await.unwrap();
+    let weak = database.url().replace(&format!("sower:{PASSWORD}"), "weak:weak");
+    let error = Store::open(&DatabaseUrl::parse(&weak).unwrap(), &Options::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Stalled);
+    assert!(error.to_string().ends_with("permission denied for schema public (42501)"), "{error}");
+    assert!(error.hint().unwrap().contains("sower generate migrations"));
+}
+
+#[tokio::test]
 async fn a_folder_of_ours_hides_itself_from_git() {
     let folder = tempfile::tempdir().unwrap();
     let url = DatabaseUrl::parse("sqlite://.sower/sower.db").unwrap().relative_to(folder.path());
