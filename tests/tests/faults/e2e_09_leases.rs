@@ -92,13 +92,13 @@ async fn e2e_09_of_two_operators_one_writes_and_the_other_takes_over() -> Result
 async fn e2e_09_a_lease_taken_away_in_the_middle_of_a_seeding_rolls_it_back() -> Result<()> {
     let (bed, second, catalog) = pair("taken").await?;
     let before = bed.tables().await?;
-    // Nobody may write actions until this ends: the seeding stands still inside its transaction.
+    // Nobody may write definitions until this ends: the seeding stands still inside its transaction.
     let mut gate = bed.pool.begin().await?;
-    sqlx::query("LOCK TABLE action_registry IN SHARE MODE").execute(&mut *gate).await?;
+    sqlx::query("LOCK TABLE integration_definitions IN SHARE MODE").execute(&mut *gate).await?;
     let commit = raise(&catalog, "2.0.0")?;
     bed.request("production").await?;
     let blocked =
-        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'action_registry'::regclass";
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'integration_definitions'::regclass";
     bed.until("the seeding waits for the lock", async || {
         let waiting: i64 = sqlx::query_scalar(blocked).fetch_one(&bed.pool).await?;
         ensure!(waiting == 1, "{waiting} wait");
