@@ -21,11 +21,11 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("order", r#""ascending""#),
     ("scope", r#""connection""#),
     ("encoding", r#""hex""#),
+    ("type", r#""text""#),
     ("required", "false"),
     ("pkce", "false"),
     ("deliver", "false"),
     ("signed", "true"),
-    ("interval", r#""5m""#),
     ("max", "1000"),
 ];
 

@@ -60,7 +60,7 @@ async fn e2e_10_the_catalog_chart_is_refused_where_a_spec_is_bad() -> Result<()>
     let refused = bed.helm(&["install", "bad", CHART, "--set", "environments.production.interval=soon"]);
     let message = "interval must be a duration of at least 1s";
     ensure!(refused.as_ref().is_err_and(|error| error.to_string().contains(message)), "{refused:?}");
-    let refused = bed.helm(&["install", "bad", CHART, "--set", "integrations.acme.name=Acme"]);
+    let refused = bed.helm(&["install", "worse", CHART, "--set", "integrations.acme.name=Acme"]);
     ensure!(refused.as_ref().is_err_and(|error| error.to_string().contains("version")), "{refused:?}");
     Ok(())
 }

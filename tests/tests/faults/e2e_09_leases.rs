@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -106,7 +107,7 @@ async fn e2e_09_a_lease_taken_away_in_the_middle_of_a_seeding_rolls_it_back() ->
     })
     .await?;
 
-    let now = Timestamp::now().to_string();
+    let now = MicroTime(Timestamp::now());
     let stolen = json!({ "spec": { "holderIdentity": "thief", "leaseDurationSeconds": 4, "renewTime": now, "acquireTime": now } });
     bed.namespace.api::<Lease>().patch("sower", &PatchParams::default(), &Patch::Merge(stolen)).await?;
     bed.until("the leader lets go", async || {

@@ -61,12 +61,12 @@ async fn a_database_that_breaks_off_loses_nothing() -> Result<()> {
     bed.seeded("production", &first).await?;
     let before = bed.tables().await?.carried("production");
     let mut gate = bed.pool.begin().await?;
-    sqlx::query("LOCK TABLE action_registry IN SHARE MODE").execute(&mut *gate).await?;
+    sqlx::query("LOCK TABLE public.action_registry IN SHARE MODE").execute(&mut *gate).await?;
     catalog.tree.replace("integrations/oak/integration.yaml", "Grows branch 1", "Grows twig 1")?;
     catalog.tree.replace("integrations/oak/integration.yaml", "version: 1.0.0", "version: 1.1.0")?;
     let second = catalog.push("Raise")?;
     let blocked =
-        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'action_registry'::regclass";
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'public.action_registry'::regclass";
     bed.until("the seeding waits for the lock", async || {
         let waiting: i64 = sqlx::query_scalar(blocked).fetch_one(&bed.pool).await?;
         ensure!(waiting == 1, "{waiting} wait");

@@ -53,21 +53,43 @@ async fn holds(tree: &WorkTree, process: &Process, wanted: &[(&str, &str, &str)]
     .with_context(|| process.last_lines())
 }
 
-async fn started(name: &str, tree: &WorkTree) -> Result<Process> {
-    let process = standalone(name, tree.folder())?.start()?;
+async fn started(name: &str, tree: &WorkTree, format: &str) -> Result<Process> {
+    let process = standalone(name, tree.folder())?.env("SOWER_LOG_FORMAT", format).start()?;
     process
         .ready(LIMIT, async || {
-            ensure!(process.log().contains("Watching"), "it does not watch yet");
+            let log = process.log();
+            ensure!(
+                log.contains("Watching.") || log.contains(r#""message":"watching""#),
+                "it does not watch yet"
+            );
             Ok(())
         })
         .await?;
     Ok(process)
 }
 
+/// The table of the transcript, with so many integrations created in each environment.
+fn table(log: &str, created: [usize; 3]) -> Result<()> {
+    let rows: Vec<Vec<&str>> = log.lines().map(|line| line.split_whitespace().collect()).collect();
+    let head = ["ENVIRONMENT", "REVISION", "INTEGRATIONS", "CHANGED", "CONFLICTS", "PROBLEMS", "TOOK"];
+    let at = rows.iter().position(|row| *row == head).with_context(|| format!("no table: {log}"))?;
+    for (number, (name, holds)) in
+        [("development", "4"), ("production", "2"), ("staging", "3")].into_iter().enumerate()
+    {
+        let row = rows.get(at + 1 + number).with_context(|| format!("no row {name}: {log}"))?;
+        let changed = format!("+{}", created[number]);
+        let wanted = [name, holds, changed.as_str(), "~0", "-0", "0", "0"];
+        let seen = [row[0], row[2], row[3], row[4], row[5], row[6], row[7]];
+        ensure!(seen == wanted && row[1].starts_with("main@"), "{seen:?} instead of {wanted:?}: {log}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn e2e_11_standalone_seeds_then_takes_up_an_edit_and_a_commit() -> Result<()> {
     let tree = checkout()?;
-    let process = started("standalone", &tree).await?;
+    let process = started("standalone", &tree, "text").await?;
+    table(&process.log(), [4, 2, 3])?;
     let (versions, log) = rows(&tree).await?;
     let mut count = BTreeMap::new();
     for (environment, _) in versions.keys() {
@@ -134,7 +156,8 @@ async fn e2e_11_standalone_seeds_then_takes_up_an_edit_and_a_commit() -> Result<
     let ended = process.stop()?;
     ensure!(ended.success() || ended.code() == Some(130), "{ended}\n{}", process.last_lines());
     let (before, log) = rows(&tree).await?;
-    let process = started("standalone-again", &tree).await?;
+    let process = started("standalone-again", &tree, "text").await?;
+    table(&process.log(), [0, 0, 0])?;
     ensure!(rows(&tree).await? == (before, log), "a second start wrote something: {}", process.log());
     Ok(())
 }
@@ -143,12 +166,12 @@ async fn e2e_11_standalone_seeds_then_takes_up_an_edit_and_a_commit() -> Result<
 #[tokio::test]
 async fn e2e_11_standalone_is_killed_and_goes_on() -> Result<()> {
     let (first, second) = (checkout()?, checkout()?);
-    let one = started("first", &first).await?;
-    let other = started("second", &second).await?;
+    let one = started("first", &first, "json").await?;
+    let other = started("second", &second, "json").await?;
     let address = |process: &Process| -> Result<String> {
         let log = process.log();
-        let at = log.find("http://127.0.0.1:").context("no address in the log")?;
-        Ok(log[at..].chars().take_while(|c| !c.is_whitespace() && *c != '"' && *c != '\\').collect())
+        let (_, rest) = log.split_once(r#""listen":""#).context("no address in the log")?;
+        Ok(rest.split('"').next().unwrap_or_default().to_owned())
     };
     ensure!(address(&one)? != address(&other)?, "both listen at {}", address(&one)?);
     one.kill()?;
@@ -156,6 +179,6 @@ async fn e2e_11_standalone_is_killed_and_goes_on() -> Result<()> {
     let text = first.read(manifest)?;
     let line = text.lines().find(|line| line.trim().starts_with("version: ")).context("a version")?;
     first.replace(manifest, line, &line.replace(line.trim(), "version: 9.0.0"))?;
-    let again = started("again", &first).await?;
+    let again = started("again", &first, "json").await?;
     holds(&first, &again, &[("development", "slack", "9.0.0")]).await
 }

@@ -116,7 +116,7 @@ async fn e2e_07_bad_integrations_are_refused_with_our_messages() -> Result<()> {
         ),
         (with(json!({ "rateLimit": [{ "requests": 1 }] })), "a rate limit of requests or cost needs per"),
         (
-            with(json!({ "connections": [{ "id": "a", "name": "A", "type": "oauth2" }] })),
+            with(json!({ "connections": [{ "id": "a", "name": "A", "type": "basic" }] })),
             "a connection needs the block that is named as its type",
         ),
         (
