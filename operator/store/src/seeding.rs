@@ -219,7 +219,8 @@ impl Store {
         Ok(Applied { id: seeding.id.clone(), seq, counts })
     }
 
-    /// Moves what an empty plan moves: the applied revision, the documents, the conflicts. No number, no log row.
+    /// Moves what an empty plan moves: the applied revision, the documents, the conflicts. No number, no log row; what a
+    /// dead process left running is closed.
     ///
     /// # Errors
     /// As [`Store::begin`].
@@ -229,6 +230,7 @@ impl Store {
         let environment = fence.environment.as_str();
         let mut tx = self.write().await?;
         advance(&mut tx, fence, fence.base, applied, selection_hash, summary, &now).await?;
+        close_running(&mut tx, environment, Timestamp::now()).await?;
         memory::write(&mut tx, environment, &manifests, applied, &now).await?;
         crate::conflicts::settle(&mut tx, environment, conflicts, None, &now).await?;
         tx.commit().await

@@ -93,5 +93,6 @@ async fn rows_that_do_not_differ_are_not_written() {
     let environment = bed.ask("SELECT xmin || ' ' || xmax FROM environments").await;
     bed.store.environment(ENV).await.unwrap();
     bed.store.state(ENV).await.unwrap();
+    bed.store.claim(ENV, KEEPER, false).await.unwrap();
     assert_eq!(bed.ask("SELECT xmin || ' ' || xmax FROM environments").await, environment);
 }

@@ -31,10 +31,15 @@ async fn settle(bed: &Bed, tree: &str, conflicts: &[Conflict], manifests: Manife
 
 async fn an_empty_plan_moves_the_revision_alone(bed: Bed) {
     bed.seed(vec![create("slack", &manifest("slack", "1.0.0", 1))]).await.unwrap();
+    let left = bed.begin().await.unwrap();
     settle(&bed, "b", &[], ManifestDelta::default()).await;
     let row = bed.store.environment(ENV).await.unwrap().unwrap();
-    assert_eq!((row.seq, row.summary, row.applied), (1, json!({"unchanged": 2}), applied("b")));
-    assert_eq!((bed.count("seeding_logs").await, bed.count("seeding_changes").await), (1, 1));
+    assert_eq!((row.seq, &row.summary, &row.applied), (1, &json!({"unchanged": 2}), &applied("b")));
+    // But for the one that was left running, which is closed.
+    assert_eq!(row.running, None);
+    let log = bed.store.history(Some(ENV), 5).await.unwrap();
+    assert_eq!((log.len(), &log[0].id, log[0].status), (2, &left.id, LogStatus::Failed));
+    assert_eq!(bed.count("seeding_changes").await, 1);
 }
 
 async fn documents_are_remembered(bed: Bed) {
