@@ -81,13 +81,20 @@ fn start() -> Exit {
 
 /// Runs a command to its end or to Ctrl-C; then what it began is rolled back, and children are ended.
 async fn interruptible(command: Command, context: &Context) -> Exit {
+    let changes = matches!(command, Command::Seed(_) | Command::Suspend(_) | Command::Resume(_));
     let running = commands::dispatch(command, context);
     tokio::pin!(running);
     tokio::select! {
         ended_with = &mut running => return ended(&context.style, ended_with),
         _ = tokio::signal::ctrl_c() => context.cancel.cancel(),
     }
-    let _ = tokio::time::timeout(LET_GO, running).await;
+    if changes {
+        // What was written by then is written; a second Ctrl-C does not wait for that to be told.
+        tokio::select! {
+            _ = tokio::time::timeout(LET_GO, &mut running) => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
     Exit::Interrupted
 }
 

@@ -334,6 +334,12 @@ impl Session {
         failure
     }
 
+    /// `-A`: environments of several namespaces.
+    #[must_use]
+    pub fn everywhere(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.everywhere)
+    }
+
     /// The flags that lead to the same place: ` -n sower`.
     #[must_use]
     pub fn flags(&self) -> String {

@@ -179,12 +179,6 @@ impl Settings {
         }
     }
 
-    /// Environments whose source differs from the general one.
-    #[must_use]
-    pub fn own_sources(&self) -> Vec<(String, String)> {
-        self.per_environment.iter().filter_map(|(n, (s, _))| Some((n.clone(), s.clone()?))).collect()
-    }
-
     /// Files: the environments are there, or the failure that says what to do.
     ///
     /// # Errors

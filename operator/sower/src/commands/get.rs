@@ -28,14 +28,15 @@ pub async fn run(args: &GetArgs, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
-/// The rows of every environment, by environment.
-async fn listed(session: &Session) -> Result<Vec<Listed>, Failure> {
+/// The rows of every environment, each with the environment it belongs to.
+async fn listed(session: &Session) -> Result<Vec<(&Member, Listed)>, Failure> {
     let mut all = Vec::new();
     for member in &session.members {
         let store = session.store(member).await.inspect_err(|_| session.from(None, true))?;
         session.from(None, true);
         let rows = store.integrations(Some(member.name())).await;
-        all.extend(rows.map_err(|error| session.trouble(&error.into(), member))?);
+        let rows = rows.map_err(|error| session.trouble(&error.into(), member))?;
+        all.extend(rows.into_iter().map(|row| (member, row)));
     }
     Ok(all)
 }
@@ -44,8 +45,8 @@ fn version(row: &Listed) -> String {
     format!("{}{}", row.version, if row.in_conflict { " !" } else { "" })
 }
 
-fn described(row: &Listed) -> Fields {
-    Fields::default()
+fn described(member: &Member, row: &Listed) -> Fields {
+    let fields = Fields::default()
         .with("environment", &row.environment)
         .with("id", &row.id)
         .with("name", &row.name)
@@ -56,35 +57,48 @@ fn described(row: &Listed) -> Fields {
         .with("revision", row.revision.as_ref().map(sower_core::snapshot::Revision::full))
         .with("seeding", row.seeding.map(|number| format!("{}-{number}", row.environment)))
         .with("checksum", &row.checksum)
-        .with("conflict", row.in_conflict)
+        .with("conflict", row.in_conflict);
+    match member.namespace() {
+        "" => fields,
+        namespace => fields.with("namespace", namespace),
+    }
 }
 
 async fn integrations(session: &Session, format: Format) -> Result<Exit, Failure> {
     let rows = listed(session).await?;
-    let documents: Vec<Fields> = rows.iter().map(described).collect();
+    let documents: Vec<Fields> = rows.iter().map(|(member, row)| described(member, row)).collect();
     if document::write(&session.style, format, &documents)? {
         return Ok(session.exit);
     }
     if rows.is_empty() {
+        let seed =
+            if session.named { format!("-e {}", session.members[0].name()) } else { "--all".to_owned() };
         session
             .style
-            .hint(&format!("No integration yet. Bring them in: sower seed --all{}", session.flags()));
+            .hint(&format!("No integration yet. Bring them in: sower seed {seed}{}", session.flags()));
         return Ok(session.exit);
     }
-    if session.named || session.members.len() == 1 {
-        session.style.say(&of_one(&rows).text());
-    } else {
-        session.style.say(&matrix(&rows, &session.members).text());
-        let absent = "- not carried: sower explain ID";
+    session.style.say(&shown(session, &rows).text());
+    if session.members.len() > 1 {
         let here = session.flags();
-        session.style.hint(&format!("{absent}{here} · ! in conflict: sower get conflicts{here}"));
+        let hint =
+            format!("- not carried: sower explain ID{here} · ! in conflict: sower get conflicts{here}");
+        session.style.hint(&hint);
     }
     Ok(session.exit)
 }
 
-fn of_one(rows: &[Listed]) -> Table {
+/// One environment with everything about it, several side by side.
+fn shown(session: &Session, rows: &[(&Member, Listed)]) -> Table {
+    match session.members.as_slice() {
+        [_] => of_one(rows),
+        members => matrix(rows, members, session.everywhere()),
+    }
+}
+
+fn of_one(rows: &[(&Member, Listed)]) -> Table {
     let mut table = Table::new(&["ID", "VERSION", "STATUS", "ACTIONS", "TRIGGERS", "REVISION", "SEEDING"]);
-    for row in rows {
+    for (_, row) in rows {
         table.row([
             row.id.clone(),
             version(row),
@@ -98,22 +112,23 @@ fn of_one(rows: &[Listed]) -> Table {
     table
 }
 
-fn matrix(rows: &[Listed], members: &[Member]) -> Table {
-    let heads: Vec<String> = members.iter().map(|member| member.name().to_uppercase()).collect();
+fn matrix(rows: &[(&Member, Listed)], members: &[Member], everywhere: bool) -> Table {
+    let head = |member: &Member| match everywhere {
+        true => format!("{}/{}", member.namespace(), member.name()).to_uppercase(),
+        false => member.name().to_uppercase(),
+    };
+    let heads: Vec<String> = members.iter().map(head).collect();
     let mut all = vec!["ID"];
     all.extend(heads.iter().map(String::as_str));
     let mut table = Table::new(&all);
-    let ids: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-    let held: BTreeMap<(&str, &str), &Listed> =
-        rows.iter().map(|row| ((row.id.as_str(), row.environment.as_str()), row)).collect();
+    let key = |member: &Member| (member.namespace().to_owned(), member.name().to_owned());
+    let ids: BTreeSet<&str> = rows.iter().map(|(_, row)| row.id.as_str()).collect();
+    let held: BTreeMap<_, &Listed> =
+        rows.iter().map(|(member, row)| ((row.id.as_str(), key(member)), row)).collect();
     for id in ids {
-        let mut cells = vec![id.to_owned()];
-        cells.extend(
-            members.iter().map(|member| {
-                held.get(&(id, member.name())).map_or_else(|| "-".to_owned(), |row| version(row))
-            }),
-        );
-        table.row(cells);
+        let cell =
+            |member: &Member| held.get(&(id, key(member))).map_or_else(|| "-".to_owned(), |row| version(row));
+        table.row(std::iter::once(id.to_owned()).chain(members.iter().map(cell)));
     }
     table
 }
@@ -123,34 +138,31 @@ async fn one_integration(session: &Session, id: &str, format: Format) -> Result<
     for member in &session.members {
         let store = session.store(member).await.inspect_err(|_| session.from(None, true))?;
         session.from(None, true);
-        let row = store.integration(member.name(), id).await;
-        found.extend(row.map_err(|error| session.trouble(&error.into(), member))?);
+        let definition = store.integration(member.name(), id).await;
+        let definition = definition.map_err(|error| session.trouble(&error.into(), member))?;
+        found.extend(definition.map(|definition| (member, definition)));
     }
     if found.is_empty() {
         let names: Vec<&str> = session.members.iter().map(Member::name).collect();
         return Err(Failure::failed(format!("no integration `{id}` in {}", names.join(", ")))
             .next("why", format!("sower explain {id}{}", session.flags())));
     }
-    let documents: Vec<Fields> = found.iter().map(whole).collect();
+    let documents: Vec<Fields> = found.iter().map(|(member, definition)| whole(member, definition)).collect();
     if document::write(&session.style, format, &documents)? {
         return Ok(session.exit);
     }
-    let rows: Vec<Listed> = found.into_iter().map(|definition| definition.listed).collect();
-    if session.named || session.members.len() == 1 {
-        session.style.say(&of_one(&rows).text());
-    } else {
-        session.style.say(&matrix(&rows, &session.members).text());
-    }
-    session
-        .style
-        .hint(&format!("All of it: sower get integration {id} -e ENVIRONMENT{} -o yaml", session.flags()));
+    let rows: Vec<(&Member, Listed)> =
+        found.into_iter().map(|(member, definition)| (member, definition.listed)).collect();
+    session.style.say(&shown(session, &rows).text());
+    let here = session.flags();
+    session.style.hint(&format!("All of it: sower get integration {id} -e ENVIRONMENT{here} -o yaml"));
     Ok(session.exit)
 }
 
 /// An integration in whole, for programs: its line, where it came from, and its manifest.
-fn whole(definition: &Definition) -> Fields {
+fn whole(member: &Member, definition: &Definition) -> Fields {
     let manifest: serde_json::Value = serde_json::from_str(&definition.manifest).unwrap_or_default();
-    described(&definition.listed)
+    described(member, &definition.listed)
         .with("source", &definition.source)
         .with("path", &definition.path)
         .with("createdAt", definition.created_at)
@@ -177,7 +189,7 @@ async fn environments(session: &Session, name: Option<&str>, format: Format) -> 
     if document::write(&session.style, format, &documents)? {
         return Ok(session.exit);
     }
-    let several = session.cluster.as_ref().is_some_and(|cluster| cluster.everywhere);
+    let several = session.everywhere();
     let heads = ["NAMESPACE", "NAME", "READY", "REVISION", "INTEGRATIONS", "CONFLICTS", "WRITTEN IN"];
     let mut table = Table::new(if several { &heads } else { &heads[1..] });
     for (member, standing) in &all {

@@ -43,11 +43,11 @@ pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failu
         Command::Status(args) => status::run(&args, context).await,
         Command::Get(args) => get::run(&args, context).await,
         Command::History(args) => history::run(&args, context).await,
-        Command::Validate(args) => validate::run(&args, context),
+        Command::Validate(args) => blocking(context, move |context| validate::run(&args, context)).await,
         Command::Rule(args) => rule::run(&args, context),
         Command::Generate(args) => generate::run(&args, context),
         Command::Completion(args) => completion::run(&args, context),
-        Command::Complete(args) => completion::words(&args, context),
+        Command::Complete(args) => blocking(context, move |context| completion::words(&args, context)).await,
         Command::Plan(args) => plan::run(&args, context).await,
         Command::Suspend(args) => suspend::run(&args, true, context).await,
         Command::Resume(args) => suspend::run(&args, false, context).await,
@@ -55,5 +55,18 @@ pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failu
         Command::Run(args) if args.standalone => standalone::run(&args, context).await,
         Command::Run(args) => run_operator::run(&args, context).await,
         Command::FetchChild => Ok(Exit::Failed),
+    }
+}
+
+/// Runs what takes all cores and waits for nothing, where it can be left alone at Ctrl-C.
+async fn blocking(
+    context: &Context,
+    work: impl FnOnce(&Context) -> Result<Exit, Failure> + Send + 'static,
+) -> Result<Exit, Failure> {
+    let own = context.clone();
+    match tokio::task::spawn_blocking(move || work(&own)).await {
+        Ok(result) => result,
+        // The panic has been told already.
+        Err(_) => Ok(Exit::Failed),
     }
 }

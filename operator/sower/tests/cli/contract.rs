@@ -1,0 +1,228 @@
+//! The rules of the command line: streams, exit statuses, formats, where settings come from.
+
+use std::io::Read as _;
+use std::process::Stdio;
+
+use crate::kit::{Checkout, command, run};
+use serde_json::Value;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn standard_output_is_the_result_alone() {
+    let checkout = Checkout::new();
+    assert_eq!(checkout.sower("seed --all -q").code, 0);
+    let ran = checkout.sower("get integrations -o json");
+    assert!(ran.err.starts_with("from: files (sower.toml) · sqlite://.sower/sower.db"), "{}", ran.err);
+    let all = json(&ran.out);
+    assert_eq!(all.as_array().map(Vec::len), Some(9));
+    assert_eq!(checkout.sower("get integrations -o json -q").err, "");
+
+    let one = json(&checkout.sower("status -e production -q -o json").out);
+    assert_eq!(one["environment"], "production");
+    assert_eq!(one["ready"], "True");
+    assert_eq!(one["seedings"][0]["seeding"], "production-1");
+    assert!(json(&checkout.sower("status -q -o json").out).is_array());
+    assert!(json(&checkout.sower("history -e production -q -o json").out).is_array());
+    assert!(json(&checkout.sower("get integrations -e production -q -o json").out).is_array());
+    assert!(json(&checkout.sower("explain slack -e production -q -o json").out).is_object());
+
+    let whole = json(&checkout.sower("get integration stripe -e production -q -o json").out);
+    assert_eq!(whole[0]["manifest"]["id"], "stripe");
+    assert_eq!(whole[0]["path"], "integrations/stripe/integration.yaml");
+    let yaml = checkout.sower("get intg stripe -e production -q -o yaml").out;
+    assert!(yaml.contains("id: stripe"), "{yaml}");
+}
+
+#[test]
+fn fields_stand_in_the_order_people_read_them() {
+    let checkout = Checkout::new();
+    assert_eq!(checkout.sower("seed -e production -q").code, 0);
+    let out = checkout.sower("history -e production -q -o json").out;
+    let fields: Vec<&str> =
+        out.lines().filter_map(|line| line.trim().strip_prefix('"')?.split('"').next()).collect();
+    let first = ["seeding", "revision", "status", "completedAt", "created", "updated", "deleted", "reason"];
+    assert_eq!(fields[..first.len()], first);
+    let only = &json(&out)[0];
+    assert!(
+        only["revision"]
+            .as_str()
+            .is_some_and(|revision| revision.starts_with("main@sha1:") && revision.len() == 50)
+    );
+}
+
+#[test]
+fn asking_makes_nothing() {
+    let checkout = Checkout::new();
+    for words in ["get integrations", "status", "history", "get conflicts", "explain slack", "doctor"] {
+        assert_eq!(checkout.sower(words).code, 0, "{words}");
+    }
+    assert!(!checkout.path().join(".sower/sower.db").exists());
+}
+
+#[test]
+fn validate_takes_files_and_folders() {
+    let checkout = Checkout::new();
+    checkout.edit(
+        "environments/staging.yaml",
+        "seedingStrategy: incremental",
+        "seedingStrategie: incremental",
+    );
+    let ran = checkout.sower("validate");
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("environments/staging.yaml:8:3"), "{}", ran.out);
+    assert!(ran.err.contains("in 1 of 3 environments; 4 integrations are fine"), "{}", ran.err);
+    let ran = checkout.sower("validate environments/staging.yaml -o concise");
+    assert_eq!((ran.code, ran.out.lines().count()), (1, 1));
+    assert_eq!(checkout.sower("validate environments/production.yaml").code, 0);
+    assert_eq!(checkout.sower("validate nowhere.yaml").code, 2);
+
+    // A file that is named is a manifest, whatever it is called.
+    checkout.write("notes.yaml", "name: Notes\n");
+    assert_eq!(checkout.sower("validate integrations").code, 0);
+    assert_eq!(checkout.sower("validate notes.yaml").code, 1);
+}
+
+#[test]
+fn warnings_fail_where_that_is_asked() {
+    let checkout = Checkout::new();
+    checkout.edit("integrations/slack/integration.yaml", "\n  license:", "\n  # license:");
+    let ran = checkout.sower("validate");
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert!(ran.out.contains("warning[no-license]"), "{}", ran.out);
+    assert_eq!(checkout.sower("validate --strict").code, 1);
+    let document = json(&checkout.sower("validate -o json").out);
+    assert_eq!(document["errors"], Value::Array(Vec::new()));
+    assert_eq!(document["warnings"][0]["code"], "no-license");
+    assert_eq!(document["integrations"], 4);
+    let sarif = json(&checkout.sower("validate -o sarif").out);
+    assert_eq!(sarif["version"], "2.1.0");
+    assert_eq!(sarif["runs"][0]["results"][0]["ruleId"], "no-license");
+}
+
+#[test]
+fn a_setting_comes_from_flag_then_variable_then_file() {
+    let checkout = Checkout::new();
+    let from =
+        |words: &str, variables: &[(&str, &str)]| checkout.sower_in("environments", words, variables).err;
+    assert!(from("get intg", &[]).contains("sqlite://.sower/sower.db"));
+    let variable = [("SOWER_DATABASE_URL", "sqlite://of-the-variable.db")];
+    assert!(from("get intg", &variable).contains("sqlite://of-the-variable.db"));
+    assert!(
+        from("get intg --database sqlite://of-the-flag.db", &variable).contains("sqlite://of-the-flag.db")
+    );
+    let from = checkout.sower("explain slack -e development").err;
+    assert!(from.contains(" · . at main@"), "{from}");
+    let from = checkout.sower("explain slack -e development --source .#main").err;
+    assert!(from.contains(" · .#main at main@"), "{from}");
+}
+
+#[test]
+fn colour_only_helps() {
+    let checkout = Checkout::new();
+    checkout.edit("integrations/slack/integration.yaml", "version: 1.0.0", "version: v1");
+    let coloured = |words: &str, variables: &[(&str, &str)]| {
+        checkout.sower_in("", words, variables).out.contains('\u{1b}')
+    };
+    assert!(!coloured("validate", &[]));
+    assert!(coloured("validate --color always", &[]));
+    assert!(coloured("validate", &[("CLICOLOR_FORCE", "1")]));
+    assert!(!coloured("validate", &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+    assert!(!coloured("validate -o concise --color always", &[]));
+}
+
+#[test]
+fn a_closed_pipe_is_silent() {
+    let checkout = Checkout::new();
+    let mut child = command(checkout.path(), "generate docs")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("sower runs");
+    drop(child.stdout.take());
+    let mut err = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut err).expect("text");
+    assert!(child.wait().expect("an end").success());
+    assert_eq!(err, "");
+}
+
+#[test]
+fn what_lies_beneath_is_said_when_asked() {
+    let checkout = Checkout::new();
+    assert_eq!(checkout.sower("get intg -q").err, "");
+    let ran = checkout.sower_in("", "status -q", &[("SOWER_LOG", "trace")]);
+    assert!(ran.code == 0 && !ran.err.is_empty(), "{}", ran.err);
+}
+
+#[test]
+fn help_and_version_are_results() {
+    let root = std::path::Path::new("/");
+    for words in ["--version", "seed --help", "--help"] {
+        let ran = run(root, words, &[]);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{words}");
+        assert!(!ran.out.is_empty());
+    }
+    let ran = run(root, "rule bad-versoin", &[]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("did you mean `bad-version`?"), "{}", ran.err);
+}
+
+#[test]
+fn what_is_generated_is_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().display();
+    for (what, files) in [
+        ("crds", vec!["environments.sower.dev.yaml", "integrations.sower.dev.yaml"]),
+        ("schema", vec!["sower.schema.json"]),
+        ("docs", vec!["cli.md", "environment.md", "manifest.md", "problems.md"]),
+        ("man", vec!["sower.1", "sower-seed.1"]),
+        ("migrations", vec!["postgres.sql"]),
+    ] {
+        let ran = run(folder.path(), &format!("generate {what} --dir {path}/{what} -q"), &[]);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{what}");
+        for file in files {
+            let text = std::fs::read_to_string(folder.path().join(what).join(file)).expect("a file");
+            assert!(text.len() > 200, "{file}: {text}");
+        }
+    }
+    let stream = run(folder.path(), "generate crds", &[]).out;
+    assert_eq!(stream.matches("kind: CustomResourceDefinition").count(), 2);
+    assert_eq!(stream.lines().filter(|line| *line == "---").count(), 1);
+}
+
+#[test]
+fn bash_completes_values() {
+    let checkout = Checkout::new();
+    let script = checkout.sower("completion bash").out;
+    checkout.write("complete.bash", &script);
+    for (words, cursor, expected) in [
+        ("sower get integrations -e p", 4, "production"),
+        ("sower explain wo", 2, "wordpress"),
+        ("sower rule bad-ver", 2, "bad-version"),
+        ("sower plan --only slack,st", 3, "slack,stripe"),
+        ("sower hist", 1, "history"),
+        ("sower seed --tak", 2, "--take-over"),
+    ] {
+        let ask = format!(
+            "source ./complete.bash; COMP_WORDS=({words}); COMP_CWORD={cursor}; COMP_LINE='{words}'; COMP_POINT=${{#COMP_LINE}}; \
+             function=$(complete -p sower | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
+             $function sower \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        );
+        let binary = std::path::Path::new(env!("CARGO_BIN_EXE_sower"));
+        let path = format!(
+            "{}:{}",
+            binary.parent().expect("a folder").display(),
+            std::env::var("PATH").unwrap_or_default()
+        );
+        let output = std::process::Command::new("bash")
+            .args(["--norc", "-c", &ask])
+            .env("PATH", path)
+            .current_dir(checkout.path())
+            .output()
+            .expect("bash");
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(out.trim(), expected, "{words}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}

@@ -1,0 +1,5 @@
+//! The command line as users meet it: the built binary in a checkout.
+
+mod contract;
+mod kit;
+mod transcripts;
