@@ -98,6 +98,13 @@ fn failure(error: &SeedingError, environment: &str) -> Failure {
             .next("with ssh", "ssh-add"),
             None => Failure::failed(format!("{told}. Nothing was pruned.")),
         },
+        Reason::SourceNotFound if told.starts_with("git repository not found") => {
+            Failure::failed(format!("{told}. Nothing was pruned."))
+                .next("without git", "--source DIR takes the files as they lie there")
+        }
+        Reason::SourceNotFound if told.starts_with("folder not found in ") => {
+            Failure::failed(format!("{}. Nothing was pruned.", told.replacen("folder not found in", "there is no folder", 1)))
+        }
         Reason::SourceNotFound | Reason::FetchFailed => {
             Failure::failed(format!("{told}. Nothing was pruned."))
         }

@@ -61,6 +61,9 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
+/// The guard of an environment that is not to be seeded.
+const SUSPENDED: &str = "suspended";
+
 /// A plan, with what it changes inside the integrations.
 struct Made {
     planned: Planned,
@@ -110,7 +113,7 @@ fn guard(member: &Member, job: &Job, planned: &Planned) -> Option<&'static str> 
     let elsewhere =
         planned.row.as_ref().and_then(|row| row.keeper.as_ref()).is_some_and(|keeper| *keeper != job.keeper);
     match &planned.gate {
-        _ if member.loaded.spec.suspend => Some("suspended"),
+        _ if member.loaded.spec.suspend => Some(SUSPENDED),
         _ if elsewhere && member.resource.is_none() => Some("another keeper"),
         Gate::Open => None,
         Gate::Held(held) => Some(match held.reason {
@@ -178,7 +181,8 @@ impl Made {
         }
         match (&planned.gate, guard) {
             (Gate::Held(held), _) => style.hint(&format!("It would be held: {}", held.message)),
-            (Gate::Open, Some(guard)) => style.hint(&format!("It would be held: {guard}")),
+            (Gate::Open, Some(SUSPENDED)) => style.hint("It would be held: spec.suspend is true"),
+            (Gate::Open, Some(_)) => style.hint("It would be held: another keeper seeds this environment"),
             (Gate::Open, None) if plan.is_empty() => {}
             (Gate::Open, None) => {
                 style.hint(&format!("Apply it: sower seed -e {}{}", plan.environment, session.flags()));

@@ -3,13 +3,15 @@
 mod cluster;
 mod told;
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use futures::future::join_all;
 use sower_controllers::reason::Reason;
-use sower_controllers::seeding::{Job, Reading, Seeded, Seeder, SeedingError};
+use sower_controllers::seeding::{Job, Reading, Seeded, Seeder};
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::report::Report;
+use sower_store::Store;
 
 use crate::choice::Asked;
 use crate::cli::{Format, SeedArgs, TargetKind};
@@ -36,12 +38,17 @@ pub async fn run(args: &SeedArgs, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
+/// The code of an integration whose id is held by somebody else's row.
+const FOREIGN_ROW: &str = "foreign-row";
+
 /// What became of one environment.
 struct Tried<'a> {
     environment: &'a LoadedEnvironment,
     result: Result<Seeded, Trouble>,
     /// The sources, where problems are to be drawn.
     reading: Option<Reading>,
+    /// What stays of the integrations that are refused: id and version.
+    kept: Vec<(String, String)>,
     milliseconds: u64,
 }
 
@@ -91,38 +98,56 @@ async fn one<'a>(
         reseed: args.reseed,
         ..job
     });
-    let (result, reading) = match job {
-        Err(failure) => (Err(Trouble::of(Reason::InvalidSpec, failure)), None),
-        Ok(_) if environment.spec.suspend => {
-            (Err(Trouble::suspended(&environment.name, &project.place(environment, "/suspend"))), None)
-        }
-        Ok(job) => seed(project, seeder, environment, &job, context).await,
+    let mut tried = Tried {
+        environment,
+        result: Err(Trouble::suspended(&environment.name, &project.place(environment, "/suspend"))),
+        reading: None,
+        kept: Vec::new(),
+        milliseconds: 0,
     };
-    let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Tried { environment, result, reading, milliseconds }
+    match job {
+        Err(failure) => tried.result = Err(Trouble::of(Reason::InvalidSpec, failure)),
+        Ok(_) if environment.spec.suspend => {}
+        Ok(job) => tried = seed(project, seeder, tried, &job, context).await,
+    }
+    tried.milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tried
 }
 
-async fn seed(
+async fn seed<'a>(
     project: &Project,
     seeder: &Seeder,
-    environment: &LoadedEnvironment,
+    tried: Tried<'a>,
     job: &Job,
     context: &Context,
-) -> (Result<Seeded, Trouble>, Option<Reading>) {
-    let trouble = |error: SeedingError| Trouble::new(&error, &environment.name);
+) -> Tried<'a> {
+    let environment = tried.environment;
     let store = match project.databases.of(&project.settings, environment).await {
         Ok(store) => store,
-        Err(error) => return (Err(Trouble::database(error, &environment.name)), None),
+        Err(error) => return Tried { result: Err(Trouble::database(error, &environment.name)), ..tried },
     };
-    match seeder.seed(&store, job, &context.cancel).await {
-        Err(error) => (Err(trouble(error)), None),
-        Ok(seeded) => {
-            // Nothing new was read, and something is still wrong: it is read again, to be shown.
-            let again = seeded.planned().is_none() && !seeded.report().errors.is_empty();
-            let reading = if again { seeder.read(job, &context.cancel).await.ok() } else { None };
-            (Ok(seeded), reading)
+    let seeded = match seeder.seed(&store, job, &context.cancel).await {
+        Ok(seeded) => seeded,
+        Err(error) => return Tried { result: Err(Trouble::new(&error, &environment.name)), ..tried },
+    };
+    let (mut reading, mut kept) = (None, Vec::new());
+    if !seeded.report().errors.is_empty() {
+        kept = what_stays(&store, seeded.report()).await;
+        // Nothing new was read, and something is still wrong: it is read again, to be shown.
+        if seeded.planned().is_none() {
+            reading = seeder.read(job, &context.cancel).await.ok();
         }
     }
+    Tried { result: Ok(seeded), reading, kept, ..tried }
+}
+
+/// The version that stays of each integration whose manifest is refused. Where that cannot be read, less is said.
+async fn what_stays(store: &Store, report: &Report) -> Vec<(String, String)> {
+    let invalid = report.errors.iter().filter(|error| error.code != FOREIGN_ROW);
+    let refused: BTreeSet<&str> = invalid.filter_map(|error| error.integration.as_deref()).collect();
+    let listed = store.integrations(Some(&report.environment)).await.unwrap_or_default();
+    let stays = listed.into_iter().filter(|listed| refused.contains(listed.id.as_str()));
+    stays.map(|listed| (listed.id, listed.version)).collect()
 }
 
 fn source_at(project: &Project, tried: &Tried<'_>) -> String {

@@ -3,11 +3,11 @@
 use sower_controllers::seeding::{Files, Planned, Reading, Seeded};
 use sower_core::gate::{Held, HeldReason};
 use sower_core::manifest::LoadedEnvironment;
-use sower_core::plan::{KeptWhy, Operation, Verb};
+use sower_core::plan::{Operation, Verb};
 use sower_core::problem::Problem;
 use sower_core::report::Report;
 
-use super::{Tried, for_people};
+use super::{FOREIGN_ROW, Tried, for_people};
 use crate::cli::Format;
 use crate::failure::{Exit, Failure};
 use crate::output::style::Style;
@@ -48,7 +48,7 @@ pub fn tell(
         draw(reading, style);
     }
     match seeded {
-        Seeded::Unchanged { report, revision, planned } => {
+        Seeded::Unchanged { report, revision, planned: _ } => {
             if for_people(format) {
                 style.say(&format!(
                     "Nothing to do: {} is at {revision} ({} unchanged{})\n",
@@ -57,10 +57,10 @@ pub fn tell(
                     changes::besides(report.conflicts.len(), refused(report))
                 ));
             }
-            refusals(planned.as_deref(), report, style)
+            refusals(tried, report, style)
         }
         Seeded::Held { planned, held, .. } => {
-            if for_people(format) && !style.quiet {
+            if for_people(format) && !style.quiet && held.reason == HeldReason::PruneLimitExceeded {
                 style.say(&held_changes(planned));
             }
             let failure = refusal(planned, held, environment, project);
@@ -74,13 +74,13 @@ pub fn tell(
                 }
                 style.say(&seeded_line(planned, report));
             }
-            refusals(Some(planned), report, style)
+            refusals(tried, report, style)
         }
     }
 }
 
 fn refused(report: &Report) -> usize {
-    report.invalid + report.errors.iter().filter(|failure| failure.code == "foreign-row").count()
+    report.invalid + report.errors.iter().filter(|failure| failure.code == FOREIGN_ROW).count()
 }
 
 /// `Seeded production at main@c58e2f0 (seeding 2): 0 created, …`.
@@ -162,9 +162,9 @@ fn refusal(planned: &Planned, held: &Held, environment: &LoadedEnvironment, proj
             )
         }
         HeldReason::ManifestsInvalid => {
-            let verb = if held.deleted == 1 { "manifest is" } else { "manifests are" };
+            let verb = if held.deleted == 1 { "is" } else { "are" };
             Failure::failed(format!(
-                "{} of {} {verb} invalid, and {name} is strict. Nothing was written.",
+                "{} of {} manifests {verb} invalid, and {name} is strict. Nothing was written.",
                 held.deleted, held.total
             ))
             .next(
@@ -176,31 +176,27 @@ fn refusal(planned: &Planned, held: &Held, environment: &LoadedEnvironment, proj
 }
 
 /// What was refused while the rest came in.
-fn refusals(planned: Option<&Planned>, report: &Report, style: &Style) -> Exit {
+fn refusals(tried: &Tried<'_>, report: &Report, style: &Style) -> Exit {
     if report.errors.is_empty() {
         return Exit::Done;
     }
-    let kept = planned.map(|planned| planned.plan.kept.as_slice()).unwrap_or_default();
-    let foreign: Vec<&str> =
-        kept.iter().filter(|kept| kept.why == KeptWhy::ForeignRow).map(|kept| kept.id.as_str()).collect();
+    let foreign = report.errors.iter().filter(|error| error.code == FOREIGN_ROW);
+    let foreign: Vec<&str> = foreign.filter_map(|error| error.integration.as_deref()).collect();
     if !foreign.is_empty() {
+        let named = changes::some(foreign.iter().copied(), 20);
         style.note(&format!(
-            "error[foreign-row]: rows that Sower did not write hold the ids of {}: they stay as they are",
-            changes::some(foreign.iter().copied(), 20)
+            "error[{FOREIGN_ROW}]: rows that Sower did not write hold the ids of {named}: they stay as they are"
         ));
     }
     if report.errors.len() > foreign.len() {
-        let invalid = kept.iter().filter(|kept| kept.why == KeptWhy::Invalid);
-        let keeps: Vec<String> = invalid
-            .filter_map(|kept| Some(format!("{} keeps {}", kept.id, kept.version.as_ref()?)))
-            .collect();
         let whose = if report.invalid == 1 { "its manifest" } else { "the manifests" };
+        let keeps: Vec<String> = tried.kept.iter().map(|(id, version)| format!("{id} keeps {version}")).collect();
         style.note(&match keeps.as_slice() {
             [] => "Mend what is refused and seed again: the rest is in.".to_owned(),
-            some => format!(
-                "{}. Mend {whose} and seed again: the rest is in.",
-                changes::some(some.iter().map(String::as_str), 20)
-            ),
+            some => {
+                let keeps = changes::some(some.iter().map(String::as_str), 20);
+                format!("{keeps}. Mend {whose} and seed again: the rest is in.")
+            }
         });
     }
     Exit::Failed

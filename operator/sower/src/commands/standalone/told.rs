@@ -9,6 +9,7 @@ use sower_core::report::{Failure as Entry, Report};
 
 use super::line::Line;
 use crate::commands::seed;
+use crate::failure::Exit;
 use crate::trouble::Trouble;
 
 /// Integrations that one line names.
@@ -76,7 +77,7 @@ impl Told {
 
     fn take_in(&mut self, outcome: &Outcome) {
         match &outcome.result {
-            Err(trouble) => self.stopped = Some(trouble.failure.text().trim_end().replace("\n  ", "; ")),
+            Err(trouble) => self.stopped = Some(stopped(trouble)),
             Ok(Seeded::Held { held, planned, .. }) => {
                 self.revision = planned.reading.revision_short();
                 self.stopped = Some(format!("held: {}", held.message));
@@ -100,6 +101,16 @@ impl Told {
         let told: Vec<String> = report.conflicts.iter().filter(new).map(conflict).collect();
         told.into_iter()
     }
+}
+
+/// Why nothing could be done, as a line has it: that nothing was written goes without saying.
+fn stopped(trouble: &Trouble) -> String {
+    let failure = &trouble.failure;
+    let message = [". Nothing was written.", ". Nothing was pruned."]
+        .iter()
+        .find_map(|end| failure.message.strip_suffix(end))
+        .unwrap_or(&failure.message);
+    format!("{}: {message}", if failure.exit == Exit::Refused { "refused" } else { "error" })
 }
 
 fn key(conflict: &Conflict) -> (String, ConflictType, Option<String>) {
