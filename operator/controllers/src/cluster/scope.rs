@@ -241,10 +241,10 @@ impl Scope {
         self.deletions.lock().unwrap_or_else(PoisonError::into_inner).contains(namespace)
     }
 
-    /// An Integration, as the watch knows it.
+    /// An Environment, as the watch knows it.
     #[must_use]
-    pub fn integration(&self, namespace: &str, name: &str) -> Option<Arc<Slim>> {
-        self.integrations.get(&ObjectRef::new(name).within(namespace))
+    pub fn environment(&self, namespace: &str, name: &str) -> Option<Arc<Guarded>> {
+        self.environments.get(&ObjectRef::new(name).within(namespace))
     }
 }
 

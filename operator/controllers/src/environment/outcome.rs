@@ -41,10 +41,11 @@ pub fn of_seeded(
         Seeded::Unchanged { .. } | Seeded::Applied { .. } => verdict(report, planned),
     };
     let waits = matches!(seeded, Seeded::Held { .. });
+    let sources = sources(environment, report, planned, row);
     Outcome {
         verdict,
-        sources: sources(environment, planned, row),
-        database_read: true,
+        database_read: planned.is_some() || sources.iter().all(|source| source.applied.is_some()),
+        sources,
         counts: Some(counts(report, holding, ids.len())),
         failures: Some(failures(report, planned.map(|planned| &planned.plan))),
         plan: planned.filter(|_| waits).map(|planned| plan(&planned.plan)),
@@ -114,33 +115,56 @@ fn why_gone(planned: &Planned, id: &str) -> Option<String> {
     ))
 }
 
-/// The sources in the order of the spec, with what the database holds and what was read.
+/// The sources in the order of the spec, with what the database holds and what was read. Without a plan nothing was
+/// read, because the sources are where they were: what the report says is both.
 fn sources(
     environment: &Environment,
+    report: &Report,
     planned: Option<&Planned>,
     row: Option<&EnvironmentRow>,
 ) -> Vec<SourceOutcome> {
-    let applied: BTreeMap<&str, &Revision> = row.map(|row| row.revisions().collect()).unwrap_or_default();
     let names: Vec<&str> = match environment.spec.sources.as_slice() {
         [] => vec![super::DEFAULT_SOURCE],
         sources => sources.iter().map(|source| source.name.as_str()).collect(),
+    };
+    let settled = match planned {
+        Some(_) => BTreeMap::new(),
+        None => told(&names, report.revision.as_deref().unwrap_or_default()),
+    };
+    let applied: BTreeMap<&str, Revision> = match row {
+        Some(row) => row.revisions().map(|(name, revision)| (name, revision.clone())).collect(),
+        None => settled.clone(),
     };
     let attempted = |name: &str| match planned {
         Some(planned) => {
             let source = planned.reading.sources.iter().find(|source| source.snapshot.name == name);
             source.map(|source| source.snapshot.revision.clone())
         }
-        // Nothing was read because the sources are where they were.
-        None => applied.get(name).map(|revision| (*revision).clone()),
+        None => settled.get(name).cloned(),
     };
-    names
-        .into_iter()
-        .map(|name| SourceOutcome {
-            name: name.to_owned(),
-            applied: applied.get(name).map(|revision| (*revision).clone()),
-            attempted: attempted(name),
-        })
-        .collect()
+    let of = |name: &str| SourceOutcome {
+        name: name.to_owned(),
+        applied: applied.get(name).cloned(),
+        attempted: attempted(name),
+    };
+    names.into_iter().map(of).collect()
+}
+
+/// The revisions of these sources in the long form of several (`name=revision,…`) or of one.
+fn told<'a>(names: &[&'a str], full: &str) -> BTreeMap<&'a str, Revision> {
+    if let [only] = names {
+        return Revision::parse(full).map(|revision| (*only, revision)).into_iter().collect();
+    }
+    let mut rest = full;
+    let mut all = BTreeMap::new();
+    for (index, name) in names.iter().enumerate() {
+        let Some(after) = rest.strip_prefix(*name).and_then(|rest| rest.strip_prefix('=')) else { break };
+        let next = names.get(index + 1).and_then(|next| after.find(&format!(",{next}=")));
+        let (this, remaining) = next.map_or((after, ""), |at| (&after[..at], &after[at + 1..]));
+        all.extend(Revision::parse(this).map(|revision| (*name, revision)));
+        rest = remaining;
+    }
+    all
 }
 
 fn counts(report: &Report, holding: &Holding, conflicts: usize) -> Counts {
@@ -177,8 +201,8 @@ fn failures(report: &Report, plan: Option<&Plan>) -> Vec<Failure> {
             Failure {
                 integration: failure.integration.clone(),
                 code: failure.code.clone(),
-                location: failure.location.clone(),
-                message,
+                location: failure.location.as_deref().map(|place| cut(place, 2048)),
+                message: cut(&message, 4096),
             }
         })
         .collect()
@@ -193,4 +217,51 @@ fn written(seeded: &Seeded) -> Option<Written> {
 
 fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// A text as long as the CRD takes it, in characters.
+fn cut(text: &str, longest: usize) -> String {
+    if text.chars().count() <= longest {
+        return text.to_owned();
+    }
+    text.chars().take(longest - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sower_core::snapshot::full_revision;
+
+    #[test]
+    fn what_a_report_says_of_several_sources_is_read_back() {
+        let revision =
+            |label: &str| Revision { label: label.into(), digest: format!("sha1:{:a<40}", 1), dirty: false };
+        for names in [vec!["catalog"], vec!["b", "a", "c"]] {
+            let revisions: Vec<Revision> =
+                names.iter().map(|name| revision(&format!("x,{name}=y/feature"))).collect();
+            let full = full_revision(names.iter().copied().zip(&revisions));
+            let read = told(&names, &full);
+            let expect: BTreeMap<&str, Revision> =
+                names.iter().copied().zip(revisions.iter().cloned()).collect();
+            if names.len() == 1 {
+                assert_eq!(read, expect);
+            } else {
+                // A label may hold anything; then less is known, never something wrong about another source.
+                assert!(
+                    read.iter()
+                        .all(|(name, revision)| expect.get(name).is_none_or(|e| e.digest == revision.digest))
+                );
+            }
+        }
+        let names = ["catalog", "partners"];
+        let revisions = [revision("main"), revision("v1")];
+        let full = full_revision(names.into_iter().zip(&revisions));
+        assert_eq!(told(&names, &full), names.into_iter().zip(revisions).collect());
+    }
+
+    #[test]
+    fn a_text_is_cut_at_characters() {
+        assert_eq!(cut("äöü", 3), "äöü");
+        assert_eq!(cut("äöüß", 3), "äö…");
+    }
 }

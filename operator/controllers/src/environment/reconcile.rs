@@ -17,7 +17,7 @@ use crate::metrics::EnvironmentLabels;
 use crate::reason::Reason;
 use crate::secrets::PATIENCE;
 use crate::seeding::{Job, Kind, Seeded, SeedingError};
-use crate::status::{Outcome, Verdict, compose, notices};
+use crate::status::{Notice, Outcome, Tone, Verdict, compose, notices};
 use crate::writing::write_status;
 
 /// How soon the API server is asked again when it did not answer.
@@ -60,6 +60,11 @@ async fn whole(context: &Context, namespace: &str, name: &str) -> Action {
     if let Err(error) = tell(context, &environment, &outcome).await {
         return unanswered(&error);
     }
+    if context.scope.environment(namespace, name).is_none() {
+        // It went meanwhile: what was noted of it since goes, too.
+        context.shared.forget(namespace, name);
+        return Action::await_change();
+    }
     let patience = &context.shared.patience;
     Action::requeue(match kind {
         None => patience.rest(namespace, name, &environment.spec),
@@ -100,16 +105,14 @@ async fn attempt(context: &Context, environment: &Environment) -> (Option<Outcom
     let started = Instant::now();
     match bounded(context, environment).await {
         Some(Ok(outcome)) => {
-            let reason = outcome.verdict.reason();
-            tracing::info!(%reason, took = ?started.elapsed(), "reconciled");
+            tracing::debug!(reason = %outcome.verdict.reason(), took = ?started.elapsed(), "reconciled");
             (Some(outcome), None)
         }
         Some(Err(error)) => {
-            tracing::warn!(reason = %error.reason, took = ?started.elapsed(), "{}", error.full());
-            let labels = EnvironmentLabels {
-                namespace: environment.namespace().unwrap_or_default(),
-                environment: environment.name_any(),
-            };
+            tracing::debug!(reason = %error.reason, took = ?started.elapsed(), "failed");
+            let (namespace, environment_name) =
+                (environment.namespace().unwrap_or_default(), environment.name_any());
+            let labels = EnvironmentLabels { namespace, environment: environment_name };
             context.shared.metrics.ended(&labels, report::Outcome::Failed, started.elapsed());
             (Some(outcome::of_error(environment, &error)), Some(error.kind))
         }
@@ -204,7 +207,11 @@ async fn seed(
         tracing::Span::current().record("revision", revision.as_str());
     }
     shared.metrics.reconciled(&job.labels(), seeded.report());
-    let row = store.environment(&name).await?;
+    // With nothing read, the row is as the seeding found it: what it stands at is what the sources stand at.
+    let row = match seeded.planned() {
+        Some(_) => store.environment(&name).await?,
+        None => None,
+    };
     let holding = hold(context, environment, &store, &seeded).await?;
     Ok(outcome::of_seeded(environment, &seeded, row.as_ref(), &holding))
 }
@@ -232,7 +239,7 @@ async fn hold(
     Ok(holding)
 }
 
-/// compose → write, if anything is new → tell.
+/// compose → write, if anything is new → tell: what is news is an Event and a line of the log, each once.
 async fn tell(context: &Context, environment: &Environment, outcome: &Outcome) -> Result<(), kube::Error> {
     let status = compose(environment, outcome, Timestamp::now());
     let before = environment.status.as_ref();
@@ -240,6 +247,13 @@ async fn tell(context: &Context, environment: &Environment, outcome: &Outcome) -
         let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
         write_status::<Environment>(&context.shared.client, &namespace, &name, &status).await?;
     }
-    context.shared.events.say(environment, &notices(before, &status, outcome)).await;
+    let notices = notices(before, &status, outcome);
+    for Notice { tone, reason, message } in &notices {
+        match tone {
+            Tone::Normal => tracing::info!(reason, "{message}"),
+            Tone::Warning => tracing::warn!(reason, "{message}"),
+        }
+    }
+    context.shared.events.say(environment, &notices).await;
     Ok(())
 }

@@ -13,6 +13,8 @@ use crate::seeding::LONGEST_MESSAGE;
 
 /// The annotation that asks for a reconcile.
 pub(crate) const REQUESTED_AT: &str = "sower.dev/requestedAt";
+/// As much of it as the CRD takes, in characters.
+const LONGEST_REQUEST: usize = 256;
 /// Most failures that a status holds.
 const FAILURES: usize = 20;
 
@@ -32,7 +34,8 @@ pub fn compose(environment: &Environment, outcome: &Outcome, now: Timestamp) -> 
     status.conditions = conditions;
     status.observed_generation = generation;
     let requested = environment.metadata.annotations.as_ref().and_then(|all| all.get(REQUESTED_AT));
-    status.last_handled_reconcile_at = requested.cloned().or(status.last_handled_reconcile_at);
+    let requested = requested.map(|text| text.chars().take(LONGEST_REQUEST).collect());
+    status.last_handled_reconcile_at = requested.or(status.last_handled_reconcile_at);
     status.next = next(environment, outcome, &status);
     status
 }

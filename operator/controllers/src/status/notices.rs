@@ -106,7 +106,8 @@ fn verdict(before: &EnvironmentStatus, after: &EnvironmentStatus, outcome: &Outc
     let then = find(&before.conditions, kind::READY);
     let same = then.is_some_and(|then| then.reason == now.reason && then.message == now.message);
     match &outcome.verdict {
-        Verdict::Invalid { .. } => None,
+        // What was refused is told by itself.
+        Verdict::Invalid { .. } | Verdict::Held { reason: Reason::ManifestsInvalid, .. } => None,
         Verdict::Seeded => {
             // A seeding has its own Event; without one only the end of trouble is news.
             let trouble = then.is_some_and(|then| then.reason != Reason::Seeded.as_str());
