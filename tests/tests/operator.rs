@@ -1,6 +1,7 @@
 //! The operator on a real control plane, PostgreSQL and git server: what it writes, and what it leaves alone.
 
 mod operator {
+    mod asking;
     mod e2e_01_rows;
     mod e2e_02_change;
     mod e2e_03_nothing;

@@ -1,0 +1,74 @@
+//! The command line in front of a cluster: what it asks the API server, and what it needs the database for.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use sower_tests::bed::Bed;
+use sower_tests::catalog::{path, with};
+use sower_tests::sower::{Ran, Sower};
+
+/// Runs `sower` outside of any checkout, with this cluster's kubeconfig.
+fn sower(bed: &Bed, words: &str, database: Option<&str>) -> Result<Ran> {
+    let folder = tempfile::tempdir()?;
+    let kubeconfig = bed.plane.admin_kubeconfig();
+    let mut sower = Sower::within(folder.path())?.env("KUBECONFIG", &kubeconfig);
+    if let Some(url) = database {
+        sower = sower.env("SOWER_DATABASE_URL", url);
+    }
+    let words = format!("{words} -n {}", bed.namespace.name);
+    sower.run(&words.split(' ').collect::<Vec<_>>())
+}
+
+#[tokio::test]
+async fn a_cluster_is_asked_from_the_command_line() -> Result<()> {
+    let bed = Bed::make("asking").await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["ash", "elm", "fir", "oak", "yew"])?;
+    bed.environment("production", with(catalog.spec(), json!({ "blockedIntegrations": ["y*"] }))).await?;
+    bed.seeded("production", &first).await?;
+    let from = format!("namespace {}", bed.namespace.name);
+
+    let status = sower(&bed, "status", None)?.expect(0)?;
+    ensure!(status.err.starts_with("from: cluster ") && status.err.contains(&from), "{}", status.err);
+    ensure!(status.out.starts_with("ENVIRONMENT   READY   REVISION"), "{}", status.out);
+    let short = format!("main@{}", &first[..7]);
+    let line = status.out.lines().nth(1).context("a row")?;
+    ensure!(line.starts_with(&format!("production    True    {short}   4")), "{line}");
+    ensure!(line.contains(" ago ") && line.ends_with(&format!("Seeded {short}")), "{line}");
+
+    // Rows need a database; where none can be reached the command names the place where it can.
+    let history = sower(&bed, "history -e production", None)?.expect(1)?;
+    let beside = format!(
+        "error: history reads rows, and no database of this cluster can be reached from here\n  \
+         beside the operator:  kubectl -n {} exec deploy/sower -- sower history -e production\n  \
+         or from here:         set SOWER_DATABASE_URL\n",
+        bed.namespace.name
+    );
+    ensure!(history.err.ends_with(&beside), "{}", history.err);
+
+    let url = bed.database.url();
+    let database = Some(url.as_str());
+    let user = url.split("://").nth(1).and_then(|rest| rest.split('@').next()).unwrap_or_default();
+    let password = user.split(':').nth(1).context("a password")?;
+    let history = sower(&bed, "history -e production -q -o json", database)?.expect(0)?.json()?;
+    ensure!(history[0]["seeding"] == "production-1" && history[0]["created"] == 4, "{history}");
+    let rows = sower(&bed, "get integrations", database)?.expect(0)?;
+    ensure!(rows.err.contains(" · postgres://") && !rows.err.contains(password), "{}", rows.err);
+    ensure!(rows.out.lines().count() == 5, "{}", rows.out);
+    let explained = sower(&bed, "explain yew", database)?.expect(0)?;
+    ensure!(explained.out.contains("production   excluded   `y*` of blockedIntegrations matches"), "{}", explained.out);
+    let detail = sower(&bed, "status -e production -o json -q", database)?.expect(0)?.json()?;
+    ensure!(detail["ready"] == "True" && detail["seedings"][0]["seeding"] == "production-1", "{detail}");
+    sower(&bed, "doctor", database)?.expect(0)?;
+    let unknown = sower(&bed, "status -e staging", None)?.expect(2)?;
+    ensure!(unknown.err.ends_with("no environment is called `staging` (production)\n"), "{}", unknown.err);
+
+    catalog.tree.replace(&path("oak"), "version: 1.0.0", "version: v2.1")?;
+    let broken = catalog.push("Break")?;
+    bed.reason("production", "ManifestsInvalid", &broken).await?;
+    let status = sower(&bed, "status -e production", None)?.expect(0)?;
+    ensure!(status.out.contains("oak       bad-version   integrations/oak/integration.yaml:3:10"), "{}", status.out);
+    ensure!(status.out.contains("production needs you:\n  sower rule bad-version"), "{}", status.out);
+    let explained = sower(&bed, "explain oak", database)?.expect(0)?;
+    ensure!(explained.out.contains("its manifest is invalid, so the rows stay"), "{}", explained.out);
+    Ok(())
+}
