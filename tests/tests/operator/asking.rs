@@ -55,7 +55,11 @@ async fn a_cluster_is_asked_from_the_command_line() -> Result<()> {
     ensure!(rows.err.contains(" · postgres://") && !rows.err.contains(password), "{}", rows.err);
     ensure!(rows.out.lines().count() == 5, "{}", rows.out);
     let explained = sower(&bed, "explain yew", database)?.expect(0)?;
-    ensure!(explained.out.contains("production   excluded   `y*` of blockedIntegrations matches"), "{}", explained.out);
+    ensure!(
+        explained.out.contains("production   excluded   `y*` of blockedIntegrations matches"),
+        "{}",
+        explained.out
+    );
     let detail = sower(&bed, "status -e production -o json -q", database)?.expect(0)?.json()?;
     ensure!(detail["ready"] == "True" && detail["seedings"][0]["seeding"] == "production-1", "{detail}");
     sower(&bed, "doctor", database)?.expect(0)?;
@@ -66,7 +70,11 @@ async fn a_cluster_is_asked_from_the_command_line() -> Result<()> {
     let broken = catalog.push("Break")?;
     bed.reason("production", "ManifestsInvalid", &broken).await?;
     let status = sower(&bed, "status -e production", None)?.expect(0)?;
-    ensure!(status.out.contains("oak       bad-version   integrations/oak/integration.yaml:3:10"), "{}", status.out);
+    ensure!(
+        status.out.contains("oak       bad-version   integrations/oak/integration.yaml:3:10"),
+        "{}",
+        status.out
+    );
     ensure!(status.out.contains("production needs you:\n  sower rule bad-version"), "{}", status.out);
     let explained = sower(&bed, "explain oak", database)?.expect(0)?;
     ensure!(explained.out.contains("its manifest is invalid, so the rows stay"), "{}", explained.out);

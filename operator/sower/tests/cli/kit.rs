@@ -163,7 +163,7 @@ fn masked(word: String) -> String {
         return word.replace(commit, "#######");
     }
     for length in [7, 12, 40] {
-        if hex(&word, length) && word.chars().any(|c| c.is_ascii_digit()) {
+        if hex(&word, length) {
             return "#".repeat(length);
         }
     }
