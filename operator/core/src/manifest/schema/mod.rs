@@ -5,6 +5,8 @@
 //! relative to the manifest, so that moving a folder changes no checksum. `$id` and `$schema` of what is bundled are left out:
 //! a `$ref` resolves against the file it stands in, by the rules of this format.
 
+#[cfg(test)]
+mod agreement;
 mod bundle;
 mod files;
 mod inputs;

@@ -179,7 +179,7 @@ impl<'w, 'a, 'n> Walk<'w, 'a, 'n> {
             }
             (Keyword::Schema, _) => shape(true).map(|m| (m, "a schema")),
             (Keyword::Schemas | Keyword::SchemaOrSchemas, Value::List(items)) => {
-                if items.is_empty() && key != "items" {
+                if items.is_empty() {
                     self.bad(node, path, format!("`{key}` is empty"), "at least one schema", sink);
                 }
                 let each = items.iter().enumerate().map(|(i, n)| self.schema(n, &path.index(i), false, sink));
@@ -312,7 +312,10 @@ impl<'w, 'a, 'n> Walk<'w, 'a, 'n> {
     fn types(&self, node: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
         let several = node.list();
         let all: &[Node] = if several.is_empty() { std::slice::from_ref(node) } else { several };
-        for one in all {
+        for (i, one) in all.iter().enumerate() {
+            if all[..i].iter().any(|other| other.text().is_some() && other.text() == one.text()) {
+                self.bad(one, path, "`type` names one type twice".into(), "once is enough", sink);
+            }
             let Some(text) = one.text() else {
                 self.bad(one, path, format!("`type` is {}", one.kind()), "the name of a type", sink);
                 continue;
