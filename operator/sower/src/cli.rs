@@ -244,12 +244,12 @@ pub struct StatusArgs {
     #[command(flatten)]
     /// Which environments.
     pub which: Which,
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
 }
 
 /// What `sower get` lists.
@@ -277,12 +277,12 @@ pub struct GetArgs {
     #[command(flatten)]
     /// Which environments.
     pub which: Which,
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
 }
 
 /// `sower plan`.
@@ -297,12 +297,12 @@ pub struct PlanArgs {
     /// Exit with 3 if there are differences
     #[arg(long)]
     pub exit_code: bool,
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
 }
 
 /// `sower explain`.
@@ -313,12 +313,12 @@ pub struct ExplainArgs {
     #[command(flatten)]
     /// Which environments.
     pub which: Which,
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
 }
 
 /// `sower history`.
@@ -330,12 +330,12 @@ pub struct HistoryArgs {
     /// At most this many
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub limit: u32,
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
 }
 
 /// `sower seed`.
@@ -362,12 +362,12 @@ pub struct SeedArgs {
     /// Ask the operator and do not wait
     #[arg(long)]
     pub no_wait: bool,
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
 }
 
 /// `sower suspend` and `sower resume`.
@@ -469,12 +469,12 @@ pub enum LogFormat {
 /// `sower doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
 }
 
 /// What `sower generate` writes.

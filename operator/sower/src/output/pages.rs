@@ -39,7 +39,18 @@ fn command_line() -> String {
     let mut cli = Cli::command();
     cli.build();
     let mut page = format!("# The command line\n\n{MADE}{STREAMS}\n");
-    let _ = write!(page, "Flags of every command:\n\n{}", flags(&cli, true));
+    let _ = write!(
+        page,
+        "Flags of every command:\n\n{}",
+        flags(cli.get_arguments().filter(|arg| arg.is_global_set()))
+    );
+    if let Some(status) = cli.find_subcommand("status") {
+        let _ = write!(page, "\n## Where it acts\n\nFlags of every command that acts on environments:\n\n");
+        page.push_str(&flags(status.get_arguments().filter(|arg| is_where(arg))));
+    }
+    let all_places = cli
+        .find_subcommand("status")
+        .map_or(0, |status| status.get_arguments().filter(|arg| is_where(arg)).count());
     for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
         let name = command.get_name();
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
@@ -48,26 +59,46 @@ fn command_line() -> String {
         if !aliases.is_empty() {
             let _ = write!(page, "\nAlso called {}.\n", aliases.join(", "));
         }
-        let table = flags(command, false);
+        // The ones that most commands share stand above, but for a command that has some of them alone.
+        let places = command.get_arguments().filter(|arg| is_where(arg)).count();
+        let shared = places == all_places;
+        let own = command.get_arguments().filter(|arg| !arg.is_global_set() && !(shared && is_where(arg)));
+        let table = flags(own);
         if !table.is_empty() {
             let _ = write!(page, "\n{table}");
         }
+        if shared {
+            page.push_str("\nAnd those of [where it acts](#where-it-acts).\n");
+        }
         if let Some(examples) = command.get_after_help() {
             let text = examples.to_string();
-            let lines = text.lines().skip(1).map(|line| line.strip_prefix("  ").unwrap_or(line));
+            let lines = text.lines().skip(1).map(|line| commented(line.trim_start()));
             let _ = write!(page, "\n```sh\n{}\n```\n", lines.collect::<Vec<_>>().join("\n"));
         }
     }
     page
 }
 
-fn flags(command: &clap::Command, global: bool) -> String {
+fn is_where(arg: &clap::Arg) -> bool {
+    arg.get_help_heading() == Some("Where it acts")
+}
+
+/// An example and what it does, as a shell reads it.
+fn commented(line: &str) -> String {
+    match line.find("   ") {
+        Some(at) => {
+            let (command, told) = line.split_at(at);
+            let told = told.trim_start();
+            format!("{command}{}# {told}", " ".repeat(line.len() - command.len() - told.len()))
+        }
+        None => line.to_owned(),
+    }
+}
+
+fn flags<'a>(arguments: impl Iterator<Item = &'a clap::Arg>) -> String {
     let mut table = String::new();
-    let shown = |arg: &&clap::Arg| {
-        let help = matches!(arg.get_id().as_str(), "help" | "version");
-        !arg.is_hide_set() && !help && arg.is_global_set() == global
-    };
-    for arg in command.get_arguments().filter(shown) {
+    let shown = |arg: &&clap::Arg| !arg.is_hide_set() && !matches!(arg.get_id().as_str(), "help" | "version");
+    for arg in arguments.filter(shown) {
         if table.is_empty() {
             table.push_str("| | |\n| --- | --- |\n");
         }
