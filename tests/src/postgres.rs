@@ -80,6 +80,9 @@ impl Postgres {
         }
         if self.durability == Durability::Lax {
             launch = launch.args(["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off"]);
+        } else {
+            // A measurement asks what was asked of the server.
+            launch = launch.args(["-c", "shared_preload_libraries=pg_stat_statements"]);
         }
         let process = launch.current_dir(&self.folder).start()?;
         process.ready(READY, async || self.admin("postgres").await.map(drop)).await?;
