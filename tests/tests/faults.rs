@@ -3,5 +3,6 @@
 mod faults {
     mod e2e_09_kill;
     mod e2e_09_leases;
+    mod namespace;
     mod outages;
 }

@@ -2,6 +2,8 @@
 
 mod operator {
     mod asking;
+    mod changing;
+    mod conduct;
     mod e2e_01_rows;
     mod e2e_02_change;
     mod e2e_03_nothing;

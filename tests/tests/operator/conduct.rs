@@ -1,0 +1,112 @@
+//! How the operator behaves towards the cluster: what it notices, what it lets go, what it forgets.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use sower_crds::environment::Environment;
+use sower_tests::bed::{Bed, condition, told};
+use sower_tests::catalog::with;
+use sower_tests::git_server::{PASSWORD, USER};
+
+/// A Secret with the label is watched: a new credential is used at once, not at the next interval.
+#[tokio::test]
+async fn a_watched_secret_is_noticed() -> Result<()> {
+    let bed = Bed::with("watched", &["watchSecrets=true"]).await?;
+    let catalog = bed.catalog()?;
+    let commit = catalog.plant(&["ash"])?;
+    let secrets = bed.namespace.api::<Secret>();
+    let patch = |password: &str| {
+        json!({ "metadata": { "labels": { "sower.dev/watch": "" } },
+                "stringData": { "username": USER, "password": password } })
+    };
+    let put = async |password: &str| {
+        secrets.patch("catalog-git", &PatchParams::default(), &Patch::Merge(patch(password))).await
+    };
+    put("wrong").await?;
+    let slow = json!({ "interval": "1h", "retryInterval": "1h" });
+    bed.environment("production", with(catalog.spec(), slow)).await?;
+    let stalled = bed
+        .until("the credentials are rejected", async || {
+            let read = bed.read("production").await?;
+            let ready = condition(&read, "Ready").with_context(|| told(&read))?;
+            ensure!(ready.reason == "AuthenticationFailed", "{}", told(&read));
+            Ok(read)
+        })
+        .await?;
+    let ready = condition(&stalled, "Ready").context("Ready")?;
+    ensure!(ready.message == "Credentials rejected by 127.0.0.1 (secret catalog-git)", "{}", ready.message);
+    let next = stalled.status.as_ref().and_then(|status| status.next.clone()).unwrap_or_default();
+    ensure!(next.contains("create secret generic catalog-git"), "{next}");
+    put(PASSWORD).await?;
+    bed.seeded("production", &commit).await.map(drop)
+}
+
+/// Without the database's Secret no row can be deleted: the finalizer is released, and an Event says that rows stay.
+#[tokio::test]
+async fn a_missing_secret_releases_the_finalizer_with_an_event() -> Result<()> {
+    let bed = Bed::make("released").await?;
+    let catalog = bed.catalog()?;
+    let commit = catalog.plant(&["ash"])?;
+    bed.namespace.secret("own-database", &[("url", &bed.database.url())]).await?;
+    let fields = json!({ "deletionPolicy": "Delete", "database": { "secretRef": { "name": "own-database" } } });
+    bed.environment("preview", with(catalog.spec(), fields)).await?;
+    let seeded = bed.seeded("preview", &commit).await?;
+    ensure!(seeded.metadata.finalizers == Some(vec!["sower.dev/rows".into()]), "{:?}", seeded.metadata.finalizers);
+    let series = "sower_reconciles_total{namespace=\"";
+    ensure!(bed.operator.get("/metrics").await?.1.contains(series));
+    bed.namespace.api::<Secret>().delete("own-database", &Default::default()).await?;
+    bed.namespace.kubectl(&["delete", "env", "preview", "--timeout=30s"])?;
+    ensure!(!bed.tables().await?.carried("preview").is_empty());
+    let events = bed.events("Environment", "preview").await?;
+    let told = events.iter().find(|(reason, _)| reason == "RowsRetained").with_context(|| format!("{events:?}"))?;
+    ensure!(told.1.contains("own-database"), "{told:?}");
+    bed.until("its series are gone", async || {
+        let (_, metrics) = bed.operator.get("/metrics").await?;
+        ensure!(!metrics.contains("environment=\"preview\""), "{metrics}");
+        Ok(())
+    })
+    .await
+}
+
+/// The finalizer comes and goes with the policy.
+#[tokio::test]
+async fn a_finalizer_follows_the_policy() -> Result<()> {
+    let bed = Bed::make("policy").await?;
+    let catalog = bed.catalog()?;
+    let commit = catalog.plant(&["ash"])?;
+    for (policy, finalizers) in [("Retain", 0), ("Delete", 1), ("Retain", 0)] {
+        bed.environment("preview", with(catalog.spec(), json!({ "deletionPolicy": policy }))).await?;
+        let read: Environment = bed.seeded("preview", &commit).await?;
+        bed.until(policy, async || {
+            let read = bed.read("preview").await?;
+            let found = read.metadata.finalizers.unwrap_or_default();
+            ensure!(found.len() == finalizers, "{found:?}");
+            Ok(())
+        })
+        .await?;
+        drop(read);
+    }
+    bed.namespace.kubectl(&["delete", "env", "preview", "--timeout=30s"])?;
+    ensure!(!bed.tables().await?.carried("preview").is_empty(), "the rows went although they were to stay");
+    Ok(())
+}
+
+/// Told to end, it ends soon, and gives the Lease back.
+#[tokio::test]
+async fn it_ends_soon_and_gives_the_lease_back() -> Result<()> {
+    let bed = Bed::make("ending").await?;
+    let catalog = bed.catalog()?;
+    let commit = catalog.plant(&["ash"])?;
+    bed.environment("production", catalog.spec()).await?;
+    bed.seeded("production", &commit).await?;
+    let started = Instant::now();
+    let status = bed.operator.process.stop()?;
+    ensure!(status.success() && started.elapsed() < Duration::from_secs(8), "{status} after {:?}", started.elapsed());
+    let lease = bed.namespace.api::<k8s_openapi::api::coordination::v1::Lease>().get("sower").await?;
+    let holder = lease.spec.and_then(|spec| spec.holder_identity);
+    ensure!(holder.is_none(), "{holder:?} still holds the Lease");
+    Ok(())
+}
