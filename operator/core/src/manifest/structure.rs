@@ -151,7 +151,11 @@ pub(crate) fn unknown_field<'n>(
     name: &str,
     sink: &mut Sink<'_>,
 ) {
-    let hint = match nearest(key, known.clone()) {
+    let meant = match key {
+        "type" if name == "the integration" => Some("id"),
+        _ => nearest(key, known.clone()),
+    };
+    let hint = match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("its fields are {}", listed(known)),
     };

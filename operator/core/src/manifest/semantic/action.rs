@@ -15,10 +15,7 @@ pub(super) fn check(context: &mut Context<'_, '_>, path: &Path<'_>) {
 }
 
 fn one(context: &mut Context<'_, '_>, action: &Node, name: &str, path: &Path<'_>) {
-    let (owner, bundled) = context.schemas_of(action, name, path);
-    for taken in bundled {
-        context.choices(&taken.choices, &owner);
-    }
+    let owner = context.schemas_of(action, name, path);
     let mut named = Uses::default();
     if let Some(request) = action.get("request") {
         named = context.request(request, &path.key("request"), Place::Request, &owner);

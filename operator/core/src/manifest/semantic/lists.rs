@@ -132,8 +132,8 @@ pub(super) fn check_schemas(context: &mut Context<'_, '_>, path: &Path<'_>) {
     let owner = Owner::shared();
     for entry in context.spec.entries_at("schemas") {
         let path = list.key(&entry.key);
-        let taken = context.take_schema(&entry.node, &path);
-        context.choices(&taken.choices, &owner);
+        let choices = context.take_schema(&entry.node, &path);
+        context.choices(&choices, &owner);
     }
     let unused: Vec<(&str, &Node, _)> = context
         .spec

@@ -19,7 +19,7 @@ use serde_json::Value as Json;
 
 use super::integration::Files;
 use super::report::{Path, Sink, listed, nearest, shortened};
-use super::schema::{Bundled, Schemas, inputs};
+use super::schema::{Bundled, Choice, Schemas, inputs};
 use super::tree::{Mark, Node};
 use crate::catalog::Reference;
 use crate::expression::Uses;
@@ -144,34 +144,38 @@ impl Context<'_, '_> {
         self.push(Code::UnknownReference, node.mark, path, message, format!("unknown {what}"), Some(hint));
     }
 
-    /// Takes the inputSchema and outputSchema of an action or trigger: their owner, and the choices in them.
-    fn schemas_of(&mut self, item: &Node, name: &str, path: &Path<'_>) -> (Owner, Vec<Bundled>) {
+    /// Takes the inputSchema and outputSchema of an action or trigger, checks the choices in them, and says whose inputs
+    /// its expressions read.
+    fn schemas_of(&mut self, item: &Node, name: &str, path: &Path<'_>) -> Owner {
         let mut owner = Owner { name: name.to_owned(), inputs: None, typed: false };
-        let mut taken = Vec::new();
+        let mut choices = Vec::new();
         if let Some(schema) = item.get("inputSchema").filter(|s| s.is_map()) {
-            let bundled = self.take_schema(schema, &path.key("inputSchema"));
-            let inputs = inputs(&bundled.schema);
+            let path = path.key("inputSchema");
+            let Bundled { schema, choices: found, whole } = self.schemas.take(schema, &path, self.sink);
+            let inputs = inputs(&schema);
             owner.typed = true;
-            owner.inputs = (bundled.whole && !inputs.open).then_some(inputs.names);
-            taken.push(bundled);
+            owner.inputs = (whole && !inputs.open).then_some(inputs.names);
+            choices = found;
+            self.keep(&path, schema);
         }
         if let Some(schema) = item.get("outputSchema").filter(|s| s.is_map()) {
-            taken.push(self.take_schema(schema, &path.key("outputSchema")));
+            choices.append(&mut self.take_schema(schema, &path.key("outputSchema")));
         }
-        (owner, taken)
+        self.choices(&choices, &owner);
+        owner
     }
 
-    fn take_schema(&mut self, schema: &Node, path: &Path<'_>) -> Bundled {
-        let mut bundled = self.schemas.take(schema, path, self.sink);
-        self.keep(path, std::mem::take(&mut bundled.schema), |schema| bundled.schema = schema);
-        bundled
+    /// Checks and bundles a schema; hands over the choices in it.
+    fn take_schema(&mut self, schema: &Node, path: &Path<'_>) -> Vec<Choice> {
+        let Bundled { schema, choices, whole: _ } = self.schemas.take(schema, path, self.sink);
+        self.keep(path, schema);
+        choices
     }
 
-    /// Remembers a bundled schema for the canonical form, and hands a copy back.
-    fn keep(&mut self, path: &Path<'_>, schema: Json, back: impl FnOnce(Json)) {
+    /// Remembers a bundled schema for the canonical form.
+    fn keep(&mut self, path: &Path<'_>, schema: Json) {
         let pointer = path.pointer();
         let pointer = pointer.strip_prefix(self.base.as_str()).unwrap_or(&pointer).to_owned();
-        back(schema.clone());
         self.bundled.insert(pointer, schema);
     }
 }

@@ -3,7 +3,7 @@
 use super::{Context, Owner, named};
 use crate::expression::{Place, Uses};
 use crate::manifest::report::{Path, head};
-use crate::manifest::schema::inputs;
+use crate::manifest::schema::{Bundled, inputs};
 use crate::manifest::tree::Node;
 use crate::problem::Code;
 
@@ -22,10 +22,7 @@ pub(super) fn check(context: &mut Context<'_, '_>, path: &Path<'_>) {
 }
 
 fn one(context: &mut Context<'_, '_>, trigger: &Node, name: &str, path: &Path<'_>) {
-    let (owner, bundled) = context.schemas_of(trigger, name, path);
-    for taken in bundled {
-        context.choices(&taken.choices, &owner);
-    }
+    let owner = context.schemas_of(trigger, name, path);
     match trigger.text_at("type") {
         Some("webhook") if trigger.get("webhook").is_none() => {
             context.missing("webhook", head(trigger), path, name);
@@ -75,21 +72,17 @@ fn event_schema(context: &mut Context<'_, '_>, event: &Node, path: &Path<'_>) {
         let message = "the event has both `schema` and `schemaPath`";
         context.push(Code::WrongType, entry.key_mark, &path.key("schemaPath"), message, "one of them", None);
     }
-    let owner = Owner::shared();
-    let taken = if let Some(schema) = schema {
-        Some(context.take_schema(schema, &path.key("schema")))
+    let choices = if let Some(schema) = schema {
+        context.take_schema(schema, &path.key("schema"))
     } else if let Some(named) = named {
-        let bundled = context.schemas.take_path(named, &path.key("schemaPath"), context.sink);
-        if let Some(bundled) = &bundled {
-            context.keep(&path.key("schema"), bundled.schema.clone(), |_| {});
-        }
-        bundled
+        let taken = context.schemas.take_path(named, &path.key("schemaPath"), context.sink);
+        let Some(Bundled { schema, choices, whole: _ }) = taken else { return };
+        context.keep(&path.key("schema"), schema);
+        choices
     } else {
-        None
+        return;
     };
-    if let Some(taken) = taken {
-        context.choices(&taken.choices, &owner);
-    }
+    context.choices(&choices, &Owner::shared());
 }
 
 /// The inputs that a webhook may read: those of the triggers that name it.
