@@ -34,14 +34,7 @@ pub async fn list(
     source: &str,
     selector: &Selector,
 ) -> Result<Arc<Listing>, SeedingError> {
-    let (documents, listed) = read(client, namespace, selector).await.map_err(|cause| SeedingError {
-        source_name: Some(source.to_owned()),
-        ..SeedingError::new(
-            Reason::FetchFailed,
-            Kind::Transient,
-            format!("Integrations cannot be listed: {cause}"),
-        )
-    })?;
+    let (documents, listed) = read(client, namespace, source, selector).await?;
     let mut complete = watched(scope, namespace, selector) == listed;
     for _ in 0..LAG.0 {
         if complete {
@@ -50,14 +43,31 @@ pub async fn list(
         tokio::time::sleep(LAG.1).await;
         complete = watched(scope, namespace, selector) == listed;
     }
-    let digest = format!("sha256:{}", hex(&Sha256::digest(listed.join("\n"))));
-    let revision = Revision { label: "cluster".to_owned(), digest, dirty: false };
     Ok(Arc::new(Listing {
-        revision,
+        revision: revision(&listed),
         documents,
         complete,
         watched: complete && scope.watched_deletions(namespace),
     }))
+}
+
+/// Lists what the selector matches at this moment, for one who watches nothing and writes nothing.
+///
+/// # Errors
+/// FetchFailed where the API server does not answer.
+pub async fn list_once(
+    client: &Client,
+    namespace: &str,
+    source: &str,
+    selector: &Selector,
+) -> Result<Arc<Listing>, SeedingError> {
+    let (documents, listed) = read(client, namespace, source, selector).await?;
+    Ok(Arc::new(Listing { revision: revision(&listed), documents, complete: true, watched: false }))
+}
+
+fn revision(listed: &Marks) -> Revision {
+    let digest = format!("sha256:{}", hex(&Sha256::digest(listed.join("\n"))));
+    Revision { label: "cluster".to_owned(), digest, dirty: false }
 }
 
 /// Name, uid and generation of each, sorted.
@@ -78,6 +88,22 @@ fn watched(scope: &Scope, namespace: &str, selector: &Selector) -> Marks {
 }
 
 async fn read(
+    client: &Client,
+    namespace: &str,
+    source: &str,
+    selector: &Selector,
+) -> Result<(Vec<Resource>, Marks), SeedingError> {
+    pages(client, namespace, selector).await.map_err(|cause| SeedingError {
+        source_name: Some(source.to_owned()),
+        ..SeedingError::new(
+            Reason::FetchFailed,
+            Kind::Transient,
+            format!("Integrations cannot be listed: {cause}"),
+        )
+    })
+}
+
+async fn pages(
     client: &Client,
     namespace: &str,
     selector: &Selector,

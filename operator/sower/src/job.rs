@@ -7,6 +7,7 @@ use sower_controllers::seeding::{Job, Origin, Seeder};
 use sower_core::manifest::LoadedEnvironment;
 use sower_source::Fetcher;
 
+use crate::cli::TargetKind;
 use crate::failure::Failure;
 use crate::origin::{self, Secrets};
 use crate::settings::Settings;
@@ -57,7 +58,8 @@ pub fn watched(job: &Job) -> Watched {
     watched
 }
 
-/// A seeder with this user's own credentials. Mirrors lie in `cache`, or in the project's `.sower`.
+/// A seeder with this user's own credentials. Mirrors lie in `cache`; else in the project's `.sower`, or for a cluster in
+/// the user's cache.
 ///
 /// # Errors
 /// Where the folder of the mirrors cannot be made.
@@ -66,15 +68,22 @@ pub fn seeder(
     metrics: Option<Metrics>,
     cache: Option<&Path>,
 ) -> Result<Seeder, Failure> {
-    let cache = match cache {
-        Some(cache) => cache.to_path_buf(),
-        None => own_folder(settings)?.join("git"),
+    let cache = match (cache, &settings.root) {
+        (Some(cache), _) => cache.to_path_buf(),
+        (None, Some(root)) if settings.target.value == TargetKind::Files => own_folder(root)?.join("git"),
+        (None, _) => users_cache().join("sower").join("git"),
     };
     let fetcher = Fetcher::new(&cache)
         .map_err(|error| Failure::failed(format!("the folder of git mirrors, {}: {error}", cache.display())))?
         .ambient(true)
         .allow_local(true);
     Ok(Seeder::new(fetcher, platform(), metrics))
+}
+
+fn users_cache() -> PathBuf {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+    cache.unwrap_or_else(std::env::temp_dir)
 }
 
 /// The version that manifests may ask for.
@@ -84,8 +93,8 @@ pub fn platform() -> semver::Version {
 }
 
 /// `.sower` of the project, which git does not see.
-fn own_folder(settings: &Settings) -> Result<PathBuf, Failure> {
-    let folder = settings.root.as_deref().unwrap_or(&settings.source_base).join(".sower");
+fn own_folder(root: &Path) -> Result<PathBuf, Failure> {
+    let folder = root.join(".sower");
     let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", folder.display()));
     std::fs::create_dir_all(&folder).map_err(failed)?;
     let ignore = folder.join(".gitignore");

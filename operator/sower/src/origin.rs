@@ -157,7 +157,9 @@ fn origin_of(location: Location) -> Origin {
     }
 }
 
-fn reference(git: &GitRef) -> Reference {
+/// What of a repository the spec names.
+#[must_use]
+pub fn reference(git: &GitRef) -> Reference {
     let GitRef { branch, tag, semver, commit } = git;
     match (branch, tag, semver, commit) {
         (_, _, _, Some(commit)) => Reference::Commit(commit.clone()),

@@ -133,7 +133,8 @@ fn kept(keeper: &str, environment: &str) -> Failure {
 }
 
 /// A message of a condition as the rest of a sentence: without its capital, where that is no name's.
-fn sentence(text: &str) -> String {
+#[must_use]
+pub fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     match (characters.next(), characters.next()) {
         (Some(first), Some(second)) if first.is_uppercase() && !second.is_uppercase() => {

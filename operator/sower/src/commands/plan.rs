@@ -1,5 +1,7 @@
 //! `sower plan`: what a seeding would change. Writes nothing.
 
+mod resource;
+
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
@@ -72,8 +74,15 @@ struct Made {
 }
 
 async fn make(session: &Session, member: &Member, only: Option<BTreeSet<String>>) -> Result<Made, Failure> {
-    let job = Job { only, ..session.job(member)? };
     let store = session.store(member).await.inspect_err(|_| session.from_source(None))?;
+    let job = match &session.cluster {
+        None => session.job(member)?,
+        Some(reach) => resource::job(reach, member).await.map_err(|error| {
+            session.from_source(None);
+            session.trouble(&error, member)
+        })?,
+    };
+    let job = Job { only, ..job };
     let planned = session.seeder().await?.plan(&store, &job, &session.cancel).await.map_err(|error| {
         session.from_source(None);
         session.trouble(&error, member)

@@ -1,5 +1,6 @@
 //! `sower seed`: makes an environment's database equal to git.
 
+mod answer;
 mod cluster;
 mod told;
 

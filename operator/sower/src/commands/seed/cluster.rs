@@ -10,34 +10,28 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use sower_controllers::reason::Reason;
-use sower_core::report::{Failure as Entry, Outcome, Report};
 use sower_crds::period::parse;
-use sower_crds::{Condition, Environment, EnvironmentStatus};
+use sower_crds::{Environment, EnvironmentStatus};
 
+use super::answer::{self, Answer};
 use super::for_people;
 use crate::choice::{self, Asked};
 use crate::cli::SeedArgs;
 use crate::cluster::Cluster;
 use crate::commands::Context;
 use crate::failure::{Exit, Failure};
+use crate::output::document;
 use crate::output::progress::Progress;
-use crate::output::{changes, document, time};
 use crate::settings::Settings;
 use crate::trouble::Trouble;
 
 /// The annotation that asks for a seeding.
 const REQUESTED_AT: &str = "sower.dev/requestedAt";
+/// How often, and how far apart, the events of what was done are looked for.
+const EVENT_TRIES: usize = 20;
+const EVENT_PAUSE: Duration = Duration::from_millis(50);
 /// The annotation that takes an environment from another keeper.
 const TAKE_OVER: &str = "sower.dev/take-over";
-
-/// What the operator answered.
-struct Answer {
-    before: EnvironmentStatus,
-    after: EnvironmentStatus,
-    /// `57` and `0 created, 1 updated, …`, from the event of the seeding.
-    seeding: Option<(String, String)>,
-    milliseconds: u64,
-}
 
 /// Asks the operator to seed, and waits for it.
 ///
@@ -74,7 +68,7 @@ pub async fn seed(args: &SeedArgs, _: &Settings, context: &Context) -> Result<Ex
         let name = environment.name_any();
         match answer {
             Ok(Some(answer)) => {
-                let (report, ended) = tell(&name, &answer, &cluster, args, context);
+                let (report, ended) = answer::tell(&name, &answer, &cluster, args, context);
                 exit = exit.worse(ended);
                 reports.push(report);
             }
@@ -119,7 +113,7 @@ async fn ask(
     let token = Timestamp::now().to_string();
     let mut annotations = json!({ REQUESTED_AT: token });
     if args.take_over {
-        annotations[TAKE_OVER] = json!(token);
+        annotations[TAKE_OVER] = json!("true");
     }
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     let failed = |error: kube::Error| Trouble::of(Reason::SeedingFailed, cluster.failed(&error));
@@ -148,193 +142,32 @@ async fn ask(
     };
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let before = environment.status.clone().unwrap_or_default();
-    let seeding = seeded_since(cluster, environment, &token).await;
-    Ok(Some(Answer { before, after, seeding, milliseconds }))
+    // Where the status says what it said before, nothing happened: no event is waited for.
+    let handled = before.last_handled_reconcile_at.clone();
+    let same = before == EnvironmentStatus { last_handled_reconcile_at: handled, ..after.clone() };
+    let told = if same { Vec::new() } else { told_since(cluster, environment, &token).await };
+    Ok(Some(Answer { before, after, told, milliseconds }))
 }
 
-/// Number and counts of the seeding that the operator told as an event since it was asked.
-async fn seeded_since(cluster: &Cluster, environment: &Environment, token: &str) -> Option<(String, String)> {
-    let asked: Timestamp = token.parse().ok()?;
-    let uid = environment.metadata.uid.as_deref()?;
+/// What the operator told as events since it was asked, oldest first. They come after the status that they go with.
+async fn told_since(cluster: &Cluster, environment: &Environment, token: &str) -> Vec<String> {
+    let Ok(asked) = token.parse::<Timestamp>() else { return Vec::new() };
+    let uid = environment.metadata.uid.as_deref().unwrap_or_default();
     let events: Api<Event> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let params = ListParams::default().fields(&format!("involvedObject.uid={uid},reason=Seeded"));
-    // An event is told after the status that it goes with.
-    for _ in 0..10 {
-        let listed = events.list(&params).await.ok()?;
+    let params = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
+    for _ in 0..EVENT_TRIES {
+        let Ok(listed) = events.list(&params).await else { break };
         let mut told: Vec<(Timestamp, String)> = listed
             .items
             .into_iter()
-            .filter_map(|event| Some((seen(&event)?, event.message?)))
-            .filter(|(at, _)| at.as_second() >= asked.as_second())
+            .filter_map(|event| Some((event.event_time.as_ref()?.0, event.message?)))
+            .filter(|(at, _)| *at >= asked)
             .collect();
         told.sort();
-        if let Some((_, message)) = told.pop() {
-            return number_and_counts(&message);
+        if !told.is_empty() {
+            return told.into_iter().map(|(_, message)| message).collect();
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(EVENT_PAUSE).await;
     }
-    None
-}
-
-fn seen(event: &Event) -> Option<Timestamp> {
-    let series =
-        event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
-    let last = event.last_timestamp.as_ref().map(|time| time.0);
-    series.or(event.event_time.as_ref().map(|time| time.0)).or(last)
-}
-
-/// `Seeding 57 of main@3f2c1a9: 0 created, 1 updated, 0 deleted, 41 unchanged`.
-fn number_and_counts(message: &str) -> Option<(String, String)> {
-    let rest = message.strip_prefix("Seeding ")?;
-    let (number, rest) = rest.split_once(" of ")?;
-    let (_, counts) = rest.split_once(": ")?;
-    Some((number.to_owned(), counts.to_owned()))
-}
-
-fn count(counts: &str, word: &str) -> usize {
-    let number = counts.split(", ").find_map(|part| part.strip_suffix(word)?.trim().parse().ok());
-    number.unwrap_or(0)
-}
-
-fn tell(
-    name: &str,
-    answer: &Answer,
-    cluster: &Cluster,
-    args: &SeedArgs,
-    context: &Context,
-) -> (Report, Exit) {
-    let (style, after, flags) = (&context.style, &answer.after, &cluster.flags);
-    let ready = after.conditions.iter().find(|condition| condition.type_ == "Ready");
-    let reason = ready.map(|ready| ready.reason.clone()).unwrap_or_default();
-    let message = ready.map(|ready| ready.message.clone()).unwrap_or_default();
-    let revision = after.revision.clone().unwrap_or_default();
-    let counts = after.counts.unwrap_or_default();
-    let number = |value: i32| usize::try_from(value).unwrap_or(0);
-    let (conflicts, invalid) = (number(counts.conflicts), number(counts.invalid));
-    let taken = [Reason::Seeded, Reason::ManifestsInvalid].map(Reason::as_str).contains(&reason.as_str());
-    if taken && for_people(args.output) {
-        let besides = changes::besides(conflicts, invalid);
-        style.say(&match &answer.seeding {
-            Some((seeding, counted)) => {
-                let counted = counted.split(", ").take(4).collect::<Vec<_>>().join(", ");
-                let took = time::took(answer.milliseconds);
-                format!("Seeded {name} at {revision} (seeding {seeding}): {counted}{besides} in {took}\n")
-            }
-            None if answer.before.last_applied_revision == after.last_applied_revision => {
-                format!(
-                    "Nothing to do: {name} is at {revision} ({} unchanged{besides})\n",
-                    counts.integrations
-                )
-            }
-            None => format!("Seeded {name} at {revision} ({} integrations{besides})\n", counts.integrations),
-        });
-    }
-    let exit = match reason.as_str() {
-        _ if reason == Reason::Seeded.as_str() => Exit::Done,
-        _ if reason == Reason::ManifestsInvalid.as_str() => {
-            for failure in &after.failures {
-                let at = failure.location.as_deref().map(|at| format!("{at}: ")).unwrap_or_default();
-                style.note(&format!("{at}error[{}]: {}", failure.code, failure.message));
-            }
-            style.note("Mend what is refused, and push: the rest is in.");
-            Exit::Failed
-        }
-        _ => {
-            let failure = refusal(name, ready, &message, flags);
-            style.note(&with_next(failure, after).text());
-            if is_guard(&reason) { Exit::Refused } else { Exit::Failed }
-        }
-    };
-    (report(name, answer, exit), exit)
-}
-
-fn is_guard(reason: &str) -> bool {
-    [Reason::PruneLimitExceeded, Reason::KeptElsewhere, Reason::Suspended]
-        .iter()
-        .any(|r| r.as_str() == reason)
-}
-
-fn refusal(name: &str, ready: Option<&Condition>, message: &str, flags: &str) -> Failure {
-    let reason = ready.map(|ready| ready.reason.as_str()).unwrap_or_default();
-    let mut characters = message.chars();
-    let lower = characters.next().map(|first| first.to_lowercase().chain(characters).collect::<String>());
-    let told = lower.unwrap_or_else(|| "the operator says nothing of it".to_owned());
-    if is_guard(reason) {
-        let failure = Failure::refused(format!("{told}. Nothing was written."));
-        return match reason {
-            "PruneLimitExceeded" => failure.next("see all of it", format!("sower plan -e {name}{flags}")),
-            "KeptElsewhere" => failure.next(
-                "take it over",
-                format!("suspend it there, then sower seed -e {name}{flags} --take-over"),
-            ),
-            _ => failure,
-        };
-    }
-    Failure::failed(format!("{told}. Nothing was pruned."))
-        .next("see more", format!("sower status -e {name}{flags}"))
-}
-
-/// The one command that unblocks it, as the operator says it.
-fn with_next(failure: Failure, status: &EnvironmentStatus) -> Failure {
-    match &status.next {
-        Some(next) => failure.next("then", next.clone()),
-        None => failure,
-    }
-}
-
-fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
-    let Answer { before: _, after, seeding, milliseconds } = answer;
-    let counts = after.counts.unwrap_or_default();
-    let counted = seeding.as_ref().map(|(_, counted)| counted.as_str()).unwrap_or_default();
-    let processed = usize::try_from(counts.integrations).unwrap_or(0);
-    let failures = after.failures.iter().map(|failure| Entry {
-        integration: failure.integration.clone(),
-        code: failure.code.clone(),
-        location: failure.location.clone(),
-        message: failure.message.clone(),
-    });
-    Report {
-        environment: name.to_owned(),
-        seeding: seeding.as_ref().map(|(number, _)| format!("{name}-{number}")),
-        revision: after.last_applied_revision.clone(),
-        status: match (exit, seeding) {
-            (Exit::Refused, _) => Outcome::Refused,
-            (_, Some(_)) => Outcome::Completed,
-            (Exit::Done, None) => Outcome::Unchanged,
-            (_, None) => Outcome::Failed,
-        },
-        integrations_processed: processed,
-        created: count(counted, " created"),
-        updated: count(counted, " updated"),
-        deleted: count(counted, " deleted"),
-        unchanged: if seeding.is_some() { count(counted, " unchanged") } else { processed },
-        actions_created: 0,
-        triggers_created: 0,
-        connections_created: 0,
-        conflicts: Vec::new(),
-        errors: failures.collect(),
-        excluded: usize::try_from(counts.excluded).unwrap_or(0),
-        invalid: usize::try_from(counts.invalid).unwrap_or(0),
-        duration: *milliseconds,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_event_of_a_seeding_tells_its_number_and_counts() {
-        let message = "Seeding 57 of main@3f2c1a9: 0 created, 1 updated, 0 deleted, 41 unchanged";
-        let (number, counts) = number_and_counts(message).expect("read");
-        assert_eq!(
-            (number.as_str(), counts.as_str()),
-            ("57", "0 created, 1 updated, 0 deleted, 41 unchanged")
-        );
-        assert_eq!(
-            (count(&counts, " updated"), count(&counts, " unchanged"), count(&counts, " asleep")),
-            (1, 41, 0)
-        );
-        assert_eq!(number_and_counts("Something else"), None);
-    }
+    Vec::new()
 }

@@ -1,0 +1,240 @@
+//! What the operator's answer tells: its status says how it stands, its events what it did.
+
+use sower_controllers::reason::Reason;
+use sower_core::report::{Failure as Entry, Outcome, Report};
+use sower_crds::{Condition, EnvironmentStatus};
+
+use super::for_people;
+use crate::cli::SeedArgs;
+use crate::cluster::Cluster;
+use crate::commands::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::{changes, time};
+use crate::trouble::sentence;
+
+/// The reasons of Ready with which rows are what the sources say.
+const TAKEN: [Reason; 2] = [Reason::Seeded, Reason::ManifestsInvalid];
+/// The reasons that a guard gives.
+const GUARDS: [Reason; 3] = [Reason::PruneLimitExceeded, Reason::KeptElsewhere, Reason::Suspended];
+
+/// What the operator answered.
+pub struct Answer {
+    /// The status before it was asked.
+    pub before: EnvironmentStatus,
+    /// The status that answers.
+    pub after: EnvironmentStatus,
+    /// What it told as events since.
+    pub told: Vec<String>,
+    /// How long it took.
+    pub milliseconds: u64,
+}
+
+impl Answer {
+    /// `57` and `0 created, 1 updated, …`, from the event of the seeding.
+    fn seeding(&self) -> Option<(String, String)> {
+        self.told.iter().rev().find_map(|message| number_and_counts(message))
+    }
+}
+
+fn ready(status: &EnvironmentStatus) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == "Ready")
+}
+
+/// `Seeding 57 of main@3f2c1a9: 0 created, 1 updated, 0 deleted, 41 unchanged`.
+fn number_and_counts(message: &str) -> Option<(String, String)> {
+    let rest = message.strip_prefix("Seeding ")?;
+    let (number, rest) = rest.split_once(" of ")?;
+    let (_, counts) = rest.split_once(": ")?;
+    Some((number.to_owned(), counts.to_owned()))
+}
+
+/// `Plan 7c1e09b4d2f8 of main@9d41e07 would delete asana and 13 more: their folders are gone since 9d41e07 (AUTHOR: "Tidy up")`
+/// as one line of a list of changes.
+fn deletions(message: &str) -> Option<String> {
+    let (_, rest) = message.strip_prefix("Plan ")?.split_once(" would delete ")?;
+    let (names, why) = rest.split_once(": ").unwrap_or((rest, ""));
+    let why = why.replacen("their folders are gone", "folders gone", 1);
+    let why = why.replacen("its folder is gone", "folder gone", 1);
+    let why = match why.split_once(" (") {
+        Some((since, author)) => format!("{since}, {}", author.trim_end_matches(')')),
+        None => why,
+    };
+    Some(if why.is_empty() { format!("- {names}") } else { format!("- {names} ({why})") })
+}
+
+fn count(counts: &str, word: &str) -> usize {
+    let number = counts.split(", ").find_map(|part| part.strip_suffix(word)?.trim().parse().ok());
+    number.unwrap_or(0)
+}
+
+/// Tells the answer of one environment; its record and its exit status.
+pub fn tell(
+    name: &str,
+    answer: &Answer,
+    cluster: &Cluster,
+    args: &SeedArgs,
+    context: &Context,
+) -> (Report, Exit) {
+    let (style, after) = (&context.style, &answer.after);
+    let reason = ready(after).map(|ready| ready.reason.as_str()).unwrap_or_default();
+    if TAKEN.map(Reason::as_str).contains(&reason) && for_people(args.output) {
+        style.say(&line(name, answer));
+    }
+    let exit = if reason == Reason::Seeded.as_str() {
+        Exit::Done
+    } else if reason == Reason::ManifestsInvalid.as_str() {
+        for failure in &after.failures {
+            let at = failure.location.as_deref().map(|at| format!("{at}: ")).unwrap_or_default();
+            style.note(&format!("{at}error[{}]: {}", failure.code, failure.message));
+        }
+        style.note("Mend what is refused, and push: the rest is in.");
+        Exit::Failed
+    } else {
+        if for_people(args.output) {
+            let gone = answer.told.iter().filter_map(|message| deletions(message));
+            style.say(&gone.map(|line| line + "\n").collect::<String>());
+        }
+        let failure = refusal(name, reason, after, cluster);
+        style.note(&failure.text());
+        failure.exit
+    };
+    (report(name, answer, exit), exit)
+}
+
+fn line(name: &str, answer: &Answer) -> String {
+    let Answer { before, after, told: _, milliseconds } = answer;
+    let counts = after.counts.unwrap_or_default();
+    let number = |value: i32| usize::try_from(value).unwrap_or(0);
+    let besides = changes::besides(number(counts.conflicts), number(counts.invalid));
+    let revision = after.revision.clone().unwrap_or_default();
+    match answer.seeding() {
+        Some((seeding, counted)) => {
+            let took = time::took(*milliseconds);
+            format!("Seeded {name} at {revision} (seeding {seeding}): {counted}{besides} in {took}\n")
+        }
+        None => {
+            let moved = before.last_applied_revision != after.last_applied_revision;
+            let is = if moved { "is now" } else { "is" };
+            format!("Nothing to do: {name} {is} at {revision} ({} unchanged{besides})\n", counts.integrations)
+        }
+    }
+}
+
+fn refusal(name: &str, reason: &str, after: &EnvironmentStatus, cluster: &Cluster) -> Failure {
+    let flags = &cluster.flags;
+    let message = ready(after).map_or("The operator says nothing of it", |ready| ready.message.as_str());
+    let told = match message.strip_prefix("Credentials rejected by ") {
+        Some(rest) => {
+            let (host, secret) = rest.split_once(" (secret ").unwrap_or((rest, ""));
+            let secret = secret.trim_end_matches(')');
+            let secret = match secret.is_empty() {
+                true => String::new(),
+                false => format!(" (secret {}/{secret})", cluster.namespace),
+            };
+            format!("{host} rejected the credentials of {name}{secret}")
+        }
+        None => with_percent(&sentence(message)),
+    };
+    let mut failure = match GUARDS.map(Reason::as_str).contains(&reason) {
+        true => Failure::refused(format!("{told}. Nothing was written.")),
+        false => Failure::failed(format!("{told}. Nothing was pruned.")),
+    };
+    if reason == Reason::PruneLimitExceeded.as_str() {
+        failure = failure.next("see all of it", format!("sower plan -e {name}{flags}"));
+    }
+    let label = match reason {
+        "AuthenticationFailed" => "renew them",
+        "PruneLimitExceeded" => "allow it",
+        "KeptElsewhere" => "take it over",
+        _ => "then",
+    };
+    match &after.next {
+        Some(next) => failure.next(label, next.clone()),
+        None => failure.next("see more", format!("sower status -e {name}{flags}")),
+    }
+}
+
+/// `would delete 14 of 42 integrations` with the share that is.
+fn with_percent(told: &str) -> String {
+    let share = || {
+        let (_, rest) = told.split_once(" would delete ")?;
+        let (gone, rest) = rest.split_once(" of ")?;
+        let (all, _) = rest.split_once(' ')?;
+        (gone.parse::<usize>().ok()? * 100).checked_div(all.parse().ok()?)
+    };
+    match share() {
+        Some(percent) => told.replacen("; ", &format!(" ({percent}%); "), 1),
+        None => told.to_owned(),
+    }
+}
+
+fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
+    let Answer { before: _, after, told: _, milliseconds } = answer;
+    let seeding = answer.seeding();
+    let counts = after.counts.unwrap_or_default();
+    let counted = seeding.as_ref().map(|(_, counted)| counted.as_str()).unwrap_or_default();
+    let processed = usize::try_from(counts.integrations).unwrap_or(0);
+    let failures = after.failures.iter().map(|failure| Entry {
+        integration: failure.integration.clone(),
+        code: failure.code.clone(),
+        location: failure.location.clone(),
+        message: failure.message.clone(),
+    });
+    Report {
+        environment: name.to_owned(),
+        seeding: seeding.as_ref().map(|(number, _)| format!("{name}-{number}")),
+        revision: after.last_applied_revision.clone(),
+        status: match (exit, &seeding) {
+            (Exit::Refused, _) => Outcome::Refused,
+            (_, Some(_)) => Outcome::Completed,
+            (Exit::Done, None) => Outcome::Unchanged,
+            (_, None) => Outcome::Failed,
+        },
+        integrations_processed: processed,
+        created: count(counted, " created"),
+        updated: count(counted, " updated"),
+        deleted: count(counted, " deleted"),
+        unchanged: if seeding.is_some() { count(counted, " unchanged") } else { processed },
+        actions_created: 0,
+        triggers_created: 0,
+        connections_created: 0,
+        conflicts: Vec::new(),
+        errors: failures.collect(),
+        excluded: usize::try_from(counts.excluded).unwrap_or(0),
+        invalid: usize::try_from(counts.invalid).unwrap_or(0),
+        duration: *milliseconds,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_event_of_a_seeding_tells_its_number_and_counts() {
+        let message = "Seeding 57 of main@3f2c1a9: 0 created, 1 updated, 0 deleted, 41 unchanged";
+        let (number, counts) = number_and_counts(message).expect("read");
+        assert_eq!(
+            (number.as_str(), counts.as_str()),
+            ("57", "0 created, 1 updated, 0 deleted, 41 unchanged")
+        );
+        assert_eq!(
+            (count(&counts, " updated"), count(&counts, " unchanged"), count(&counts, " asleep")),
+            (1, 41, 0)
+        );
+        assert_eq!(number_and_counts("Something else"), None);
+    }
+
+    #[test]
+    fn the_event_of_a_held_plan_tells_what_would_go() {
+        let message = "Plan 7c1e09b4d2f8 of main@9d41e07 would delete asana, bamboohr, clickup and 11 more: \
+                       their folders are gone since 9d41e07 (AUTHOR: \"Tidy up\")";
+        let line = "- asana, bamboohr, clickup and 11 more (folders gone since 9d41e07, AUTHOR: \"Tidy up\")";
+        assert_eq!(deletions(message).as_deref(), Some(line));
+        assert_eq!(
+            with_percent("plan 7c1e09b4d2f8 would delete 14 of 42 integrations; pruneLimit is 20%"),
+            "plan 7c1e09b4d2f8 would delete 14 of 42 integrations (33%); pruneLimit is 20%"
+        );
+        assert_eq!(with_percent("kept; elsewhere"), "kept; elsewhere");
+    }
+}
