@@ -51,8 +51,10 @@ generate:
 	cargo build -p sower --locked
 	SOWER_BIN=$(abspath $(TARGET))/debug/sower tests/generated write
 
-bench:
-	cargo bench --locked -p sower-tests
+# One table of what a seeding costs; SOWER_BENCH_SIZES=1000 is the shortest.
+bench: installed
+	cargo build --release --locked
+	SOWER_BIN=$(abspath $(TARGET))/release/sower cargo bench --locked -p sower-tests --bench seeding
 
 install:
 	cargo build --release --locked

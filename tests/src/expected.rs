@@ -161,8 +161,8 @@ fn shorn(value: &Value, folder: &Path) -> Result<Value> {
             let value = shorn(value, folder)?;
             let empty =
                 value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty);
-            let default =
-                DEFAULTS.iter().any(|(field, default)| field == key && *default == value.to_string());
+            let written = value.to_string();
+            let default = DEFAULTS.iter().any(|(field, default)| field == key && **default == *written);
             if !empty && !default && !value.is_null() {
                 kept.insert(key.clone(), value);
             }

@@ -24,7 +24,8 @@ async fn a_namespace_that_goes_is_not_held_up() -> Result<()> {
     other.secret("catalog-git", &[("username", USER), ("password", PASSWORD)]).await?;
     let mut server = sower_tests::postgres::Postgres::start(sower_tests::postgres::Durability::Lax).await?;
     other.secret("own-database", &[("url", &server.database().await?.url())]).await?;
-    let fields = json!({ "deletionPolicy": "Delete", "database": { "secretRef": { "name": "own-database" } } });
+    let fields =
+        json!({ "deletionPolicy": "Delete", "database": { "secretRef": { "name": "own-database" } } });
     bed::environment(&other, "preview", with(catalog.spec(), fields)).await?;
     let api = other.api::<sower_crds::environment::Environment>();
     bed.until("it is seeded", async || {
@@ -39,7 +40,12 @@ async fn a_namespace_that_goes_is_not_held_up() -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(plane.client().await?);
     until("the namespace is gone", Duration::from_secs(90), async || {
         let left = namespaces.get_opt(&other.name).await?;
-        ensure!(left.is_none(), "{:?}\n{}", left.and_then(|left| left.status), bed.operator.process.last_lines());
+        ensure!(
+            left.is_none(),
+            "{:?}\n{}",
+            left.and_then(|left| left.status),
+            bed.operator.process.last_lines()
+        );
         Ok(())
     })
     .await

@@ -51,17 +51,23 @@ async fn a_missing_secret_releases_the_finalizer_with_an_event() -> Result<()> {
     let catalog = bed.catalog()?;
     let commit = catalog.plant(&["ash"])?;
     bed.namespace.secret("own-database", &[("url", &bed.database.url())]).await?;
-    let fields = json!({ "deletionPolicy": "Delete", "database": { "secretRef": { "name": "own-database" } } });
+    let fields =
+        json!({ "deletionPolicy": "Delete", "database": { "secretRef": { "name": "own-database" } } });
     bed.environment("preview", with(catalog.spec(), fields)).await?;
     let seeded = bed.seeded("preview", &commit).await?;
-    ensure!(seeded.metadata.finalizers == Some(vec!["sower.dev/rows".into()]), "{:?}", seeded.metadata.finalizers);
+    ensure!(
+        seeded.metadata.finalizers == Some(vec!["sower.dev/rows".into()]),
+        "{:?}",
+        seeded.metadata.finalizers
+    );
     let series = "sower_reconciles_total{namespace=\"";
     ensure!(bed.operator.get("/metrics").await?.1.contains(series));
     bed.namespace.api::<Secret>().delete("own-database", &Default::default()).await?;
     bed.namespace.kubectl(&["delete", "env", "preview", "--timeout=30s"])?;
     ensure!(!bed.tables().await?.carried("preview").is_empty());
     let events = bed.events("Environment", "preview").await?;
-    let told = events.iter().find(|(reason, _)| reason == "RowsRetained").with_context(|| format!("{events:?}"))?;
+    let told =
+        events.iter().find(|(reason, _)| reason == "RowsRetained").with_context(|| format!("{events:?}"))?;
     ensure!(told.1.contains("own-database"), "{told:?}");
     bed.until("its series are gone", async || {
         let (_, metrics) = bed.operator.get("/metrics").await?;
@@ -104,9 +110,33 @@ async fn it_ends_soon_and_gives_the_lease_back() -> Result<()> {
     bed.seeded("production", &commit).await?;
     let started = Instant::now();
     let status = bed.operator.process.stop()?;
-    ensure!(status.success() && started.elapsed() < Duration::from_secs(8), "{status} after {:?}", started.elapsed());
+    ensure!(
+        status.success() && started.elapsed() < Duration::from_secs(8),
+        "{status} after {:?}",
+        started.elapsed()
+    );
     let lease = bed.namespace.api::<k8s_openapi::api::coordination::v1::Lease>().get("sower").await?;
     let holder = lease.spec.and_then(|spec| spec.holder_identity);
     ensure!(holder.is_none(), "{holder:?} still holds the Lease");
     Ok(())
+}
+
+/// A Lease that somebody deleted is made again, and leading begins anew.
+#[tokio::test]
+async fn a_deleted_lease_is_made_again() -> Result<()> {
+    let bed = Bed::with("lease", &["leaderElection.leaseDuration=3"]).await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["ash"])?;
+    bed.environment("production", catalog.spec()).await?;
+    bed.seeded("production", &first).await?;
+    bed.namespace.kubectl(&["delete", "lease", "sower"])?;
+    bed.until("it leads again", async || {
+        let epoch = bed.tables().await?.rows("environments").next().map(|row| row.columns["epoch"].clone());
+        ensure!(epoch == Some(json!(2)), "{epoch:?}");
+        Ok(())
+    })
+    .await?;
+    catalog.write("ash", "1.1.0")?;
+    let second = catalog.push("Raise")?;
+    bed.seeded("production", &second).await.map(drop)
 }
