@@ -26,7 +26,10 @@ async fn a_seeding_creates_updates_and_deletes_what_git_says() {
     assert_eq!((report.created, report.updated, report.deleted), (0, 1, 1), "{report:?}");
     assert_eq!(report.actions_created, 1);
     let listed = kit.store.integrations(Some("development")).await.unwrap();
-    assert_eq!(listed.iter().map(|l| (l.id.as_str(), l.version.as_str())).collect::<Vec<_>>(), [("a", "1.1.0")]);
+    assert_eq!(
+        listed.iter().map(|l| (l.id.as_str(), l.version.as_str())).collect::<Vec<_>>(),
+        [("a", "1.1.0")]
+    );
     let log = kit.store.history(Some("development"), 10).await.unwrap();
     assert_eq!(log.iter().filter_map(|l| l.seq).collect::<Vec<_>>(), [2, 1]);
     assert!(log[0].reason.starts_with("push: \"second\""), "{}", log[0].reason);
@@ -188,14 +191,24 @@ async fn incremental_equals_full() {
                 match numbers.below(7) {
                     0 => kit.write(id, &manifest(id, "v9", &["one"])),
                     1 => kit.remove(id),
-                    2 => kit.write_file("catalog/shared.json", &format!("{{\"type\":\"object\",\"title\":\"{step}\"}}")),
-                    3 => kit.write(id, &format!("{}  dependencies: [b@^1.0.0]\n", manifest(id, &version, &["one"]))),
-                    4 => kit.write_file(&format!("catalog/moved/{id}/integration.yaml"), &manifest(id, &version, &["x"])),
+                    2 => kit.write_file(
+                        "catalog/shared.json",
+                        &format!("{{\"type\":\"object\",\"title\":\"{step}\"}}"),
+                    ),
+                    3 => kit.write(
+                        id,
+                        &format!("{}  dependencies: [b@^1.0.0]\n", manifest(id, &version, &["one"])),
+                    ),
+                    4 => kit.write_file(
+                        &format!("catalog/moved/{id}/integration.yaml"),
+                        &manifest(id, &version, &["x"]),
+                    ),
                     _ => kit.write(id, &manifest(id, &version, &["one", "two"])),
                 }
             }
             kit.commit(&format!("step {step}"));
-            let spec = |strategy: &str| format!("{{\"seedingStrategy\":\"{strategy}\",\"pruneLimit\":\"100%\"}}");
+            let spec =
+                |strategy: &str| format!("{{\"seedingStrategy\":\"{strategy}\",\"pruneLimit\":\"100%\"}}");
             let full = kit.try_seed("full", &spec("full")).await;
             let incremental = kit.try_seed("incremental", &spec("incremental")).await;
             assert_eq!(full.is_ok(), incremental.is_ok(), "seed {seed}, step {step}");

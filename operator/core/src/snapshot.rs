@@ -103,7 +103,9 @@ pub fn full_revision<'a>(sources: impl IntoIterator<Item = (&'a str, &'a Revisio
     let all: Vec<_> = sources.into_iter().collect();
     match all.as_slice() {
         [(_, only)] => only.full(),
-        several => several.iter().map(|(name, r)| format!("{name}={}", r.full())).collect::<Vec<_>>().join(","),
+        several => {
+            several.iter().map(|(name, r)| format!("{name}={}", r.full())).collect::<Vec<_>>().join(",")
+        }
     }
 }
 

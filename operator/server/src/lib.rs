@@ -79,7 +79,11 @@ async fn metrics(State(shared): State<Shared>) -> Response {
 /// Where none can be bound.
 pub async fn bind(address: SocketAddr, next_free: bool) -> std::io::Result<TcpListener> {
     let mut wished = address;
-    let last = if next_free && address.port() != 0 { address.port().saturating_add(NEXT_PORTS) } else { address.port() };
+    let last = if next_free && address.port() != 0 {
+        address.port().saturating_add(NEXT_PORTS)
+    } else {
+        address.port()
+    };
     loop {
         match TcpListener::bind(wished).await {
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && wished.port() < last => {
@@ -127,7 +131,8 @@ mod tests {
         assert!(bind(taken, false).await.is_err());
 
         let (readiness, stop) = (Readiness::default(), CancellationToken::new());
-        let serving = tokio::spawn(serve(listener, readiness.clone(), Arc::new(Registry::default()), stop.clone()));
+        let serving =
+            tokio::spawn(serve(listener, readiness.clone(), Arc::new(Registry::default()), stop.clone()));
         assert!(ask(address, "/healthz").await.starts_with("HTTP/1.1 200"));
         assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 503"));
         readiness.set(true);

@@ -50,7 +50,14 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 pub struct Looks {
     /// When to colour (NO_COLOR and CLICOLOR_FORCE are honoured)
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN", help_heading = "Looks")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN",
+        help_heading = "Looks"
+    )]
     pub color: ColorChoice,
     /// No `from:` line, no progress, no hints
     #[arg(short, long, global = true, help_heading = "Looks")]

@@ -111,22 +111,31 @@ impl Settings {
 
         let environments = match (&at.environments, variable("SOWER_ENVIRONMENTS"), &file.environments) {
             (Some(path), ..) => Setting { value: cwd.join(path), origin: Origin::Flag("--environments") },
-            (None, Some(path), _) => Setting { value: cwd.join(path), origin: Origin::Variable("SOWER_ENVIRONMENTS") },
+            (None, Some(path), _) => {
+                Setting { value: cwd.join(path), origin: Origin::Variable("SOWER_ENVIRONMENTS") }
+            }
             (None, None, Some(path)) => Setting { value: base.join(path), origin: Origin::File },
             (None, None, None) => Setting { value: base.join("environments"), origin: Origin::Default },
         };
         let (source, source_base) = match (&at.source, variable("SOWER_SOURCE"), &file.source) {
-            (Some(s), ..) => (Setting { value: Some(s.clone()), origin: Origin::Flag("--source") }, cwd.to_path_buf()),
-            (None, Some(s), _) => (Setting { value: Some(s), origin: Origin::Variable("SOWER_SOURCE") }, cwd.to_path_buf()),
+            (Some(s), ..) => {
+                (Setting { value: Some(s.clone()), origin: Origin::Flag("--source") }, cwd.to_path_buf())
+            }
+            (None, Some(s), _) => {
+                (Setting { value: Some(s), origin: Origin::Variable("SOWER_SOURCE") }, cwd.to_path_buf())
+            }
             (None, None, Some(s)) => (Setting { value: Some(s.clone()), origin: Origin::File }, base.clone()),
             (None, None, None) => (Setting { value: None, origin: Origin::Default }, base.clone()),
         };
         let cluster = target.value == TargetKind::Cluster;
         let (database, database_base) = match (&at.database, variable("SOWER_DATABASE_URL"), &file.database) {
-            (Some(url), ..) => (Setting { value: Some(url.clone()), origin: Origin::Flag("--database") }, cwd.to_path_buf()),
-            (None, Some(url), _) => {
-                (Setting { value: Some(url), origin: Origin::Variable("SOWER_DATABASE_URL") }, cwd.to_path_buf())
+            (Some(url), ..) => {
+                (Setting { value: Some(url.clone()), origin: Origin::Flag("--database") }, cwd.to_path_buf())
             }
+            (None, Some(url), _) => (
+                Setting { value: Some(url), origin: Origin::Variable("SOWER_DATABASE_URL") },
+                cwd.to_path_buf(),
+            ),
             (None, None, _) if cluster => (Setting { value: None, origin: Origin::Default }, base.clone()),
             (None, None, Some(url)) => {
                 refuse_password(url)?;
@@ -137,8 +146,10 @@ impl Settings {
             }
         };
         let database_shown = database.value.as_deref().map(without_password).unwrap_or_default();
-        let database =
-            Setting { value: database.value.map(|url| absolute_sqlite(&url, &database_base)), origin: database.origin };
+        let database = Setting {
+            value: database.value.map(|url| absolute_sqlite(&url, &database_base)),
+            origin: database.origin,
+        };
         let mut per_environment = BTreeMap::new();
         for (name, settings) in file.environment {
             if let Some(url) = &settings.database {
@@ -165,7 +176,9 @@ impl Settings {
     pub fn source_of(&self, environment: &str) -> (Option<String>, &Path) {
         let general = || (self.source.value.clone(), self.source_base.as_path());
         match (&self.source.origin, self.per_environment.get(environment)) {
-            (Origin::File | Origin::Default, Some((Some(own), _))) => (Some(own.clone()), self.source_base.as_path()),
+            (Origin::File | Origin::Default, Some((Some(own), _))) => {
+                (Some(own.clone()), self.source_base.as_path())
+            }
             _ => general(),
         }
     }
@@ -242,7 +255,8 @@ fn target(
         },
     };
     if setting.value == TargetKind::Cluster {
-        for (set, flag) in [(at.environments.is_some(), "--environments"), (at.source.is_some(), "--source")] {
+        for (set, flag) in [(at.environments.is_some(), "--environments"), (at.source.is_some(), "--source")]
+        {
             if set {
                 return Err(Failure::usage(format!(
                     "{flag} names files, and {} asks a cluster: its Environments name their own sources",
@@ -259,11 +273,16 @@ fn find(from: &Path) -> Option<(PathBuf, bool)> {
     from.ancestors()
         .find(|dir| dir.join("sower.toml").is_file())
         .map(|dir| (dir.to_path_buf(), true))
-        .or_else(|| from.ancestors().find(|dir| dir.join("environments").is_dir()).map(|dir| (dir.to_path_buf(), false)))
+        .or_else(|| {
+            from.ancestors()
+                .find(|dir| dir.join("environments").is_dir())
+                .map(|dir| (dir.to_path_buf(), false))
+        })
 }
 
 fn read_file(path: &Path) -> Result<SettingsFile, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
     toml::from_str(&text).map_err(|e| {
         let at = e.span().map(|span| {
             let before = &text[..span.start.min(text.len())];
@@ -337,7 +356,8 @@ mod tests {
         assert_eq!(settings.source_of("development").0.as_deref(), Some("."));
         assert_eq!(settings.source_of("staging").0.as_deref(), Some(".#HEAD"));
 
-        let settings = resolve(&Where::default(), &inner, &[("SOWER_DATABASE_URL", "postgres://u:p@h/d")]).expect("read");
+        let settings = resolve(&Where::default(), &inner, &[("SOWER_DATABASE_URL", "postgres://u:p@h/d")])
+            .expect("read");
         assert_eq!(settings.database.origin, Origin::Variable("SOWER_DATABASE_URL"));
         assert_eq!(settings.database_shown, "postgres://u@h/d");
 
@@ -349,7 +369,8 @@ mod tests {
     #[test]
     fn a_password_in_the_file_is_refused() {
         let dir = tempfile::tempdir().expect("a folder");
-        std::fs::write(dir.path().join("sower.toml"), "database = \"postgres://u:secret@h/d\"\n").expect("written");
+        std::fs::write(dir.path().join("sower.toml"), "database = \"postgres://u:secret@h/d\"\n")
+            .expect("written");
         let failure = resolve(&Where::default(), dir.path(), &[]).expect_err("refused");
         assert!(!failure.text().contains("secret"), "{}", failure.text());
     }

@@ -102,9 +102,10 @@ fn failure(error: &SeedingError, environment: &str) -> Failure {
             Failure::failed(format!("{told}. Nothing was pruned."))
                 .next("without git", "--source DIR takes the files as they lie there")
         }
-        Reason::SourceNotFound if told.starts_with("folder not found in ") => {
-            Failure::failed(format!("{}. Nothing was pruned.", told.replacen("folder not found in", "there is no folder", 1)))
-        }
+        Reason::SourceNotFound if told.starts_with("folder not found in ") => Failure::failed(format!(
+            "{}. Nothing was pruned.",
+            told.replacen("folder not found in", "there is no folder", 1)
+        )),
         Reason::SourceNotFound | Reason::FetchFailed => {
             Failure::failed(format!("{told}. Nothing was pruned."))
         }

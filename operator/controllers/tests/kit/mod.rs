@@ -122,8 +122,14 @@ impl Kit {
     pub async fn state(&self, environment: &str) -> String {
         let rows = self.rows(environment).await;
         let known = self.store.known(environment, "default").await.unwrap();
-        let mut conflicts: Vec<_> =
-            self.store.open_conflicts(Some(environment)).await.unwrap().into_iter().map(|o| o.conflict).collect();
+        let mut conflicts: Vec<_> = self
+            .store
+            .open_conflicts(Some(environment))
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|o| o.conflict)
+            .collect();
         conflicts.sort_by(|a, b| (&a.integration, a.kind).cmp(&(&b.integration, b.kind)));
         format!("{rows:#?}\n{known:#?}\n{conflicts:#?}")
     }

@@ -60,7 +60,8 @@ async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result
     let chosen = project.to_change("seed", asked)?;
     let seeder = project.seeder(None, None)?;
     let progress = Progress::start(&context.style, progress_text(&chosen));
-    let tried = join_all(chosen.iter().map(|environment| one(&project, &seeder, environment, args, context))).await;
+    let tried =
+        join_all(chosen.iter().map(|environment| one(&project, &seeder, environment, args, context))).await;
     drop(progress);
     project.databases.close().await;
     if context.cancel.is_cancelled() && tried.iter().all(|tried| tried.result.is_err()) {

@@ -33,7 +33,13 @@ mod tests {
     fn times_are_told_in_one_unit() {
         let now = Timestamp::from_second(1_000_000).expect("in range");
         let at = |s: i64| Timestamp::from_second(1_000_000 - s).expect("in range");
-        let table = [(5, "5s ago"), (26 * 60, "26 min ago"), (3700, "1 hour ago"), (7300, "2 hours ago"), (6 * 86_400, "6 days ago")];
+        let table = [
+            (5, "5s ago"),
+            (26 * 60, "26 min ago"),
+            (3700, "1 hour ago"),
+            (7300, "2 hours ago"),
+            (6 * 86_400, "6 days ago"),
+        ];
         for (seconds, text) in table {
             assert_eq!(ago(at(seconds), now), text);
         }

@@ -190,7 +190,8 @@ fn refusals(tried: &Tried<'_>, report: &Report, style: &Style) -> Exit {
     }
     if report.errors.len() > foreign.len() {
         let whose = if report.invalid == 1 { "its manifest" } else { "the manifests" };
-        let keeps: Vec<String> = tried.kept.iter().map(|(id, version)| format!("{id} keeps {version}")).collect();
+        let keeps: Vec<String> =
+            tried.kept.iter().map(|(id, version)| format!("{id} keeps {version}")).collect();
         style.note(&match keeps.as_slice() {
             [] => "Mend what is refused and seed again: the rest is in.".to_owned(),
             some => {
