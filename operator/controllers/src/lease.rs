@@ -51,12 +51,39 @@ impl Election {
             told.send_replace(Leadership::Follower);
             return;
         };
-        let Some((mut hint, library)) = self.begin(client, namespace, stop).await else { return };
-        let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
         let mut term = Term::default();
+        while let Some((hint, library)) = self.begin(client, namespace, stop).await {
+            let (hint, library) = self.watch(client, namespace, (hint, library), &mut term, told, stop).await;
+            told.send_replace(Leadership::Follower);
+            if stop.is_cancelled() {
+                release(hint, library).await;
+                return;
+            }
+            // The library cannot go on from here: its Lease was deleted, or it broke.
+            tracing::warn!("the Lease is gone; beginning anew");
+            library.abort();
+            term.saw(Some(Duration::ZERO), Instant::now());
+        }
+    }
+
+    /// Looks at the Lease until stopped, or until the library can do nothing more with it.
+    async fn watch(
+        &self,
+        client: &Client,
+        namespace: &str,
+        (mut hint, library): Library,
+        term: &mut Term,
+        told: &watch::Sender<Leadership>,
+        stop: &CancellationToken,
+    ) -> Library {
+        let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
         while !library.is_finished() {
-            let seen = tokio::time::timeout(self.tick(), leases.get(NAME)).await;
-            let lease = seen.ok().and_then(Result::ok).and_then(|lease| lease.spec);
+            let seen =
+                tokio::time::timeout(self.tick(), leases.get_opt(NAME)).await.ok().and_then(Result::ok);
+            if matches!(seen, Some(None)) {
+                break;
+            }
+            let lease = seen.flatten().and_then(|lease| lease.spec);
             term.saw(
                 lease.as_ref().map(|lease| valid_for(lease, &self.identity, Timestamp::now())),
                 Instant::now(),
@@ -66,13 +93,12 @@ impl Election {
             let next = term.until.map_or(next, |until| next.min(until));
             tokio::select! {
                 () = stop.cancelled() => break,
-                // A closed channel is seen in the loop's condition.
-                _ = hint.changed() => {}
+                // A channel that is closed is seen in the loop's condition.
+                changed = hint.changed() => if changed.is_err() { break },
                 () = tokio::time::sleep_until(next) => {}
             }
         }
-        told.send_replace(Leadership::Follower);
-        release(hint, library).await;
+        (hint, library)
     }
 
     /// How often the Lease is looked at.

@@ -149,19 +149,17 @@ async fn bounded(context: &Context, environment: &Environment) -> Option<Result<
     }
 }
 
-/// `spec.timeout` has passed; what was cut short says whether a source is to blame.
+/// `spec.timeout` has passed. What was cut short may say more: a source that did not answer, a database that is away.
 fn late(environment: &Environment, cut: Option<SeedingError>) -> SeedingError {
     let limit = &environment.spec.timeout;
-    match cut.filter(|error| error.reason == Reason::FetchFailed).and_then(|error| error.source_name) {
-        Some(source) => SeedingError {
-            source_name: Some(source.clone()),
-            ..SeedingError::new(
-                Reason::FetchFailed,
-                Kind::Transient,
-                format!("{source} did not answer within {limit}; retrying"),
-            )
-        },
-        None => SeedingError::new(
+    match cut {
+        Some(SeedingError { reason: Reason::FetchFailed, source_name: Some(source), .. }) => {
+            let text = format!("{source} did not answer within {limit}; retrying");
+            let error = SeedingError::new(Reason::FetchFailed, Kind::Transient, text);
+            SeedingError { source_name: Some(source), ..error }
+        }
+        Some(error) if error.reason != Reason::SeedingFailed => error,
+        _ => SeedingError::new(
             Reason::SeedingFailed,
             Kind::Transient,
             format!("No end within {limit}; retrying"),
