@@ -1,5 +1,7 @@
 //! A repository, a database, and a seeder between them.
 
+#![allow(clippy::unwrap_used, reason = "a fixture that cannot be made ends its test")]
+
 use std::path::PathBuf;
 use std::process::Command;
 
