@@ -198,11 +198,11 @@ fn beside_the_operator(typed: impl Iterator<Item = String>) -> Vec<String> {
     let mut words = Vec::new();
     let mut typed = typed;
     while let Some(word) = typed.next() {
+        let joined = FLAGS.iter().any(|flag| word.starts_with(&format!("{flag}=")));
+        let short = word.starts_with("-n") && !word.starts_with("--");
         if word == "-n" || FLAGS.contains(&word.as_str()) {
             let _ = typed.next();
-        } else if !FLAGS.iter().any(|flag| word.starts_with(&format!("{flag}=")))
-            && !(word.starts_with("-n") && !word.starts_with("--"))
-        {
+        } else if !joined && !short {
             words.push(word);
         }
     }

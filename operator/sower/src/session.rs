@@ -58,6 +58,9 @@ impl Member {
     }
 }
 
+/// A database, and what came of opening it.
+type Opened = (DatabaseUrl, Tls, Result<Store, Failure>);
+
 /// A command's world.
 pub struct Session {
     /// What is set.
@@ -78,7 +81,8 @@ pub struct Session {
     pub cluster: Option<Reach>,
     secrets: Secrets,
     seeder: OnceCell<Seeder>,
-    stores: Mutex<Vec<(DatabaseUrl, Tls, Store)>>,
+    /// What was opened, and what does not answer: it is waited for once.
+    stores: Mutex<Vec<Opened>>,
     /// Empty databases that stand for those that are not there yet.
     empty: Mutex<Vec<tempfile::TempDir>>,
     said: AtomicBool,
@@ -159,7 +163,7 @@ impl Session {
     }
 
     /// Prints where all of this is, once: `from: TARGET · SOURCE at REVISION · DATABASE`. What is not touched is left out.
-    pub fn from(&self, source: Option<(String, String)>, database: bool) {
+    pub fn say_from(&self, source: Option<(String, String)>, database: bool) {
         if self.said.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -219,7 +223,7 @@ impl Session {
 
     /// Prints where all of this is, for a command that reads sources: before they are read, where several environments
     /// read several.
-    pub fn from_source(&self, reading: Option<&Reading>) {
+    pub fn say_source(&self, reading: Option<&Reading>) {
         if self.said.load(Ordering::Relaxed) {
             return;
         }
@@ -230,7 +234,7 @@ impl Session {
             }
             _ => self.source_here(),
         };
-        self.from(source.filter(|_| self.cluster.is_none()), true);
+        self.say_from(source.filter(|_| self.cluster.is_none()), true);
     }
 
     /// The job of an environment.
@@ -255,16 +259,16 @@ impl Session {
     /// Where a source or the database does not answer.
     pub async fn plan(&self, member: &Member) -> Result<Planned, Failure> {
         let job = self.job(member)?;
-        let store = self.store(member).await.inspect_err(|_| self.from_source(None))?;
+        let store = self.store(member).await.inspect_err(|_| self.say_source(None))?;
         let planned = self.seeder().await?.plan(&store, &job, &self.cancel).await;
         let planned = planned.map_err(|error| {
-            self.from_source(None);
+            self.say_source(None);
             self.trouble(&error, member)
         })?;
         if self.members.len() > 1 {
-            self.from_source(None);
+            self.say_source(None);
         }
-        self.from_source(Some(&planned.reading));
+        self.say_source(Some(&planned.reading));
         Ok(planned)
     }
 
@@ -276,8 +280,8 @@ impl Session {
     pub async fn store(&self, member: &Member) -> Result<Store, Failure> {
         let (url, tls) = self.database(member).await?;
         let mut open = self.stores.lock().await;
-        if let Some((.., store)) = open.iter().find(|(known, keys, _)| *known == url && *keys == tls) {
-            return Ok(store.clone());
+        if let Some((.., known)) = open.iter().find(|(known, keys, _)| *known == url && *keys == tls) {
+            return known.clone();
         }
         let missing = url.file().is_some_and(|file| !file.exists());
         let opened = if missing {
@@ -289,9 +293,46 @@ impl Session {
                 opened => opened,
             }
         };
-        let store = opened.map_err(|error| self.trouble(&SeedingError::from(error), member))?;
+        let store = opened.map_err(|error| self.trouble(&SeedingError::from(error), member));
         open.push((url, tls, store.clone()));
-        Ok(store)
+        store
+    }
+
+    /// Asks for each environment. What one of several cannot answer is told, and the others are shown all the same.
+    ///
+    /// # Errors
+    /// Where none could answer: the first failure.
+    pub async fn each<'a, T>(
+        &'a self,
+        mut ask: impl AsyncFnMut(&'a Member) -> Result<T, Failure>,
+    ) -> Result<(Vec<(&'a Member, T)>, Exit), Failure> {
+        let (mut answers, mut failures) = (Vec::new(), Vec::new());
+        for member in &self.members {
+            match ask(member).await {
+                Ok(answer) => answers.push((member, answer)),
+                Err(failure) if failures.contains(&failure) => {}
+                Err(failure) => failures.push(failure),
+            }
+        }
+        if answers.is_empty() && !failures.is_empty() {
+            return Err(failures.swap_remove(0));
+        }
+        let mut exit = self.exit;
+        for failure in failures {
+            self.style.note(&failure.text());
+            exit = exit.worse(Exit::Failed);
+        }
+        Ok((answers, exit))
+    }
+
+    /// The database of an environment, after the `from:` line.
+    ///
+    /// # Errors
+    /// As [`Session::store`].
+    pub async fn rows(&self, member: &Member) -> Result<Store, Failure> {
+        let store = self.store(member).await;
+        self.say_from(None, true);
+        store
     }
 
     async fn database(&self, member: &Member) -> Result<(DatabaseUrl, Tls), Failure> {

@@ -1,5 +1,6 @@
 //! Files on disk as sources hand them over, without git, cluster or database.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use sower_core::catalog::Found;
@@ -23,6 +24,8 @@ pub struct Read {
     pub found: Vec<Found>,
     tree: FolderTree,
     prefix: PathBuf,
+    /// The file that was read last: problems come file by file.
+    last: RefCell<Option<(String, Vec<u8>)>>,
 }
 
 impl Disk {
@@ -43,7 +46,7 @@ impl Disk {
     pub fn load(&self, path: &str) -> Result<Read, Failure> {
         let tree = self.scan(path)?;
         let found = manifest::load("default", &tree, LoadLimits::FILES.without_bytes(), &|_| None);
-        Ok(Read { found, tree, prefix: self.prefix.clone() })
+        Ok(Read { found, tree, prefix: self.prefix.clone(), last: RefCell::default() })
     }
 
     /// One file, which is a manifest whatever its name.
@@ -53,7 +56,7 @@ impl Disk {
     pub fn load_file(&self, path: &str) -> Result<Read, Failure> {
         let tree = self.scan(path)?;
         let found = manifest::load_file("default", &tree, path);
-        Ok(Read { found, tree, prefix: self.prefix.clone() })
+        Ok(Read { found, tree, prefix: self.prefix.clone(), last: RefCell::default() })
     }
 
     fn scan(&self, path: &str) -> Result<FolderTree, Failure> {
@@ -71,8 +74,11 @@ impl Read {
     /// A line of a file.
     #[must_use]
     pub fn line(&self, path: &str, line: u32) -> Option<String> {
-        let bytes = self.tree.read(path).ok()?;
-        line_of(&bytes, line)
+        let mut last = self.last.borrow_mut();
+        if last.as_ref().is_none_or(|(known, _)| known != path) {
+            *last = Some((path.to_owned(), self.tree.read(path).ok()?));
+        }
+        line_of(&last.as_ref()?.1, line)
     }
 
     /// The Environments among the files.

@@ -103,7 +103,7 @@ struct Noted {
 pub async fn of(session: &Session, member: &Member) -> Result<Standing, Failure> {
     let mut standing = match &member.resource {
         Some(resource) => {
-            session.from(None, false);
+            session.say_from(None, false);
             of_status(session, member, resource.status.clone().unwrap_or_default())
         }
         None => of_rows(session, member).await?,
@@ -235,8 +235,7 @@ fn needs(
 }
 
 async fn of_rows(session: &Session, member: &Member) -> Result<Standing, Failure> {
-    let store = session.store(member).await.inspect_err(|_| session.from(None, true))?;
-    session.from(None, true);
+    let store = session.rows(member).await?;
     let failed = |error: sower_store::StoreError| session.trouble(&error.into(), member);
     let name = member.name();
     let row = store.environment(name).await.map_err(failed)?;

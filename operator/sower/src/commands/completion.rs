@@ -22,7 +22,7 @@ pub fn run(args: &CompletionArgs, context: &Context) -> Result<Exit, Failure> {
 
 fn script(shell: Shell) -> String {
     let mut bytes = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "sower", &mut bytes);
+    clap_complete::generate(shell, &mut without_hidden(), "sower", &mut bytes);
     let script = String::from_utf8_lossy(&bytes).into_owned();
     match shell {
         Shell::Bash => bash(&script),
@@ -30,6 +30,16 @@ fn script(shell: Shell) -> String {
         Shell::Fish => script + include_str!("completion/values.fish"),
         _ => script,
     }
+}
+
+/// The command line without the commands that are not for people.
+fn without_hidden() -> clap::Command {
+    let cli = Cli::command();
+    let shown = cli.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    clap::Command::new("sower")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(cli.get_arguments())
+        .subcommands(shown)
 }
 
 /// A function around the generated one that knows values.
@@ -43,12 +53,12 @@ fn bash(script: &str) -> String {
 /// The generated completion, with functions in place of files where a value is one of ours.
 fn zsh(script: &str) -> String {
     let replaced = script.lines().map(|line| {
-        let action = if line.contains("--environment=") || line.starts_with("'-e+[") {
+        let action = if line.contains("--environment=") || line.contains("-e+[") {
             "_sower_environments"
-        } else if line.contains("--only=") {
+        } else if line.contains("--only=") || line.starts_with("':id ") {
             "_sower_integrations"
-        } else if line.starts_with("':id ") || line.starts_with("'::name ") {
-            "_sower_integrations"
+        } else if line.starts_with("'::name ") {
+            "_sower_names"
         } else if line.starts_with("'::code ") {
             "_sower_codes"
         } else {

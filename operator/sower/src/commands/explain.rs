@@ -22,12 +22,13 @@ use verdict::Verdict;
 /// Where a source or a database does not answer, or nothing has that id.
 pub async fn run(args: &ExplainArgs, context: &Context) -> Result<Exit, Failure> {
     let session = Session::ask(&args.at, &args.which, context).await?;
-    let mut all = Vec::new();
-    for member in &session.members {
-        let evidence = evidence::gather(&session, member, &args.id).await?;
+    let (answers, exit) =
+        session.each(async |member| evidence::gather(&session, member, &args.id).await).await?;
+    let judged = |(member, evidence): (_, Evidence)| {
         let verdict = Verdict::of(member, &evidence, &args.id);
-        all.push((member, evidence, verdict));
-    }
+        (member, evidence, verdict)
+    };
+    let all: Vec<(&Member, Evidence, Verdict)> = answers.into_iter().map(judged).collect();
     if all.iter().all(|(_, evidence, _)| evidence.offers.is_empty() && evidence.carried.is_none()) {
         return Err(unknown(&args.id, &all));
     }
@@ -35,7 +36,7 @@ pub async fn run(args: &ExplainArgs, context: &Context) -> Result<Exit, Failure>
     let documents: Vec<Fields> =
         all.iter().map(|(_, _, verdict)| verdict.described(&args.id, &head.described())).collect();
     if document::write_each(&context.style, args.output, session.named, &documents)? {
-        return Ok(session.exit);
+        return Ok(exit);
     }
     let now = Timestamp::now();
     let mut text = format!("{}\n\n", head.text(now));
@@ -49,7 +50,7 @@ pub async fn run(args: &ExplainArgs, context: &Context) -> Result<Exit, Failure>
         text.push_str(&format!("\n{remedies}"));
     }
     context.style.say(&text);
-    Ok(session.exit)
+    Ok(exit)
 }
 
 fn unknown(id: &str, all: &[(&Member, Evidence, Verdict)]) -> Failure {

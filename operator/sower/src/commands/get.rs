@@ -28,19 +28,6 @@ pub async fn run(args: &GetArgs, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
-/// The rows of every environment, each with the environment it belongs to.
-async fn listed(session: &Session) -> Result<Vec<(&Member, Listed)>, Failure> {
-    let mut all = Vec::new();
-    for member in &session.members {
-        let store = session.store(member).await.inspect_err(|_| session.from(None, true))?;
-        session.from(None, true);
-        let rows = store.integrations(Some(member.name())).await;
-        let rows = rows.map_err(|error| session.trouble(&error.into(), member))?;
-        all.extend(rows.into_iter().map(|row| (member, row)));
-    }
-    Ok(all)
-}
-
 fn version(row: &Listed) -> String {
     format!("{}{}", row.version, if row.in_conflict { " !" } else { "" })
 }
@@ -65,10 +52,18 @@ fn described(member: &Member, row: &Listed) -> Fields {
 }
 
 async fn integrations(session: &Session, format: Format) -> Result<Exit, Failure> {
-    let rows = listed(session).await?;
+    let (answers, exit) = session
+        .each(async |member| {
+            let rows = session.rows(member).await?.integrations(Some(member.name())).await;
+            rows.map_err(|error| session.trouble(&error.into(), member))
+        })
+        .await?;
+    let answered: Vec<&Member> = answers.iter().map(|(member, _)| *member).collect();
+    let each = |(member, rows): (_, Vec<Listed>)| rows.into_iter().map(move |row| (member, row));
+    let rows: Vec<(&Member, Listed)> = answers.into_iter().flat_map(each).collect();
     let documents: Vec<Fields> = rows.iter().map(|(member, row)| described(member, row)).collect();
     if document::write(&session.style, format, &documents)? {
-        return Ok(session.exit);
+        return Ok(exit);
     }
     if rows.is_empty() {
         let seed =
@@ -76,23 +71,23 @@ async fn integrations(session: &Session, format: Format) -> Result<Exit, Failure
         session
             .style
             .hint(&format!("No integration yet. Bring them in: sower seed {seed}{}", session.flags()));
-        return Ok(session.exit);
+        return Ok(exit);
     }
-    session.style.say(&shown(session, &rows).text());
+    session.style.say(&shown(session, &rows, &answered).text());
     if session.members.len() > 1 {
         let here = session.flags();
         let hint =
             format!("- not carried: sower explain ID{here} · ! in conflict: sower get conflicts{here}");
         session.style.hint(&hint);
     }
-    Ok(session.exit)
+    Ok(exit)
 }
 
 /// One environment with everything about it, several side by side.
-fn shown(session: &Session, rows: &[(&Member, Listed)]) -> Table {
+fn shown(session: &Session, rows: &[(&Member, Listed)], answered: &[&Member]) -> Table {
     match session.members.as_slice() {
         [_] => of_one(rows),
-        members => matrix(rows, members, session.everywhere()),
+        _ => matrix(rows, session, answered),
     }
 }
 
@@ -112,7 +107,8 @@ fn of_one(rows: &[(&Member, Listed)]) -> Table {
     table
 }
 
-fn matrix(rows: &[(&Member, Listed)], members: &[Member], everywhere: bool) -> Table {
+fn matrix(rows: &[(&Member, Listed)], session: &Session, answered: &[&Member]) -> Table {
+    let (members, everywhere) = (&session.members, session.everywhere());
     let head = |member: &Member| match everywhere {
         true => format!("{}/{}", member.namespace(), member.name()).to_uppercase(),
         false => member.name().to_uppercase(),
@@ -126,22 +122,27 @@ fn matrix(rows: &[(&Member, Listed)], members: &[Member], everywhere: bool) -> T
     let held: BTreeMap<_, &Listed> =
         rows.iter().map(|(member, row)| ((row.id.as_str(), key(member)), row)).collect();
     for id in ids {
-        let cell =
-            |member: &Member| held.get(&(id, key(member))).map_or_else(|| "-".to_owned(), |row| version(row));
+        let cell = |member: &Member| match held.get(&(id, key(member))) {
+            Some(row) => version(row),
+            // What could not be asked is not known to be absent.
+            None if !answered.iter().any(|known| key(known) == key(member)) => "?".to_owned(),
+            None => "-".to_owned(),
+        };
         table.row(std::iter::once(id.to_owned()).chain(members.iter().map(cell)));
     }
     table
 }
 
 async fn one_integration(session: &Session, id: &str, format: Format) -> Result<Exit, Failure> {
-    let mut found = Vec::new();
-    for member in &session.members {
-        let store = session.store(member).await.inspect_err(|_| session.from(None, true))?;
-        session.from(None, true);
-        let definition = store.integration(member.name(), id).await;
-        let definition = definition.map_err(|error| session.trouble(&error.into(), member))?;
-        found.extend(definition.map(|definition| (member, definition)));
-    }
+    let (answers, exit) = session
+        .each(async |member| {
+            let definition = session.rows(member).await?.integration(member.name(), id).await;
+            definition.map_err(|error| session.trouble(&error.into(), member))
+        })
+        .await?;
+    let answered: Vec<&Member> = answers.iter().map(|(member, _)| *member).collect();
+    let found: Vec<(&Member, Definition)> =
+        answers.into_iter().filter_map(|(member, definition)| Some((member, definition?))).collect();
     if found.is_empty() {
         let names: Vec<&str> = session.members.iter().map(Member::name).collect();
         return Err(Failure::failed(format!("no integration `{id}` in {}", names.join(", ")))
@@ -149,14 +150,14 @@ async fn one_integration(session: &Session, id: &str, format: Format) -> Result<
     }
     let documents: Vec<Fields> = found.iter().map(|(member, definition)| whole(member, definition)).collect();
     if document::write(&session.style, format, &documents)? {
-        return Ok(session.exit);
+        return Ok(exit);
     }
     let rows: Vec<(&Member, Listed)> =
         found.into_iter().map(|(member, definition)| (member, definition.listed)).collect();
-    session.style.say(&shown(session, &rows).text());
+    session.style.say(&shown(session, &rows, &answered).text());
     let here = session.flags();
     session.style.hint(&format!("All of it: sower get integration {id} -e ENVIRONMENT{here} -o yaml"));
-    Ok(session.exit)
+    Ok(exit)
 }
 
 /// An integration in whole, for programs: its line, where it came from, and its manifest.
@@ -176,10 +177,8 @@ async fn environments(session: &Session, name: Option<&str>, format: Format) -> 
         let names: Vec<&str> = session.members.iter().map(Member::name).collect();
         crate::choice::to_ask(&names, Some(name))?;
     }
-    let mut all = Vec::new();
-    for member in session.members.iter().filter(|member| name.is_none_or(|name| name == member.name())) {
-        all.push((member, standing::of(session, member).await?));
-    }
+    let (mut all, exit) = session.each(async |member| standing::of(session, member).await).await?;
+    all.retain(|(member, _)| name.is_none_or(|name| name == member.name()));
     let documents: Vec<Fields> = all
         .iter()
         .map(|(member, standing)| {
@@ -187,7 +186,7 @@ async fn environments(session: &Session, name: Option<&str>, format: Format) -> 
         })
         .collect();
     if document::write(&session.style, format, &documents)? {
-        return Ok(session.exit);
+        return Ok(exit);
     }
     let several = session.everywhere();
     let heads = ["NAMESPACE", "NAME", "READY", "REVISION", "INTEGRATIONS", "CONFLICTS", "WRITTEN IN"];
@@ -205,25 +204,25 @@ async fn environments(session: &Session, name: Option<&str>, format: Format) -> 
         table.row(cells.into_iter().skip(usize::from(!several)));
     }
     session.style.say(&table.text());
-    Ok(session.exit)
+    Ok(exit)
 }
 
 async fn conflicts(session: &Session, id: Option<&str>, format: Format) -> Result<Exit, Failure> {
-    let mut all: Vec<OpenConflict> = Vec::new();
-    for member in &session.members {
-        let store = session.store(member).await.inspect_err(|_| session.from(None, true))?;
-        session.from(None, true);
-        let open = store.open_conflicts(Some(member.name())).await;
-        all.extend(open.map_err(|error| session.trouble(&error.into(), member))?);
-    }
+    let (answers, exit) = session
+        .each(async |member| {
+            let open = session.rows(member).await?.open_conflicts(Some(member.name())).await;
+            open.map_err(|error| session.trouble(&error.into(), member))
+        })
+        .await?;
+    let mut all: Vec<OpenConflict> = answers.into_iter().flat_map(|(_, open)| open).collect();
     all.retain(|open| id.is_none_or(|id| id == open.conflict.integration));
     let documents: Vec<Fields> = all.iter().map(conflict).collect();
     if document::write(&session.style, format, &documents)? {
-        return Ok(session.exit);
+        return Ok(exit);
     }
     if all.is_empty() {
         session.style.hint("No open conflict");
-        return Ok(session.exit);
+        return Ok(exit);
     }
     let mut table = Table::new(&["ENVIRONMENT", "ID", "TYPE", "HERE", "GIT", "RESOLUTION", "SINCE"]);
     let now = Timestamp::now();
@@ -241,7 +240,7 @@ async fn conflicts(session: &Session, id: Option<&str>, format: Format) -> Resul
     }
     session.style.say(&table.text());
     session.style.hint(&format!("Why, and what to do: sower explain ID -e ENVIRONMENT{}", session.flags()));
-    Ok(session.exit)
+    Ok(exit)
 }
 
 fn conflict(open: &OpenConflict) -> Fields {

@@ -18,26 +18,26 @@ use crate::session::Session;
 /// Where a database does not answer.
 pub async fn run(args: &HistoryArgs, context: &Context) -> Result<Exit, Failure> {
     let session = Session::ask(&args.at, &args.which, context).await?;
-    let mut rows = Vec::new();
-    for member in &session.members {
-        let store = session.store(member).await.inspect_err(|_| session.from(None, true))?;
-        session.from(None, true);
-        let logged = store.history(Some(member.name()), args.limit).await;
-        rows.extend(logged.map_err(|error| session.trouble(&error.into(), member))?);
-    }
+    let (rows, exit) = session
+        .each(async |member| {
+            let logged = session.rows(member).await?.history(Some(member.name()), args.limit).await;
+            logged.map_err(|error| session.trouble(&error.into(), member))
+        })
+        .await?;
+    let mut rows: Vec<Logged> = rows.into_iter().flat_map(|(_, rows)| rows).collect();
     rows.sort_by(|a, b| (b.started_at, &b.id).cmp(&(a.started_at, &a.id)));
     rows.truncate(args.limit as usize);
     let documents: Vec<Fields> = rows.iter().map(described).collect();
     if document::write(&context.style, args.output, &documents)? {
-        return Ok(session.exit);
+        return Ok(exit);
     }
     if rows.is_empty() {
         let which = session.members.iter().map(crate::session::Member::name).collect::<Vec<_>>().join(", ");
         context.style.hint(&format!("No seeding yet of {which}"));
-        return Ok(session.exit);
+        return Ok(exit);
     }
     context.style.say(&table(&rows, !session.named, Timestamp::now()).text());
-    Ok(session.exit)
+    Ok(exit)
 }
 
 /// One seeding, for programs.

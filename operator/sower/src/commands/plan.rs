@@ -4,7 +4,7 @@ mod resource;
 
 use std::collections::BTreeSet;
 
-use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
 use serde::Serialize;
 use serde_json::Value;
 use sower_controllers::seeding::{Job, Planned};
@@ -22,6 +22,9 @@ use crate::output::table::Table;
 use crate::output::{changes, document};
 use crate::session::{Member, Session};
 
+/// Environments that are planned side by side.
+const SIDE_BY_SIDE: usize = 8;
+
 /// Runs it.
 ///
 /// # Errors
@@ -30,7 +33,8 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
     let session = Session::ask(&args.at, &args.which, context).await?;
     let only: Option<BTreeSet<String>> = (!args.only.is_empty()).then(|| args.only.iter().cloned().collect());
     let progress = Progress::start(&context.style, "planning");
-    let made = join_all(session.members.iter().map(|member| make(&session, member, only.clone()))).await;
+    let plans = session.members.iter().map(|member| make(&session, member, only.clone()));
+    let made: Vec<_> = stream::iter(plans).buffered(SIDE_BY_SIDE).collect().await;
     drop(progress);
     let mut exit = session.exit;
     for made in &made {
@@ -40,6 +44,10 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
         });
         if let Ok(made) = made {
             seed::draw(&made.planned.reading, &context.style);
+            if let Some(failure) = changes::unknown(&made.planned) {
+                context.style.note(&failure.text());
+                exit = exit.worse(failure.exit);
+            }
         }
     }
     if args.output == Format::Table {
@@ -74,20 +82,20 @@ struct Made {
 }
 
 async fn make(session: &Session, member: &Member, only: Option<BTreeSet<String>>) -> Result<Made, Failure> {
-    let store = session.store(member).await.inspect_err(|_| session.from_source(None))?;
+    let store = session.store(member).await.inspect_err(|_| session.say_source(None))?;
     let job = match &session.cluster {
         None => session.job(member)?,
         Some(reach) => resource::job(reach, member).await.map_err(|error| {
-            session.from_source(None);
+            session.say_source(None);
             session.trouble(&error, member)
         })?,
     };
     let job = Job { only, ..job };
     let planned = session.seeder().await?.plan(&store, &job, &session.cancel).await.map_err(|error| {
-        session.from_source(None);
+        session.say_source(None);
         session.trouble(&error, member)
     })?;
-    session.from_source((session.members.len() == 1).then_some(&planned.reading));
+    session.say_source((session.members.len() == 1).then_some(&planned.reading));
     let updates = updates(&store, &planned).await.map_err(|error| session.trouble(&error.into(), member))?;
     let guard = guard(member, &job, &planned);
     Ok(Made { planned, updates, guard })

@@ -16,19 +16,21 @@ use jiff::Timestamp;
 /// Where the API server or, with files, a database does not answer.
 pub async fn run(args: &StatusArgs, context: &Context) -> Result<Exit, Failure> {
     let session = Session::ask(&args.at, &args.which, context).await?;
-    let mut all = Vec::new();
-    for member in &session.members {
-        let mut standing = standing::of(&session, member).await?;
-        standing::add_seedings(&session, member, &mut standing).await;
-        all.push(standing);
-    }
+    let (answers, exit) = session
+        .each(async |member| {
+            let mut standing = standing::of(&session, member).await?;
+            standing::add_seedings(&session, member, &mut standing).await;
+            Ok(standing)
+        })
+        .await?;
+    let mut all: Vec<Standing> = answers.into_iter().map(|(_, standing)| standing).collect();
     if all.is_empty() {
-        session.from(None, false);
+        session.say_from(None, false);
     }
     standing::add_events(&session, &mut all).await;
     let documents: Vec<Fields> = all.iter().map(|standing| described(standing, session.named)).collect();
     if document::write_each(&context.style, args.output, session.named, &documents)? {
-        return Ok(session.exit);
+        return Ok(exit);
     }
     let now = Timestamp::now();
     let text = match all.as_slice() {
@@ -40,7 +42,7 @@ pub async fn run(args: &StatusArgs, context: &Context) -> Result<Exit, Failure> 
         several => table(several, now),
     };
     context.style.say(&(text + &needs(&all)));
-    Ok(session.exit)
+    Ok(exit)
 }
 
 fn described(standing: &Standing, whole: bool) -> Fields {

@@ -62,7 +62,7 @@ fn command_line() -> String {
         // The ones that most commands share stand above, but for a command that has some of them alone.
         let places = command.get_arguments().filter(|arg| is_where(arg)).count();
         let shared = places == all_places;
-        let own = command.get_arguments().filter(|arg| !arg.is_global_set() && !(shared && is_where(arg)));
+        let own = command.get_arguments().filter(|arg| !(arg.is_global_set() || shared && is_where(arg)));
         let table = flags(own);
         if !table.is_empty() {
             let _ = write!(page, "\n{table}");

@@ -149,6 +149,40 @@ fn a_closed_pipe_is_silent() {
 }
 
 #[test]
+fn an_interrupted_command_says_so() {
+    let checkout = Checkout::new();
+    // A database that takes connections and never says a word.
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = server.local_addr().expect("an address").port();
+    let mut child = command(checkout.path(), &format!("status --database postgres://u@127.0.0.1:{port}/d"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("sower runs");
+    let _connection = server.accept().expect("it asks");
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(killed.expect("kill").success());
+    assert_eq!(child.wait().expect("an end").code(), Some(130));
+}
+
+#[test]
+fn one_database_that_is_down_hides_no_other() {
+    let checkout = Checkout::new();
+    assert_eq!(checkout.sower("seed --all -q").code, 0);
+    let down = "\n[environment.staging]\ndatabase = \"postgres://u@127.0.0.1:1/d\"\n";
+    let settings = std::fs::read_to_string(checkout.path().join("sower.toml")).expect("settings");
+    checkout.write("sower.toml", &(settings + down));
+    let ran = checkout.sower("get integrations");
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("stripe      1.0.0         1.0.0        ?"), "{}", ran.out);
+    assert!(
+        ran.err.contains("error: the database does not answer: postgres://u@127.0.0.1:1/d"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn what_lies_beneath_is_said_when_asked() {
     let checkout = Checkout::new();
     assert_eq!(checkout.sower("get intg -q").err, "");

@@ -16,3 +16,11 @@ _sower_codes() {
     words=(${(f)"$(_call_program codes sower complete codes 2>/dev/null)"})
     compadd -a words
 }
+
+_sower_names() {
+    if (( ${words[(I)(env|environment|environments)]} )); then
+        _sower_environments
+    else
+        _sower_integrations
+    fi
+}

@@ -56,14 +56,14 @@ impl Evidence {
 /// # Errors
 /// Where one of them does not answer.
 pub async fn gather(session: &Session, member: &Member, id: &str) -> Result<Evidence, Failure> {
-    let store = session.store(member).await.inspect_err(|_| session.from_source(None))?;
+    let store = session.store(member).await.inspect_err(|_| session.say_source(None))?;
     let failed = |error: sower_store::StoreError| session.trouble(&error.into(), member);
     let carried = store.integration(member.name(), id).await.map_err(failed)?;
     let (catalogs, plan, state, reading) = if session.cluster.is_none() {
         let Planned { reading, plan, state, .. } = session.plan(member).await?;
         (reading.catalogs(), plan, state, Some(reading))
     } else {
-        session.from(None, true);
+        session.say_from(None, true);
         let (catalogs, plan, state) = remembered(&store, member).await.map_err(failed)?;
         (catalogs, plan, state, None)
     };
