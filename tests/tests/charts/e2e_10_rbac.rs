@@ -143,9 +143,7 @@ async fn e2e_10_every_right_is_used_and_none_is_missing() -> Result<()> {
 
 /// Rights that this test does not make the operator use, and what for they are.
 const JUSTIFIED: &[((&str, &str, &str), &str)] = &[
-    (("get", "sower.dev", "integrations"), "`sower get integration ID` in the Pod"),
     (("patch", "events.k8s.io", "events"), "a repeated Event is counted up, where it repeats within minutes"),
-    (("update", "coordination.k8s.io", "leases"), "the lease library's fallback"),
 ];
 
 fn is(right: &Right, known: &(&str, &str, &str)) -> bool {
