@@ -351,6 +351,8 @@ fn only_some_are_seeded_and_unchanged_rows_written_again() {
         "seed -e development --only slack",
         "seed -e development --reseed --only slack",
         "seed -e development",
+        "seed -e development --only slak",
+        "plan -e development --only slak -q",
     ]), @r"
     $ sower seed -e development --only slack,stripe
     (2) from: files (sower.toml) · . at main@COMMIT7 · sqlite://.sower/sower.db
@@ -373,6 +375,17 @@ fn only_some_are_seeded_and_unchanged_rows_written_again() {
     + wordpress 1.0.0
     Seeded development at main@COMMIT7 (seeding 3): 2 created, 0 updated, 0 deleted, 2 unchanged in TOOK
     exit 0
+    $ sower seed -e development --only slak
+    (2) from: files (sower.toml) · . at main@COMMIT7 · sqlite://.sower/sower.db
+    (2) error: no integration is called `slak` in development
+    (2)   all of them:  sower get integrations
+    Nothing to do: development is at main@COMMIT7 (0 unchanged)
+    exit 1
+    $ sower plan -e development --only slak -q
+    (2) error: no integration is called `slak` in development
+    (2)   all of them:  sower get integrations
+    Plan PLANPLANPLAN for development: 0 create, 0 update, 0 delete, 0 unchanged
+    exit 1
     ");
 }
 

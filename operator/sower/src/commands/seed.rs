@@ -7,7 +7,7 @@ mod told;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
 use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Job, Reading, Seeded, Seeder};
 use sower_core::manifest::LoadedEnvironment;
@@ -39,6 +39,8 @@ pub async fn run(args: &SeedArgs, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
+/// Environments that are seeded side by side.
+const SIDE_BY_SIDE: usize = 8;
 /// The code of an integration whose id is held by somebody else's row.
 const FOREIGN_ROW: &str = "foreign-row";
 
@@ -60,8 +62,8 @@ async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result
     let chosen = project.to_change("seed", asked)?;
     let seeder = project.seeder(None, None)?;
     let progress = Progress::start(&context.style, progress_text(&chosen));
-    let tried =
-        join_all(chosen.iter().map(|environment| one(&project, &seeder, environment, args, context))).await;
+    let seedings = chosen.iter().map(|environment| one(&project, &seeder, environment, args, context));
+    let tried: Vec<Tried<'_>> = stream::iter(seedings).buffered(SIDE_BY_SIDE).collect().await;
     drop(progress);
     project.databases.close().await;
     if context.cancel.is_cancelled() && tried.iter().all(|tried| tried.result.is_err()) {

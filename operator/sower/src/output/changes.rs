@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use sower_controllers::seeding::Planned;
 use sower_core::plan::{Conflict, Operation, Resolution, Verb};
+
+use crate::failure::Failure;
 
 /// On a terminal a list of changes ends here.
 pub const MOST_ON_A_TERMINAL: usize = 50;
@@ -96,6 +99,22 @@ pub fn some<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> String
         return names.join(", ");
     }
     format!("{} and {} more", names[..most].join(", "), names.len() - most)
+}
+
+/// What `--only` names and neither the sources nor the database know.
+#[must_use]
+pub fn unknown(planned: &Planned) -> Option<Failure> {
+    let known = |id: &String| {
+        planned.state.rows.contains_key(id)
+            || planned.reading.found().any(|found| found.id.as_ref() == Some(id))
+    };
+    let unknown: Vec<&str> =
+        planned.plan.scope.iter().flatten().filter(|id| !known(id)).map(String::as_str).collect();
+    let named = unknown.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+    (!unknown.is_empty()).then(|| {
+        Failure::failed(format!("no integration is called {named} in {}", planned.plan.environment))
+            .next("all of them", "sower get integrations")
+    })
 }
 
 /// Removals by why they go, each group with its names in order.

@@ -60,7 +60,15 @@ pub async fn seed(args: &SeedArgs, _: &Settings, context: &Context) -> Result<Ex
         style.hint("asked the operator; waiting (fetch, plan, apply)");
     }
     let progress = Progress::start(style, "the operator is at it");
-    let answers = join_all(chosen.iter().map(|environment| ask(&cluster, environment, args, timeout))).await;
+    let asking = join_all(chosen.iter().map(|environment| ask(&cluster, environment, args, timeout)));
+    let answers = tokio::select! {
+        answers = asking => answers,
+        () = context.cancel.cancelled() => {
+            drop(progress);
+            style.note("No longer waiting: the operator goes on by itself.");
+            return Ok(Exit::Interrupted);
+        }
+    };
     drop(progress);
     let mut exit = Exit::Done;
     let mut reports = Vec::new();

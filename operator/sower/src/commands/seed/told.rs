@@ -47,7 +47,11 @@ pub fn tell(
     if let Some(reading) = reading {
         draw(reading, style);
     }
-    match seeded {
+    let unknown = seeded.planned().and_then(changes::unknown);
+    if let Some(failure) = &unknown {
+        style.note(&failure.text());
+    }
+    let exit = match seeded {
         Seeded::Unchanged { report, revision, planned: _ } => {
             if for_people(format) {
                 style.say(&format!(
@@ -76,7 +80,8 @@ pub fn tell(
             }
             refusals(tried, report, style)
         }
-    }
+    };
+    unknown.map_or(exit, |failure| exit.worse(failure.exit))
 }
 
 fn refused(report: &Report) -> usize {

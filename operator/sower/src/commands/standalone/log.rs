@@ -14,6 +14,9 @@ use crate::logging;
 use crate::output::problems;
 use crate::output::style::Style;
 
+/// What is logged beside the lines for people.
+const WARNINGS: &str = "off,sower=warn,sower_source=warn,sower_store=warn,sower_controllers=warn";
+
 /// Where the log goes.
 #[derive(Debug)]
 pub struct Log {
@@ -33,7 +36,13 @@ impl Log {
             None => std::io::stderr().is_terminal(),
         };
         if text {
-            logging::start(&context.looks, &context.style);
+            let log = tracing_subscriber::fmt()
+                .with_env_filter(logging::filter(context.looks.verbose, WARNINGS))
+                .with_writer(std::io::stderr)
+                .with_ansi(context.style.err)
+                .with_target(false);
+            // A second start is a mistake of a test alone; the first one's log goes on.
+            let _ = log.try_init();
         } else {
             let log = tracing_subscriber::fmt()
                 .with_env_filter(logging::filter(context.looks.verbose, "info"))
