@@ -142,9 +142,10 @@ async fn e2e_10_every_right_is_used_and_none_is_missing() -> Result<()> {
 }
 
 /// Rights that this test does not make the operator use, and what for they are.
-const JUSTIFIED: &[((&str, &str, &str), &str)] = &[
-    (("patch", "events.k8s.io", "events"), "a repeated Event is counted up, where it repeats within minutes"),
-];
+const JUSTIFIED: &[((&str, &str, &str), &str)] = &[(
+    ("patch", "events.k8s.io", "events"),
+    "a repeated Event is counted up, where it repeats within minutes",
+)];
 
 fn is(right: &Right, known: &(&str, &str, &str)) -> bool {
     (right.0.as_str(), right.1.as_str(), right.2.as_str()) == *known
