@@ -37,7 +37,7 @@ pub async fn run(args: &DoctorArgs, context: &Context) -> Result<Exit, Failure> 
     )? {
         return Ok(exit);
     }
-    context.style.say(&format!("sower {version}\n{}", table(&checks)));
+    context.style.raw(&format!("sower {version}\n{}", table(&checks)));
     Ok(exit)
 }
 

@@ -73,7 +73,7 @@ async fn integrations(session: &Session, format: Format) -> Result<Exit, Failure
             .hint(&format!("No integration yet. Bring them in: sower seed {seed}{}", session.flags()));
         return Ok(exit);
     }
-    session.style.say(&shown(session, &rows, &answered).text());
+    session.style.raw(&shown(session, &rows, &answered).text());
     if session.members.len() > 1 {
         let here = session.flags();
         let hint =
@@ -154,7 +154,7 @@ async fn one_integration(session: &Session, id: &str, format: Format) -> Result<
     }
     let rows: Vec<(&Member, Listed)> =
         found.into_iter().map(|(member, definition)| (member, definition.listed)).collect();
-    session.style.say(&shown(session, &rows, &answered).text());
+    session.style.raw(&shown(session, &rows, &answered).text());
     let here = session.flags();
     session.style.hint(&format!("All of it: sower get integration {id} -e ENVIRONMENT{here} -o yaml"));
     Ok(exit)
@@ -203,7 +203,7 @@ async fn environments(session: &Session, name: Option<&str>, format: Format) -> 
         ];
         table.row(cells.into_iter().skip(usize::from(!several)));
     }
-    session.style.say(&table.text());
+    session.style.raw(&table.text());
     Ok(exit)
 }
 
@@ -238,7 +238,7 @@ async fn conflicts(session: &Session, id: Option<&str>, format: Format) -> Resul
             time::ago(*since, now),
         ]);
     }
-    session.style.say(&table.text());
+    session.style.raw(&table.text());
     session.style.hint(&format!("Why, and what to do: sower explain ID -e ENVIRONMENT{}", session.flags()));
     Ok(exit)
 }

@@ -36,7 +36,7 @@ pub async fn run(args: &HistoryArgs, context: &Context) -> Result<Exit, Failure>
         context.style.hint(&format!("No seeding yet of {which}"));
         return Ok(exit);
     }
-    context.style.say(&table(&rows, !session.named, Timestamp::now()).text());
+    context.style.raw(&table(&rows, !session.named, Timestamp::now()).text());
     Ok(exit)
 }
 

@@ -17,8 +17,9 @@ pub mod validate;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Command, Looks};
+use crate::cli::{Command, Format, Looks};
 use crate::failure::{Exit, Failure};
+use crate::output::document::{self, Fields};
 use crate::output::style::Style;
 
 /// What every command is given.
@@ -38,11 +39,11 @@ pub struct Context {
 /// What keeps it from its end; the caller prints it.
 pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
-        Command::Doctor(args) => doctor::run(&args, context).await,
-        Command::Explain(args) => explain::run(&args, context).await,
-        Command::Status(args) => status::run(&args, context).await,
-        Command::Get(args) => get::run(&args, context).await,
-        Command::History(args) => history::run(&args, context).await,
+        Command::Doctor(args) => told(context, args.output, doctor::run(&args, context).await),
+        Command::Explain(args) => told(context, args.output, explain::run(&args, context).await),
+        Command::Status(args) => told(context, args.output, status::run(&args, context).await),
+        Command::Get(args) => told(context, args.output, get::run(&args, context).await),
+        Command::History(args) => told(context, args.output, history::run(&args, context).await),
         Command::Validate(args) => blocking(context, move |context| validate::run(&args, context)).await,
         Command::Rule(args) => rule::run(&args, context),
         Command::Generate(args) => generate::run(&args, context),
@@ -56,6 +57,17 @@ pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failu
         Command::Run(args) => run_operator::run(&args, context).await,
         Command::FetchChild => Ok(Exit::Failed),
     }
+}
+
+/// Programs are given one document, on failure too; people read the failure on standard error.
+fn told(context: &Context, format: Format, result: Result<Exit, Failure>) -> Result<Exit, Failure> {
+    if let Err(failure) = &result
+        && failure.exit != Exit::Usage
+    {
+        let error = Fields::default().with("message", &failure.message);
+        document::write(&context.style, format, &Fields::default().with("errors", [error]))?;
+    }
+    result
 }
 
 /// Runs what takes all cores and waits for nothing, where it can be left alone at Ctrl-C.

@@ -41,7 +41,7 @@ pub async fn run(args: &StatusArgs, context: &Context) -> Result<Exit, Failure> 
         [only] if session.named => detail(only, now),
         several => table(several, now),
     };
-    context.style.say(&(text + &needs(&all)));
+    context.style.raw(&(text + &needs(&all)));
     Ok(exit)
 }
 

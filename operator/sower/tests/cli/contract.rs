@@ -183,6 +183,17 @@ fn one_database_that_is_down_hides_no_other() {
 }
 
 #[test]
+fn programs_are_given_a_document_on_failure_too() {
+    let checkout = Checkout::new();
+    let ran = checkout.sower("history -o json --database postgres://u@127.0.0.1:1/d");
+    assert_eq!(ran.code, 1);
+    let message = json(&ran.out)["errors"][0]["message"].as_str().map(str::to_owned).unwrap_or_default();
+    assert!(message.starts_with("the database does not answer: postgres://u@127.0.0.1:1/d"), "{message}");
+    assert!(ran.err.contains(&message), "{}", ran.err);
+    assert_eq!(checkout.sower("history -o json -e nowhere").out, "");
+}
+
+#[test]
 fn what_lies_beneath_is_said_when_asked() {
     let checkout = Checkout::new();
     assert_eq!(checkout.sower("get intg -q").err, "");
