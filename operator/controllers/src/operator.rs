@@ -21,6 +21,8 @@ use crate::term::Term;
 
 /// How long what was begun may take to end, once it was told to.
 const ENDING: Duration = Duration::from_secs(25);
+/// How long databases may take to take leave.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// How an operator is set up.
 pub struct Operator {
@@ -84,7 +86,9 @@ impl Operator {
                     lead(&shared, &stores, leadership, &election.identity, &stop).await;
                 }
             }
-            shared.stores.close().await;
+            if tokio::time::timeout(CLOSING, shared.stores.close()).await.is_err() {
+                tracing::warn!("a database keeps a connection; it is dropped");
+            }
             last.cancel();
         };
         tokio::join!(

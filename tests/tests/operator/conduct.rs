@@ -140,3 +140,57 @@ async fn a_deleted_lease_is_made_again() -> Result<()> {
     let second = catalog.push("Raise")?;
     bed.seeded("production", &second).await.map(drop)
 }
+
+/// Two namespaces with Roles of their own, one operator: an Environment of two sources in one, and in the other one
+/// without sources, which takes the Integrations beside it.
+#[tokio::test]
+async fn two_namespaces_are_watched_and_two_sources_read() -> Result<()> {
+    let mut bed = Bed::make("first").await?;
+    let other = bed.plane.namespace("second").await?;
+    let both = format!("watchNamespaces={{{},{}}}", bed.namespace.name, other.name);
+    bed.upgrade(&[&both])?;
+    bed.restart().await?;
+    let catalog = bed.catalog()?;
+    let commit = catalog.plant(&["ash"])?;
+    let resource = |name: &str| {
+        format!(
+            "apiVersion: sower.dev/v1alpha1
+kind: Integration
+metadata: {{ name: {name} }}
+spec: {{ name: {name}, version: 1.0.0, author: A, license: MIT, description: D, category: [c], baseUrl: \"https://{name}.example\" }}
+"
+        )
+    };
+    bed.namespace.apply(&resource("elm"))?;
+    other.apply(&resource("oak"))?;
+    let spec = json!({ "interval": "1s", "sources": [catalog.source("main"), { "name": "local", "cluster": {} }] });
+    bed.environment("production", spec).await?;
+    sower_tests::bed::environment(&other, "staging", json!({ "interval": "10m" })).await?;
+    bed.until("both hold their own", async || {
+        let tables = bed.tables().await?;
+        let ids = |name: &str| tables.carried(name).into_keys().collect::<Vec<_>>();
+        ensure!(ids("production") == ["ash", "elm"] && ids("staging") == ["oak"], "{:?}", tables.0.keys());
+        Ok(())
+    })
+    .await?;
+    bed.until("the short revision names both sources", async || {
+        let read = bed.read("production").await?;
+        let revision = read.status.as_ref().and_then(|status| status.revision.clone()).unwrap_or_default();
+        ensure!(revision.starts_with(&format!("catalog=main@{},local=cluster@", &commit[..7])), "{}", told(&read));
+        Ok(())
+    })
+    .await?;
+    // Nothing new: what is said of several sources stays as it is.
+    let before = bed.reconcile("production").await?;
+    let after = bed.reconcile("production").await?;
+    let (mut before, after) = (before.status.context("status")?, after.status.context("status")?);
+    before.last_handled_reconcile_at.clone_from(&after.last_handled_reconcile_at);
+    ensure!(before == after, "{before:?} became {after:?}");
+    let integrations = other.api::<sower_crds::integration::Integration>();
+    bed.until("the Integration says who carries it", async || {
+        let status = integrations.get("oak").await?.status.unwrap_or_default();
+        ensure!(status.environments.iter().any(|by| by.name == "staging" && by.version == "1.0.0"), "{status:?}");
+        Ok(())
+    })
+    .await
+}

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sower_core::gate::HeldReason;
-use sower_core::plan::{Conflict, Kept, KeptWhy, Plan, Resolution, Verb};
+use sower_core::gate::{Held, HeldReason};
+use sower_core::plan::{Conflict, Kept, KeptWhy, Operation, Plan, Resolution, Verb};
 use sower_core::report::Report;
 use sower_core::snapshot::Revision;
 use sower_crds::environment::{Counts, Environment, Failure, PlanStatus};
+use sower_source::{CommitInfo, GitTree};
 use sower_store::EnvironmentRow;
 
 use super::dereference::secret_of;
@@ -18,14 +19,15 @@ use crate::status::{Conflicts, Outcome, SourceOutcome, Verdict, Written};
 /// Most failures that are carried on; a status holds fewer.
 const FAILURES: usize = 100;
 
-/// Of a seeding that went through, held plans included. `row` is the environment's row after it, and `holding` what it
-/// holds.
+/// Of a seeding that went through, held plans included. `row` is the environment's row after it, `holding` what it
+/// holds, and `commit` the one that took away what a held plan would delete.
 #[must_use]
 pub fn of_seeded(
     environment: &Environment,
     seeded: &Seeded,
     row: Option<&EnvironmentRow>,
     holding: &Holding,
+    commit: Option<&CommitInfo>,
 ) -> Outcome {
     let report = seeded.report();
     let planned = seeded.planned();
@@ -35,9 +37,7 @@ pub fn of_seeded(
     ids.sort();
     ids.dedup();
     let verdict = match seeded {
-        Seeded::Held { planned, held, .. } => {
-            held_verdict(planned, held.reason, &held.message, held.source.as_deref())
-        }
+        Seeded::Held { planned, held, .. } => held_verdict(planned, held, commit),
         Seeded::Unchanged { .. } | Seeded::Applied { .. } => verdict(report, planned),
     };
     let waits = matches!(seeded, Seeded::Held { .. });
@@ -85,34 +85,36 @@ fn verdict(report: &Report, planned: Option<&Planned>) -> Verdict {
     Verdict::Invalid { invalid: report.invalid, total, first }
 }
 
-fn held_verdict(planned: &Planned, reason: HeldReason, message: &str, source: Option<&str>) -> Verdict {
-    let deleted = planned.plan.operations.iter().filter(|operation| operation.verb == Verb::Remove);
-    let deleted: Vec<_> =
-        deleted.filter(|operation| source.is_none_or(|source| operation.source == source)).collect();
-    let because = deleted.first().and_then(|first| why_gone(planned, &first.id));
+fn held_verdict(planned: &Planned, held: &Held, commit: Option<&CommitInfo>) -> Verdict {
+    let deleted: Vec<String> = going(planned, held).map(|operation| operation.id.clone()).collect();
+    let because = commit.map(|commit| {
+        let gone = if deleted.len() == 1 { "its folder is gone" } else { "their folders are gone" };
+        format!("{gone} since {} ({}: \"{}\")", commit.short(), commit.author, commit.subject)
+    });
     Verdict::Held {
-        reason: match reason {
+        reason: match held.reason {
             HeldReason::PruneLimitExceeded => Reason::PruneLimitExceeded,
             HeldReason::ManifestsInvalid => Reason::ManifestsInvalid,
         },
-        message: message.to_owned(),
-        deleted: deleted.into_iter().map(|operation| operation.id.clone()).collect(),
+        message: held.message.clone(),
+        deleted,
         because,
     }
 }
 
-/// The commit that took an integration's file away, as far as the history was fetched.
-fn why_gone(planned: &Planned, id: &str) -> Option<String> {
-    let current = planned.state.rows.get(id)?;
+/// What would go of the source that the guard speaks of.
+fn going<'a>(planned: &'a Planned, held: &'a Held) -> impl Iterator<Item = &'a Operation> {
+    let removals = planned.plan.operations.iter().filter(|operation| operation.verb == Verb::Remove);
+    removals.filter(|operation| held.source.as_ref().is_none_or(|source| operation.source == *source))
+}
+
+/// Where to look for the commit that took the first of them away: the source's repository, and the file that is gone.
+#[must_use]
+pub fn first_gone(seeded: &Seeded) -> Option<(GitTree, String)> {
+    let Seeded::Held { planned, held, .. } = seeded else { return None };
+    let current = planned.state.rows.get(&going(planned, held).next()?.id)?;
     let source = planned.reading.sources.iter().find(|source| source.snapshot.name == current.source)?;
-    let tree = source.snapshot.git.as_ref()?;
-    let commit = tree.log(&current.path, 1).into_iter().next()?;
-    Some(format!(
-        "their folders are gone since {} ({}: \"{}\")",
-        commit.short(),
-        commit.author,
-        commit.subject
-    ))
+    Some((source.snapshot.git.clone()?, current.path.clone()))
 }
 
 /// The sources in the order of the spec, with what the database holds and what was read. Without a plan nothing was

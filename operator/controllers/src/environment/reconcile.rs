@@ -211,7 +211,14 @@ async fn seed(
         None => None,
     };
     let holding = hold(context, environment, &store, &seeded).await?;
-    Ok(outcome::of_seeded(environment, &seeded, row.as_ref(), &holding))
+    let commit = match outcome::first_gone(&seeded) {
+        // History is read from the disk; where that fails, no commit is named.
+        Some((tree, path)) => {
+            tokio::task::spawn_blocking(move || tree.log(&path, 1)).await.unwrap_or_default()
+        }
+        None => Vec::new(),
+    };
+    Ok(outcome::of_seeded(environment, &seeded, row.as_ref(), &holding, commit.first()))
 }
 
 /// What the environment holds now; wakes the Integrations for which that is news.
