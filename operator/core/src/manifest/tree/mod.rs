@@ -5,6 +5,7 @@
 //! read as the YAML it is, which takes surrogate pairs in escapes as JSON writes them.
 
 mod build;
+mod decode;
 mod locate;
 mod scalar;
 
