@@ -152,7 +152,13 @@ impl Session {
     /// Keeps the environment of this name alone.
     fn keep(&mut self, wanted: &str) -> Result<(), Failure> {
         let names: Vec<&str> = self.members.iter().map(Member::name).collect();
-        let kept = choice::to_ask(&names, Some(wanted))?;
+        let kept = choice::to_ask(&names, Some(wanted)).map_err(|failure| match self.exit {
+            Exit::Done => failure,
+            _ => Failure::failed(format!(
+                "environment `{wanted}` is not among those that can be read ({})",
+                names.join(", ")
+            )),
+        })?;
         let mut index = 0;
         self.members.retain(|member| {
             index += 1;
@@ -206,9 +212,7 @@ impl Session {
         let member = match self.members.as_slice() {
             [only] => Some(only),
             // The general one: that of an environment without a source of its own.
-            several => several
-                .iter()
-                .find(|member| self.settings.source_of(member.name()).0 == self.settings.source.value),
+            several => several.iter().find(|member| self.is_general(member)),
         };
         let named = self.members.len() == 1;
         let described = origin::described(
@@ -228,13 +232,22 @@ impl Session {
             return;
         }
         let source = match (reading, self.members.as_slice()) {
-            (Some(reading), [only]) => {
-                let described = origin::described(&self.settings, Some((only.name(), &only.loaded.spec)));
+            (Some(reading), members) => {
+                let only =
+                    members.first().filter(|_| members.len() == 1 || self.settings.source.value.is_none());
+                let described =
+                    origin::described(&self.settings, only.map(|only| (only.name(), &only.loaded.spec)));
                 Some((described, reading.revision_short()))
             }
-            _ => self.source_here(),
+            (None, _) => self.source_here(),
         };
         self.say_from(source.filter(|_| self.cluster.is_none()), true);
+    }
+
+    /// Whether an environment reads what most read: it has no source of its own in the settings.
+    #[must_use]
+    pub fn is_general(&self, member: &Member) -> bool {
+        self.settings.source_of(member.name()).0 == self.settings.source.value
     }
 
     /// The job of an environment.
@@ -265,10 +278,9 @@ impl Session {
             self.say_source(None);
             self.trouble(&error, member)
         })?;
-        if self.members.len() > 1 {
-            self.say_source(None);
+        if self.members.len() == 1 || self.is_general(member) {
+            self.say_source(Some(&planned.reading));
         }
-        self.say_source(Some(&planned.reading));
         Ok(planned)
     }
 

@@ -24,6 +24,7 @@ pub async fn run(args: &ExplainArgs, context: &Context) -> Result<Exit, Failure>
     let session = Session::ask(&args.at, &args.which, context).await?;
     let (answers, exit) =
         session.each(async |member| evidence::gather(&session, member, &args.id).await).await?;
+    session.say_source(None);
     let judged = |(member, evidence): (_, Evidence)| {
         let verdict = Verdict::of(member, &evidence, &args.id);
         (member, evidence, verdict)
@@ -77,12 +78,10 @@ struct Head {
 
 fn head(id: &str, session: &Session, all: &[(&Member, Evidence, Verdict)]) -> Head {
     // Of several sources the general one is shown: that of an environment without a source of its own.
-    let general =
-        |member: &Member| session.settings.source_of(member.name()).0 == session.settings.source.value;
     let shown = all
         .iter()
         .filter(|(_, evidence, _)| evidence.shown().is_some())
-        .min_by_key(|(member, ..)| !general(member))
+        .min_by_key(|(member, ..)| !session.is_general(member))
         .or_else(|| all.iter().find(|(_, evidence, _)| evidence.carried.is_some()));
     let Some((_, evidence, _)) = shown else {
         return Head { id: id.to_owned(), version: None, path: None, commit: None, edited: false };
