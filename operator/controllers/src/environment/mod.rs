@@ -1,7 +1,7 @@
 //! The controller of Environments.
 //!
 //! A reconcile reads `current → finalizer → dereference → seed → compose → write → tell`. What needs no client is a pure
-//! function: [`outcome`] and [`crate::status`].
+//! function: `outcome` and [`crate::status`].
 
 mod deletion;
 mod dereference;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kube::core::DeserializeGuard;
+use kube::core::DynamicObject;
+use kube::discovery::ApiResource;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt as _};
 use sower_core::report;
@@ -77,23 +78,41 @@ fn unanswered(error: &kube::Error) -> Action {
     Action::requeue(RETRY)
 }
 
-/// The Environment as it is now, not as a cache remembers it: what is said is compared with what was said.
+/// The Environment as it is now, not as a cache remembers it: what is said is compared with what was said. One that
+/// this Sower cannot read is told so.
 async fn current(context: &Context, namespace: &str, name: &str) -> Result<Option<Environment>, Action> {
-    let api: Api<Guarded> = Api::namespaced(context.shared.client.clone(), namespace);
-    match tokio::time::timeout(PATIENCE, api.get_opt(name)).await {
-        Ok(Ok(Some(DeserializeGuard(Ok(environment))))) => Ok(Some(environment)),
-        Ok(Ok(None)) => Ok(None),
-        Ok(Ok(Some(DeserializeGuard(Err(invalid))))) => {
-            let error =
-                SeedingError::invalid_spec(format!("This Sower cannot read the spec: {}", invalid.error));
-            let environment = Environment { metadata: invalid.metadata, ..Environment::default() };
+    let kind = ApiResource::erase::<Environment>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(context.shared.client.clone(), namespace, &kind);
+    let found = tokio::time::timeout(PATIENCE, api.get_opt(name)).await;
+    let found = found.unwrap_or_else(|_| Err(kube::Error::Service("no answer in time".into())));
+    let Some(object) = found.map_err(|error| unanswered(&error))? else { return Ok(None) };
+    match read(object) {
+        Ok(environment) => Ok(Some(environment)),
+        // It goes, and nobody knows whether with its rows: they stay, and nothing holds it up.
+        Err((environment, _)) if environment.metadata.deletion_timestamp.is_some() => {
+            deletion::finalizer(context, &environment).await.map_err(|error| unanswered(&error))?;
+            Err(Action::await_change())
+        }
+        Err((environment, cause)) => {
+            let error = SeedingError::invalid_spec(format!("This Sower cannot read the spec: {cause}"));
             if let Err(error) = tell(context, &environment, &outcome::of_error(&environment, &error)).await {
                 return Err(unanswered(&error));
             }
             Err(Action::requeue(context.shared.patience.rest(namespace, name, &environment.spec)))
         }
-        Ok(Err(error)) => Err(unanswered(&error)),
-        Err(_) => Err(unanswered(&kube::Error::Service("no answer in time".into()))),
+    }
+}
+
+/// The typed object; where its spec is of another version of the CRD, all but the spec, and why.
+fn read(object: DynamicObject) -> Result<Environment, (Box<Environment>, String)> {
+    let DynamicObject { types: _, metadata, data } = object;
+    let part = |name: &str| data.get(name).cloned().unwrap_or_default();
+    let status = serde_json::from_value(part("status")).unwrap_or_default();
+    match serde_json::from_value(part("spec")) {
+        Ok(spec) => Ok(Environment { metadata, spec, status }),
+        Err(error) => {
+            Err((Box::new(Environment { metadata, status, ..Environment::default() }), error.to_string()))
+        }
     }
 }
 
@@ -261,4 +280,34 @@ async fn tell(context: &Context, environment: &Environment, outcome: &Outcome) -
     }
     context.shared.events.say(environment, &notices).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_environment_of_another_version_keeps_its_status() {
+        let object = |spec: serde_json::Value| -> DynamicObject {
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "sower.dev/v1alpha1", "kind": "Environment",
+                "metadata": { "namespace": "n", "name": "e", "generation": 4 },
+                "spec": spec, "status": { "revision": "main@3f2c1a9" },
+            }))
+            .expect("an object")
+        };
+        let good = read(object(serde_json::json!({ "suspend": true }))).expect("readable");
+        assert!(good.spec.suspend);
+        let (bad, cause) = read(object(serde_json::json!({ "sowing": true }))).expect_err("unreadable");
+        assert!(cause.contains("sowing"), "{cause}");
+        for environment in [&good, &*bad] {
+            assert_eq!(environment.metadata.generation, Some(4));
+            assert_eq!(environment.status.as_ref().and_then(|s| s.revision.as_deref()), Some("main@3f2c1a9"));
+        }
+        let object: DynamicObject = serde_json::from_value(serde_json::json!({
+            "apiVersion": "sower.dev/v1alpha1", "kind": "Environment", "metadata": { "name": "e" }, "spec": {},
+        }))
+        .expect("an object");
+        assert_eq!(read(object).expect("readable").status, None);
+    }
 }
