@@ -1,0 +1,135 @@
+//! A plan as programs read it.
+
+use serde::Serialize;
+use serde_json::Value;
+use sower_core::compare::{Change, What};
+use sower_core::plan::{Conflict, Exclusion, Verb};
+use sower_core::report::Failure as Entry;
+
+use super::Made;
+use crate::failure::Failure;
+use crate::output::changes;
+
+/// What programs read.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Document {
+    environment: String,
+    hash: Option<String>,
+    revision: Option<String>,
+    create: usize,
+    update: usize,
+    delete: usize,
+    unchanged: usize,
+    conflicts: Vec<Conflict>,
+    changes: Vec<ChangeDocument>,
+    excluded: Vec<ExcludedDocument>,
+    guard: Option<&'static str>,
+    errors: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct ChangeDocument {
+    integration: String,
+    kind: &'static str,
+    from: Option<String>,
+    to: Option<String>,
+    fields: Vec<FieldDocument>,
+}
+
+#[derive(Serialize)]
+struct FieldDocument {
+    pointer: String,
+    from: Option<Value>,
+    to: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct ExcludedDocument {
+    integration: String,
+    version: String,
+    #[serde(flatten)]
+    why: Exclusion,
+    message: String,
+}
+
+impl Document {
+    /// The document of one environment.
+    pub fn of(name: &str, made: &Result<Made, Failure>) -> Self {
+        let empty = Self {
+            environment: name.to_owned(),
+            hash: None,
+            revision: None,
+            create: 0,
+            update: 0,
+            delete: 0,
+            unchanged: 0,
+            conflicts: Vec::new(),
+            changes: Vec::new(),
+            excluded: Vec::new(),
+            guard: None,
+            errors: Vec::new(),
+        };
+        match made {
+            Err(failure) => {
+                let message = failure.message.clone();
+                let error = Entry { integration: None, code: "PlanFailed".into(), location: None, message };
+                Self { errors: vec![error], ..empty }
+            }
+            Ok(made) => Self::made(made, empty),
+        }
+    }
+
+    fn made(made: &Made, empty: Self) -> Self {
+        let Made { planned, updates, guard } = made;
+        let plan = &planned.plan;
+        let fields =
+            |id: &str| updates.iter().find(|(known, _)| known == id).map(|(_, changes)| changes.as_slice());
+        let changes = changes::in_order(&plan.operations).into_iter().map(|operation| ChangeDocument {
+            integration: operation.id.clone(),
+            kind: if operation.verb == Verb::Remove { "delete" } else { operation.verb.as_str() },
+            from: operation.from.as_ref().map(|content| content.version.clone()),
+            to: operation.to.as_ref().map(|content| content.version.clone()),
+            fields: fields(&operation.id).unwrap_or_default().iter().map(field).collect(),
+        });
+        let excluded = plan.excluded.iter().map(|excluded| ExcludedDocument {
+            integration: excluded.id.clone(),
+            version: excluded.version.clone(),
+            why: excluded.why.clone(),
+            message: excluded.why.message(),
+        });
+        let errors =
+            planned.reading.problems().into_iter().filter(|problem| problem.is_error()).map(|problem| {
+                Entry {
+                    location: Some(problem.location()),
+                    integration: problem.integration,
+                    code: problem.code.to_string(),
+                    message: problem.message,
+                }
+            });
+        Self {
+            hash: Some(plan.hash.clone()),
+            revision: Some(planned.reading.revision_full()),
+            create: plan.created(),
+            update: plan.updated(),
+            delete: plan.deleted(),
+            unchanged: plan.unchanged,
+            conflicts: plan.conflicts.clone(),
+            changes: changes.collect(),
+            excluded: excluded.collect(),
+            guard: *guard,
+            errors: errors.collect(),
+            ..empty
+        }
+    }
+}
+
+fn field(change: &Change) -> FieldDocument {
+    let (from, to) = match &change.what {
+        What::Added(value) => (None, Some(value.clone())),
+        What::Removed(value) => (Some(value.clone()), None),
+        What::Changed { from, to } => (Some(from.clone()), Some(to.clone())),
+        What::Reordered => (None, None),
+    };
+    FieldDocument { pointer: change.path(), from, to }
+}
