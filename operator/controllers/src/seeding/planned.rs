@@ -29,19 +29,24 @@ pub(super) async fn make(
 ) -> Result<Planned, SeedingError> {
     let selection_hash = selection_hash(&job.spec, platform, rows::MAPPING);
     let known = reading::remembered(store, &job.spec, row.as_ref(), &snapshots, &selection_hash).await?;
-    let reading = reading::load_all(snapshots, known.clone()).await?;
-    let catalogs = reading.catalogs();
-    let selection = select(&job.environment, &job.spec, platform, &catalogs);
+    let mut reading = reading::load_all(snapshots, known.clone()).await?;
     let here = store.state(&job.environment).await?;
+    let mut catalogs = reading.lend();
+    let selection = select(&job.environment, &job.spec, platform, &catalogs);
     let mut state = here.state;
     state.carried = store.carried(&job.environment, &questions(&selection, &state)).await?;
     let mut plan = decide(job, &catalogs, &selection, &state);
-    let colliding = collisions(&reading, &plan, &here.foreign_rows);
-    if !colliding.is_empty() {
-        state.foreign.extend(colliding);
-        plan = decide(job, &catalogs, &selection, &state);
+    if !here.foreign_rows.is_empty() {
+        reading.give_back(catalogs);
+        let colliding = collisions(&reading, &plan, &here.foreign_rows);
+        catalogs = reading.lend();
+        if !colliding.is_empty() {
+            state.foreign.extend(colliding);
+            plan = decide(job, &catalogs, &selection, &state);
+        }
     }
     let gate = gate(&plan, &job.spec, &catalogs, &state);
+    reading.give_back(catalogs);
     Ok(Planned { reading, plan, gate, state, row, selection_hash, known })
 }
 
@@ -53,9 +58,6 @@ fn decide(job: &Job, catalogs: &[SourceCatalog], selection: &Selection, state: &
 
 /// Integrations that want a registry id which a row of somebody else's holds.
 fn collisions(reading: &Reading, plan: &Plan, foreign: &BTreeSet<(Kind, String)>) -> Vec<String> {
-    if foreign.is_empty() {
-        return Vec::new();
-    }
     let wants_theirs = |place: &Place| {
         let Some(text) = reading.manifest(place) else { return false };
         rows::rows(&text).is_ok_and(|rows| rows.collides(foreign))

@@ -69,6 +69,22 @@ impl Reading {
         self.sources.iter().map(|s| s.catalog.clone()).collect()
     }
 
+    /// The catalogs, taken out: a large one is not copied. [`Reading::give_back`] ends it.
+    pub(super) fn lend(&mut self) -> Vec<SourceCatalog> {
+        let out = self.sources.iter_mut().map(|source| {
+            let found = std::mem::take(&mut source.catalog.found);
+            SourceCatalog { found, ..source.catalog.clone() }
+        });
+        out.collect()
+    }
+
+    /// Puts back what [`Reading::lend`] took.
+    pub(super) fn give_back(&mut self, catalogs: Vec<SourceCatalog>) {
+        for (source, catalog) in self.sources.iter_mut().zip(catalogs) {
+            source.catalog = catalog;
+        }
+    }
+
     /// Canonical bytes of one document, if it was read and not remembered.
     #[must_use]
     pub fn parsed(&self, place: &Place) -> Option<Arc<str>> {
