@@ -85,8 +85,10 @@ async fn interruptible(command: Command, context: &Context) -> Exit {
     let running = commands::dispatch(command, context);
     tokio::pin!(running);
     tokio::select! {
-        ended_with = &mut running => return ended(&context.style, ended_with),
+        // Ctrl-C is listened for before the command begins.
+        biased;
         _ = tokio::signal::ctrl_c() => context.cancel.cancel(),
+        ended_with = &mut running => return ended(&context.style, ended_with),
     }
     if changes {
         // What was written by then is written; a second Ctrl-C does not wait for that to be told.
