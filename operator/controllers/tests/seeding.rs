@@ -82,6 +82,28 @@ async fn a_broken_manifest_keeps_its_rows_and_the_others_come_in() {
 }
 
 #[tokio::test]
+async fn a_broken_file_of_any_name_prunes_nothing() {
+    let kit = Kit::new().await;
+    let slack = manifest("slack", "1.0.0", &["one"]);
+    kit.write("a", &manifest("a", "1.0.0", &["one"]));
+    kit.write_file("catalog/slack/slack.yaml", &slack);
+    kit.commit("first");
+    assert_eq!(kit.seed("development", "{}").await.report().created, 2);
+    kit.write_file("catalog/slack/slack.yaml", &format!("{slack}: [\n"));
+    kit.commit("broken");
+    let report = kit.seed("development", "{}").await.report().clone();
+    assert_eq!((report.deleted, report.errors.len()), (0, 1), "{report:?}");
+    assert_eq!(report.errors[0].code, "syntax");
+    let rows = kit.rows("development").await;
+    let before = kit.store.environment("development").await.unwrap();
+    kit.seed("development", "{}").await;
+    assert_eq!(
+        (kit.rows("development").await, kit.store.environment("development").await.unwrap()),
+        (rows, before)
+    );
+}
+
+#[tokio::test]
 async fn more_deletions_than_allowed_are_held_whole() {
     let kit = Kit::new().await;
     for id in ["a", "b", "c", "d", "e"] {

@@ -165,6 +165,9 @@ pub struct SourceCatalog {
     pub complete: bool,
     /// Every deletion was watched, so that an empty source is meant: a cluster's, never a repository's.
     pub watched: bool,
+    /// Paths of rows whose file is there, but holds no document of ours any more: it broke, or cannot be read. Only a
+    /// file that is gone is a deletion.
+    pub mute: std::collections::BTreeSet<String>,
 }
 
 impl SourceCatalog {

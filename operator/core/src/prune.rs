@@ -14,6 +14,8 @@ pub(crate) struct Prune<'a> {
     spec: &'a EnvironmentSpec,
     /// The sources that were read, and whether each keeps all.
     read: BTreeMap<&'a str, bool>,
+    /// Files that are there and hold nothing of ours any more, by source.
+    mute: BTreeMap<&'a str, &'a BTreeSet<String>>,
     /// The sources that the environment names.
     named: BTreeSet<&'a str>,
 }
@@ -23,6 +25,7 @@ impl<'a> Prune<'a> {
         Self {
             spec,
             read: sources.iter().map(|source| (source.name.as_str(), source.keeps_all().is_some())).collect(),
+            mute: sources.iter().map(|source| (source.name.as_str(), &source.mute)).collect(),
             named: spec.sources.iter().map(|source| source.name.as_str()).collect(),
         }
     }
@@ -35,6 +38,8 @@ impl<'a> Prune<'a> {
             Fate::Keep(KeptWhy::NotPruned)
         } else if self.keeps(&current.source) {
             Fate::Keep(KeptWhy::SourceKeepsAll)
+        } else if self.mute.get(current.source.as_str()).is_some_and(|paths| paths.contains(&current.path)) {
+            Fate::Keep(KeptWhy::Invalid)
         } else {
             Fate::Remove
         }

@@ -31,6 +31,7 @@ pub(super) async fn make(
     let known = reading::remembered(store, &job.spec, row.as_ref(), &snapshots, &selection_hash).await?;
     let mut reading = reading::load_all(snapshots, known.clone()).await?;
     let here = store.state(&job.environment).await?;
+    reading.note_mute(&here.state);
     let mut catalogs = reading.lend();
     let selection = select(&job.environment, &job.spec, platform, &catalogs);
     let mut state = here.state;

@@ -1,10 +1,11 @@
 //! load: the documents of every source, with what is wrong with them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use sower_core::catalog::{Found, Place, SourceCatalog};
 use sower_core::manifest::{self, Limits, ResourceEntry};
+use sower_core::plan::State;
 use sower_core::problem::{self, Problem};
 use sower_core::snapshot::{FileEntry, Tree, full_revision, short_revision};
 use sower_crds::environment::{EnvironmentSpec, SeedingStrategy};
@@ -67,6 +68,20 @@ impl Reading {
     #[must_use]
     pub fn catalogs(&self) -> Vec<SourceCatalog> {
         self.sources.iter().map(|s| s.catalog.clone()).collect()
+    }
+
+    /// Notes the rows whose file is there without a document in it.
+    pub(super) fn note_mute(&mut self, state: &State) {
+        for ReadSource { snapshot, catalog } in &mut self.sources {
+            let Files::Tree(tree) = &snapshot.files else { continue };
+            let rows = state.rows.values().filter(|row| row.source == snapshot.name);
+            let silent = |path: &str| {
+                let at = catalog.found.partition_point(|f| f.place.path.as_str() < path);
+                let found = catalog.found.get(at).is_some_and(|f| f.place.path == path);
+                !found && tree.files().binary_search_by(|file| file.path.as_str().cmp(path)).is_ok()
+            };
+            catalog.mute = rows.map(|row| &row.path).filter(|path| silent(path)).cloned().collect();
+        }
     }
 
     /// The catalogs, taken out: a large one is not copied. [`Reading::give_back`] ends it.
@@ -205,6 +220,7 @@ fn load(snapshots: Vec<Snapshot>, known: &Known) -> Reading {
             found,
             complete,
             watched,
+            mute: BTreeSet::new(),
         };
         ReadSource { snapshot, catalog }
     });

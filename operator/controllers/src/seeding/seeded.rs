@@ -12,6 +12,7 @@ use sower_core::catalog::{Found, Place};
 use sower_core::gate::Held;
 use sower_core::hash::selection_hash;
 use sower_core::plan::{Conflict, ConflictType, KeptWhy, Operation, Resolution};
+use sower_core::problem::Code;
 use sower_core::report::{Failure, Outcome, Report};
 use sower_core::rows;
 use sower_core::snapshot::{Revision, full_revision, short_revision};
@@ -219,11 +220,24 @@ async fn settle(
         selection_hash: moved.selection_hash.as_deref(),
         summary: &note(&planned),
     };
-    if job.only.is_none() {
+    let stands = planned.row.as_ref().is_some_and(|row| stands(row, &settle));
+    if job.only.is_none() && !stands {
         store.settle(settle).await?;
     }
     let revision = planned.reading.revision_short();
     Ok(Seeded::Unchanged { report, revision, planned: Some(Box::new(planned)) })
+}
+
+/// Nothing of it would change the environment's row, nor the rows beneath.
+fn stands(row: &EnvironmentRow, settle: &Settle<'_>) -> bool {
+    let Settle { fence, conflicts: _, manifests, applied, selection_hash, summary } = settle;
+    row.keeper.as_deref() == Some(&fence.keeper)
+        && row.running.is_none()
+        && manifests.is_empty()
+        && row.applied == **applied
+        && row.selection_hash.as_deref() == *selection_hash
+        // It holds the conflicts.
+        && row.summary == **summary
 }
 
 /// What the database remembers of the sources' documents, those of sources that are gone included.
@@ -355,7 +369,27 @@ fn failures(planned: &Planned) -> Vec<Failure> {
         location: None,
         message: format!("a row that Sower did not write holds the id `{}`", k.id),
     });
-    refused.chain(foreign).collect()
+    refused.chain(foreign).chain(mute(planned)).collect()
+}
+
+/// Integrations whose file is there, and holds no document of ours any more.
+fn mute(planned: &Planned) -> impl Iterator<Item = Failure> {
+    let files = planned
+        .reading
+        .sources
+        .iter()
+        .flat_map(|s| s.catalog.mute.iter().map(|path| (&s.snapshot.name, path)));
+    files.flat_map(|(source, path)| {
+        let rows = planned.state.rows.values().filter(move |row| row.source == *source && row.path == *path);
+        rows.map(|row| Failure {
+            integration: Some(row.id.clone()),
+            code: Code::Syntax.to_string(),
+            location: Some(row.path.clone()),
+            message:
+                "no document can be read in this file any more; delete the file to delete the integration"
+                    .to_owned(),
+        })
+    })
 }
 
 /// What the next seeding answers with if nothing changes until then.

@@ -110,7 +110,15 @@ pub fn invalid(source: &str, id: Option<&str>) -> Found {
 pub fn source(name: &str, found: Vec<Found>) -> SourceCatalog {
     let revision =
         Revision { label: "main".into(), digest: format!("sha1:{}", "3f2c1a9d4b".repeat(4)), dirty: false };
-    SourceCatalog { name: name.into(), revision, priority: 0, found, complete: true, watched: false }
+    SourceCatalog {
+        name: name.into(),
+        revision,
+        priority: 0,
+        found,
+        complete: true,
+        watched: false,
+        mute: std::collections::BTreeSet::new(),
+    }
 }
 
 /// One source `default` of valid manifests.

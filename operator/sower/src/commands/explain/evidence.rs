@@ -122,6 +122,7 @@ async fn remembered(
             found: store.known(name, source).await?,
             complete: true,
             watched: true,
+            mute: std::collections::BTreeSet::new(),
         });
     }
     let selection = select(name, spec, &job::platform(), &catalogs);
