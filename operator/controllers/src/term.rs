@@ -17,7 +17,14 @@ pub struct Term {
     pub over: CancellationToken,
     /// Cancelled when the Lease is lost: nothing more may be said in the cluster.
     pub lost: CancellationToken,
-    epochs: Mutex<HashMap<(DatabaseUrl, String), i64>>,
+    epochs: Mutex<HashMap<Key, i64>>,
+}
+
+/// A database, an environment in it, and who keeps it: two keepers never share an epoch.
+type Key = (DatabaseUrl, String, String);
+
+fn key(store: &Store, environment: &str, keeper: &str) -> Key {
+    (store.url().clone(), environment.to_owned(), keeper.to_owned())
 }
 
 impl Term {
@@ -28,7 +35,8 @@ impl Term {
     }
 
     /// The epoch to write an environment under: raised before the first write of this term. None where another keeper
-    /// has the environment and it is not taken over: the seeding says so itself, and nobody is fenced out.
+    /// has the environment and it is not taken over: the seeding says so itself, and nobody is fenced out. Taking over
+    /// looks at the keeper first, whatever is remembered: taking back raises again.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -39,14 +47,18 @@ impl Term {
         keeper: &str,
         take_over: bool,
     ) -> Result<Option<i64>, StoreError> {
-        let key = (store.url().clone(), environment.to_owned());
-        if let Some(epoch) = self.epochs.lock().await.get(&key) {
-            return Ok(Some(*epoch));
+        let key = key(store, environment, keeper);
+        let remembered = self.epochs.lock().await.get(&key).copied();
+        if remembered.is_some() && !take_over {
+            return Ok(remembered);
         }
         let row = store.environment(environment).await?;
         let elsewhere = row.and_then(|row| row.keeper).is_some_and(|other| other != keeper);
         if elsewhere && !take_over {
             return Ok(None);
+        }
+        if remembered.is_some() && !elsewhere {
+            return Ok(remembered);
         }
         let epoch = store.raise_epoch(environment, &self.holder).await?;
         tracing::debug!(environment, epoch, "raised the epoch");
@@ -55,21 +67,83 @@ impl Term {
     }
 
     /// The row of the environment is gone.
-    pub async fn forget(&self, store: &Store, environment: &str) {
-        self.epochs.lock().await.remove(&(store.url().clone(), environment.to_owned()));
+    pub async fn forget(&self, store: &Store, environment: &str, keeper: &str) {
+        self.epochs.lock().await.remove(&key(store, environment, keeper));
     }
 
-    /// A seeding failed. Where the row is gone, or new with a lower epoch, it is raised again; a higher one is another
-    /// leader's, and stays.
-    pub async fn doubt(&self, store: &Store, environment: &str, error: &SeedingError) {
-        if error.reason != Reason::SeedingFailed || self.over.is_cancelled() {
+    /// A seeding failed. Where somebody else keeps the environment, or its row is gone or at another epoch, the next try
+    /// begins anew with [`Term::epoch`]. That never raises over another keeper; and under ours only whoever holds the
+    /// Lease gets to a next try.
+    pub async fn doubt(&self, store: &Store, environment: &str, keeper: &str, error: &SeedingError) {
+        if self.over.is_cancelled() {
             return;
         }
-        let key = (store.url().clone(), environment.to_owned());
-        let Ok(row) = store.environment(environment).await else { return };
-        let mut epochs = self.epochs.lock().await;
-        if epochs.get(&key).is_some_and(|ours| row.is_none_or(|row| row.epoch < *ours)) {
-            epochs.remove(&key);
+        match error.reason {
+            Reason::KeptElsewhere => self.forget(store, environment, keeper).await,
+            Reason::SeedingFailed => {
+                let Ok(row) = store.environment(environment).await else { return };
+                let key = key(store, environment, keeper);
+                let mut epochs = self.epochs.lock().await;
+                if epochs.get(&key).is_some_and(|ours| row.is_none_or(|row| row.epoch != *ours)) {
+                    epochs.remove(&key);
+                }
+            }
+            _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sower_store::Options;
+
+    fn refusal(reason: Reason) -> SeedingError {
+        SeedingError::new(reason, crate::seeding::Kind::Stalled, "refused")
+    }
+
+    async fn epoch(term: &Term, store: &Store, keeper: &str, take_over: bool) -> Option<i64> {
+        term.epoch(store, "e", keeper, take_over).await.expect("answers")
+    }
+
+    #[tokio::test]
+    async fn an_environment_can_be_taken_back_and_forth() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = DatabaseUrl::parse(&format!("sqlite://{}/s.db", folder.path().display())).expect("a URL");
+        let store = Store::open(&url, &Options::default()).await.expect("opens");
+        let stop = CancellationToken::new();
+        let (one, other) = (Term::new("one".into(), &stop), Term::new("other".into(), &stop));
+
+        assert_eq!(epoch(&one, &store, "a", false).await, Some(1));
+        store.claim("e", "a", false).await.expect("ours");
+        assert_eq!(epoch(&other, &store, "b", false).await, None);
+        assert_eq!(epoch(&other, &store, "b", true).await, Some(2));
+        store.claim("e", "b", true).await.expect("taken over");
+
+        // Taken back at once, without having heard of it meanwhile; asking again raises nothing.
+        assert_eq!(epoch(&one, &store, "a", true).await, Some(3));
+        store.claim("e", "a", true).await.expect("taken back");
+        assert_eq!(epoch(&one, &store, "a", true).await, Some(3));
+
+        // Having heard of it, what was remembered is no answer any more.
+        other.doubt(&store, "e", "b", &refusal(Reason::KeptElsewhere)).await;
+        assert_eq!(epoch(&other, &store, "b", false).await, None);
+        assert_eq!(epoch(&one, &store, "a", false).await, Some(3));
+    }
+
+    #[tokio::test]
+    async fn whoever_is_fenced_out_of_what_is_ours_asks_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = DatabaseUrl::parse(&format!("sqlite://{}/s.db", folder.path().display())).expect("a URL");
+        let store = Store::open(&url, &Options::default()).await.expect("opens");
+        let term = Term::new("one".into(), &CancellationToken::new());
+        assert_eq!(epoch(&term, &store, "a", false).await, Some(1));
+        // Another raises it before either has claimed it.
+        store.raise_epoch("e", "other").await.expect("answers");
+        store.claim("e", "a", false).await.expect("ours");
+        term.doubt(&store, "e", "a", &refusal(Reason::DatabaseUnavailable)).await;
+        assert_eq!(epoch(&term, &store, "a", false).await, Some(1));
+        term.doubt(&store, "e", "a", &refusal(Reason::SeedingFailed)).await;
+        assert_eq!(epoch(&term, &store, "a", false).await, Some(3));
     }
 }

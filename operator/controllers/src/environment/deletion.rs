@@ -49,7 +49,7 @@ pub async fn finalizer(context: &Context, environment: &Environment) -> Result<N
             all.push(FINALIZER.to_owned());
             set(context, environment, &all).await.map(|()| Next::Reconcile)
         }
-        Duty::Remove => release(context, environment).await.map(|()| Next::Reconcile),
+        Duty::Remove => release(context, environment).await.map(|()| after_release(environment)),
         Duty::Leave => Ok(Next::Gone),
         Duty::DeleteRows => delete(context, environment).await,
     }
@@ -65,6 +65,11 @@ fn duty(environment: &Environment) -> Duty {
         (false, false, true) => Duty::Add,
         (false, true, true) | (false, false, false) => Duty::Nothing,
     }
+}
+
+/// Without the finalizer one that goes is gone: it is not seeded once more.
+fn after_release(environment: &Environment) -> Next {
+    if environment.metadata.deletion_timestamp.is_some() { Next::Gone } else { Next::Reconcile }
 }
 
 async fn delete(context: &Context, environment: &Environment) -> Result<Next, kube::Error> {
@@ -104,7 +109,7 @@ async fn rows(context: &Context, environment: &Environment) -> Result<(), Seedin
     let mut fence = store.claim(&name, &keeper, false).await?;
     fence.epoch = epoch.unwrap_or(fence.epoch);
     store.delete_environment(&fence).await?;
-    context.term.forget(&store, &name).await;
+    context.term.forget(&store, &name, &keeper).await;
     Ok(())
 }
 
@@ -162,6 +167,7 @@ mod tests {
             }))
             .expect("an environment");
             assert_eq!(duty(&environment), expect, "going {going}, finalizer {has}, {policy}");
+            assert_eq!(after_release(&environment) == Next::Gone, going);
         }
     }
 }

@@ -13,9 +13,6 @@ use crate::secrets;
 use crate::seeding::{Job, Origin, SeedingError, SourceInput};
 use crate::stores::{Database, DefaultDatabase};
 
-/// The annotation that takes an environment over from another keeper.
-const TAKE_OVER: &str = "sower.dev/take-over";
-
 /// What references may name.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -83,7 +80,7 @@ pub async fn job(
         sources.push(SourceInput { name, priority: 0, path, origin: Origin::Listing(listing) });
     }
     let (spec, keeper, take_over) =
-        (environment.spec.clone(), keeper(environment, rules), takes_over(environment));
+        (environment.spec.clone(), keeper(environment, rules), super::take_over::wanted(environment));
     Ok(Job { environment: name, spec, sources, keeper, take_over, only: None, reseed: false, epoch: None })
 }
 
@@ -92,12 +89,6 @@ pub async fn job(
 pub fn keeper(environment: &Environment, rules: &Rules) -> String {
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
     format!("{}/{namespace}/{name}", rules.cluster_name)
-}
-
-/// Whether it is taken over from another keeper.
-#[must_use]
-pub fn takes_over(environment: &Environment) -> bool {
-    environment.annotations().get(TAKE_OVER).is_some_and(|value| value != "false")
 }
 
 async fn origin(

@@ -8,6 +8,7 @@ mod dereference;
 mod outcome;
 mod patience;
 mod reconcile;
+mod take_over;
 
 use std::convert::Infallible;
 use std::sync::Arc;

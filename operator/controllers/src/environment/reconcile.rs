@@ -12,7 +12,7 @@ use sower_crds::Environment;
 use sower_store::Store;
 use tracing::Instrument as _;
 
-use super::{Context, Guarded, deletion, dereference, outcome};
+use super::{Context, Guarded, deletion, dereference, outcome, take_over};
 use crate::integration::Holding;
 use crate::metrics::EnvironmentLabels;
 use crate::reason::Reason;
@@ -210,16 +210,19 @@ async fn seed(
     let (database, migrate) = database?;
     let store = shared.stores.open(&namespace, &name, database, migrate).await?;
     let (keeper, take_over) =
-        (dereference::keeper(environment, &shared.rules), dereference::takes_over(environment));
+        (dereference::keeper(environment, &shared.rules), take_over::wanted(environment));
     let epoch = context.term.epoch(&store, &name, &keeper, take_over).await?;
     let job = Job { epoch, ..job? };
     let seeded = match shared.seeder.seed(&store, &job, cancel).await {
         Ok(seeded) => seeded,
         Err(error) => {
-            context.term.doubt(&store, &name, &error).await;
+            context.term.doubt(&store, &name, &job.keeper, &error).await;
             return Err(error);
         }
     };
+    if take_over && !matches!(seeded, Seeded::Held { .. }) {
+        take_over::spend(&shared.client, environment).await;
+    }
     if let Some(revision) = &seeded.report().revision {
         tracing::Span::current().record("revision", revision.as_str());
     }
