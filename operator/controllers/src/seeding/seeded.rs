@@ -309,14 +309,16 @@ fn reason(job: &Job, planned: &Planned) -> String {
     let before = planned.row.as_ref().map(|row| &row.applied);
     let moved = planned.reading.sources.iter().find(|source| {
         let held = before.and_then(|applied| applied.get(&source.snapshot.name));
-        held.is_none_or(|held| held.revision != source.snapshot.revision)
+        held.is_none_or(|held| {
+            held.revision != source.snapshot.revision || held.tree != source.snapshot.tree_id
+        })
     });
     match moved {
         Some(source) if source.snapshot.revision.dirty => {
             format!("edit: {}", source.snapshot.dirty.first().map_or("uncommitted files", String::as_str))
         }
         Some(source) => match source.snapshot.git.as_ref().and_then(sower_source::GitTree::head) {
-            Some(commit) => format!("push: \"{}\" ({})", commit.subject, commit.author),
+            Some(commit) => format!("push: \"{}\" ({})", commit.subject.replace('"', "'"), commit.author),
             None if matches!(source.snapshot.files, Files::Listing(_)) => "resources changed".to_owned(),
             None => "files changed".to_owned(),
         },
