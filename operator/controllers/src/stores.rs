@@ -3,9 +3,16 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use sower_store::{DatabaseUrl, Migrate, Options, Store, StoreError, Tls};
+use sower_store::{DatabaseUrl, Migrate, Options, Store, Tls};
 use tokio::sync::OnceCell;
+
+use crate::reason::Reason;
+use crate::seeding::SeedingError;
+
+/// How long a database that did not answer is taken not to: environments that come by one after another share a failure.
+const AWAY: Duration = Duration::from_secs(3);
 
 /// Where a database is, and what opens it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,10 +37,50 @@ pub enum DefaultDatabase {
 
 type Key = (Database, Migrate);
 
+/// One database: open, or tried by one at a time.
+#[derive(Debug, Default)]
+struct Door {
+    store: OnceCell<Store>,
+    turn: tokio::sync::Mutex<()>,
+    /// When it did not answer last, and what was said then.
+    away: Mutex<Option<(Instant, SeedingError)>>,
+}
+
+impl Door {
+    /// Opens it. While one tries a database that did not answer before, nobody waits for it; and those who were waiting
+    /// share its failure.
+    async fn open(&self, Database { url, tls }: Database, migrate: Migrate) -> Result<Store, SeedingError> {
+        if let Some(store) = self.store.get() {
+            return Ok(store.clone());
+        }
+        let asked = Instant::now();
+        let _turn = match (self.turn.try_lock(), self.away()) {
+            (Ok(turn), _) => turn,
+            (Err(_), Some((_, error))) => return Err(error),
+            (Err(_), None) => self.turn.lock().await,
+        };
+        match self.away() {
+            Some((at, error)) if at >= asked || at.elapsed() < AWAY => return Err(error),
+            _ => {}
+        }
+        let options = Options { migrate, tls, ..Options::default() };
+        let opened = self.store.get_or_try_init(|| Store::open(&url, &options)).await.cloned();
+        let opened = opened.map_err(SeedingError::from);
+        let away = opened.as_ref().err().filter(|error| error.reason == Reason::DatabaseUnavailable);
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner) =
+            away.map(|error| (Instant::now(), error.clone()));
+        opened
+    }
+
+    fn away(&self) -> Option<(Instant, SeedingError)> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Every open database of this process.
 #[derive(Debug, Default)]
 pub struct Stores {
-    open: Mutex<HashMap<Key, Arc<OnceCell<Store>>>>,
+    open: Mutex<HashMap<Key, Arc<Door>>>,
     users: Mutex<HashMap<(String, String), Key>>,
 }
 
@@ -49,20 +96,15 @@ impl Stores {
         environment: &str,
         database: Database,
         migrate: Migrate,
-    ) -> Result<Store, StoreError> {
+    ) -> Result<Store, SeedingError> {
         let key = (database, migrate);
-        let cell = {
+        let door = {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             open.entry(key.clone()).or_default().clone()
         };
         self.use_by(namespace, environment, Some(key.clone()));
-        let (Database { url, tls }, migrate) = key;
-        cell.get_or_try_init(|| async {
-            let options = Options { migrate, tls, ..Options::default() };
-            Store::open(&url, &options).await
-        })
-        .await
-        .cloned()
+        let (database, migrate) = key;
+        door.open(database, migrate).await
     }
 
     /// The environment is gone.
@@ -87,7 +129,7 @@ impl Stores {
     /// Closes all of them, once nothing uses them.
     pub async fn close(&self) {
         let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
-        for store in open.values().filter_map(|cell| cell.get()) {
+        for store in open.values().filter_map(|door| door.store.get()) {
             store.close().await;
         }
     }
@@ -118,5 +160,27 @@ mod tests {
         assert_eq!(count(), 1);
         stores.forget("n", "a");
         assert_eq!(count(), 0);
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_for_a_database_share_its_failure() {
+        let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = deaf.local_addr().expect("an address");
+        drop(deaf);
+        let url = DatabaseUrl::parse(&format!("postgres://sower@{address}/catalog")).expect("a URL");
+        let away = Database { url, tls: Tls::default() };
+        let stores = Stores::default();
+        let open = |name: &'static str| stores.open("n", name, away.clone(), Migrate::Auto);
+        let began = Instant::now();
+        let (a, b, c) = tokio::join!(open("a"), open("b"), open("c"));
+        let once = began.elapsed();
+        let error = a.expect_err("nobody listens");
+        assert_eq!(error.reason, Reason::DatabaseUnavailable);
+        assert_eq!(b.expect_err("shared"), error);
+        assert_eq!(c.expect_err("shared"), error);
+        // The next to come hears of it at once, and it was tried once in all.
+        let began = Instant::now();
+        assert_eq!(open("d").await.expect_err("shared"), error);
+        assert!(began.elapsed() < once / 2, "{:?} after {once:?}", began.elapsed());
     }
 }
