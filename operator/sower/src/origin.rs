@@ -196,8 +196,16 @@ fn without_user(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
+    if let Some((_, host)) = authority.rsplit_once('@') {
+        return format!("{scheme}://{host}{path}");
+    }
+    // What looks like a port and is none is the beginning of a password that nobody escaped.
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let broken = !authority.ends_with(']') && !port.bytes().all(|byte| byte.is_ascii_digit());
+    match path.rsplit_once('@') {
+        Some((_, host)) if broken => format!("{scheme}://{host}"),
+        _ => text.to_owned(),
+    }
 }
 
 /// The Secrets that stand beside the Environments in their files.
@@ -294,6 +302,8 @@ mod tests {
     #[test]
     fn a_url_is_shown_without_its_user() {
         assert_eq!(without_user("https://u:p@h/a.git#main"), "https://h/a.git#main");
+        assert_eq!(without_user("https://u:p/w@h/a.git#main"), "https://h/a.git#main");
+        assert_eq!(without_user("https://h:8443/@team/a.git"), "https://h:8443/@team/a.git");
         assert_eq!(without_user(".#HEAD"), ".#HEAD");
     }
 }

@@ -303,24 +303,41 @@ fn refuse_password(url: &str) -> Result<(), Failure> {
         .next("instead", "take it out, and set SOWER_DATABASE_URL"))
 }
 
-/// A URL without its password, for people.
+/// A database URL without its password, for people.
+///
+/// Such a URL may be a broken one: a password with a `/`, `#` or `?` that was not escaped ends the authority early for
+/// every parser. So all between the user's name and the last `@` goes, and of the parameters all from one that is a
+/// password on.
 #[must_use]
 pub fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_string() };
-    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(authority_end);
-    let authority = match authority.rsplit_once('@') {
-        Some((user, host)) => match user.split_once(':') {
-            Some((name, _)) => format!("{name}@{host}"),
-            None => authority.to_string(),
+    if url.starts_with("sqlite:") {
+        return url.to_string();
+    }
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    let shown = match rest.rsplit_once('@') {
+        Some((before, host)) => match before.split_once(':') {
+            Some((user, _)) => format!("{user}@{host}"),
+            None => rest.to_string(),
         },
-        None => authority.to_string(),
+        None => rest.to_string(),
     };
-    let path = match path.split_once('?') {
-        Some((path, query)) if query.to_ascii_lowercase().contains("password") => path.to_string(),
-        _ => path.to_string(),
-    };
-    format!("{scheme}://{authority}{path}")
+    format!("{scheme}{}", without_password_parameter(&shown))
+}
+
+/// Cut before the first parameter whose name says that it is a password, or hides what it says.
+fn without_password_parameter(url: &str) -> &str {
+    let mut from = 0;
+    while let Some(at) = url[from..].find(['?', '&']).map(|at| from + at) {
+        from = at + 1;
+        let name = url[from..].split(['=', '&']).next().unwrap_or_default();
+        if name.contains('%') || name.to_ascii_lowercase().contains("password") {
+            return &url[..at];
+        }
+    }
+    url
 }
 
 fn absolute_sqlite(url: &str, base: &Path) -> String {
@@ -373,6 +390,30 @@ mod tests {
             .expect("written");
         let failure = resolve(&Where::default(), dir.path(), &[]).expect_err("refused");
         assert!(!failure.text().contains("secret"), "{}", failure.text());
+    }
+
+    #[test]
+    fn no_password_is_shown_however_it_is_written() {
+        let shown = "postgres://u@h:5432/d";
+        for password in
+            ["p", "s3/cret", "12/34", "a#b", "a?b", "a:b", "a@b", "a@b/c@d", "a?password=b&c", "%2f", ""]
+        {
+            assert_eq!(without_password(&format!("postgres://u:{password}@h:5432/d")), shown, "{password}");
+        }
+        for (url, shown) in [
+            ("postgres://u@h/d?sslmode=require", "postgres://u@h/d?sslmode=require"),
+            ("postgres://u@h/d?sslmode=require&PASSWORD=s&x=s", "postgres://u@h/d?sslmode=require"),
+            ("postgres://h/d?password=s@s", "postgres://h/d"),
+            ("postgres://h/d?sslpassword=s#s", "postgres://h/d"),
+            ("postgres://h/d?pass%77ord=s", "postgres://h/d"),
+            ("u:s@h/d", "u@h/d"),
+            ("sqlite://a@b:c@d.db", "sqlite://a@b:c@d.db"),
+            ("sqlite:.sower/sower.db", "sqlite:.sower/sower.db"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+        assert!(refuse_password("postgres://u:s3/cret@h/d").is_err());
+        assert!(refuse_password("postgres://u@h/d").is_ok());
     }
 
     #[test]
