@@ -1,9 +1,9 @@
 //! What a seeding came to → what its status needs. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use sower_core::gate::{Held, HeldReason};
-use sower_core::plan::{Conflict, Kept, KeptWhy, Operation, Plan, Resolution, Verb};
+use sower_core::plan::{Conflict, Operation, Plan, Resolution, Verb};
 use sower_core::report::Report;
 use sower_core::snapshot::Revision;
 use sower_crds::environment::{Counts, Environment, Failure, PlanStatus};
@@ -13,7 +13,7 @@ use sower_store::EnvironmentRow;
 use super::dereference::secret_of;
 use crate::integration::Holding;
 use crate::reason::Reason;
-use crate::seeding::{Planned, Seeded, SeedingError};
+use crate::seeding::{Files, Planned, Seeded, SeedingError};
 use crate::status::{Conflicts, Outcome, SourceOutcome, Verdict, Written};
 
 /// Most failures that are carried on; a status holds fewer.
@@ -38,7 +38,7 @@ pub fn of_seeded(
     ids.dedup();
     let verdict = match seeded {
         Seeded::Held { planned, held, .. } => held_verdict(planned, held, commit),
-        Seeded::Unchanged { .. } | Seeded::Applied { .. } => verdict(report, planned),
+        Seeded::Unchanged { .. } | Seeded::Applied { .. } => verdict(report),
     };
     let waits = matches!(seeded, Seeded::Held { .. });
     let sources = sources(environment, report, planned, row);
@@ -47,7 +47,7 @@ pub fn of_seeded(
         database_read: planned.is_some() || sources.iter().all(|source| source.applied.is_some()),
         sources,
         counts: Some(counts(report, holding, ids.len())),
-        failures: Some(failures(report, planned.map(|planned| &planned.plan))),
+        failures: Some(failures(report, holding)),
         plan: planned.filter(|_| waits).map(|planned| plan(&planned.plan)),
         conflicts: Some(Conflicts { skipped: ids }),
         written: written(seeded),
@@ -71,7 +71,7 @@ pub fn of_error(environment: &Environment, error: &SeedingError) -> Outcome {
     })
 }
 
-fn verdict(report: &Report, planned: Option<&Planned>) -> Verdict {
+fn verdict(report: &Report) -> Verdict {
     let Some(first) = report.errors.first() else { return Verdict::Seeded };
     let foreign = report.errors.iter().all(|failure| failure.location.is_none());
     let first_at = first.location.as_deref().or(first.integration.as_deref()).unwrap_or_default();
@@ -79,9 +79,7 @@ fn verdict(report: &Report, planned: Option<&Planned>) -> Verdict {
     if report.invalid == 0 || foreign {
         return Verdict::Invalid { invalid: report.errors.len(), total: 0, first };
     }
-    let total = planned.map_or(report.integrations_processed + report.excluded + report.invalid, |planned| {
-        planned.reading.found().count()
-    });
+    let total = report.integrations_processed + report.excluded + report.invalid;
     Verdict::Invalid { invalid: report.invalid, total, first }
 }
 
@@ -109,12 +107,20 @@ fn going<'a>(planned: &'a Planned, held: &'a Held) -> impl Iterator<Item = &'a O
 }
 
 /// Where to look for the commit that took the first of them away: the source's repository, and the file that is gone.
+/// None where a file is still there, or the spec leaves an integration out: no commit is to blame then.
 #[must_use]
 pub fn first_gone(seeded: &Seeded) -> Option<(GitTree, String)> {
     let Seeded::Held { planned, held, .. } = seeded else { return None };
-    let current = planned.state.rows.get(&going(planned, held).next()?.id)?;
-    let source = planned.reading.sources.iter().find(|source| source.snapshot.name == current.source)?;
-    Some((source.snapshot.git.clone()?, current.path.clone()))
+    let excluded: HashSet<&str> = planned.plan.excluded.iter().map(|excluded| excluded.id.as_str()).collect();
+    let gone = |operation: &Operation| {
+        let current = planned.state.rows.get(&operation.id).filter(|row| !excluded.contains(&*row.id))?;
+        let source = planned.reading.sources.iter().find(|source| source.snapshot.name == current.source)?;
+        let Files::Tree(tree) = &source.snapshot.files else { return None };
+        let there = tree.files().binary_search_by(|file| file.path.as_str().cmp(&current.path)).is_ok();
+        source.snapshot.git.as_ref().filter(|_| !there).map(|git| (git, &current.path))
+    };
+    let all: Option<Vec<_>> = going(planned, held).map(gone).collect();
+    all?.first().map(|(git, path)| ((*git).clone(), (*path).clone()))
 }
 
 /// The sources in the order of the spec, with what the database holds and what was read. Without a plan nothing was
@@ -188,17 +194,15 @@ fn plan(plan: &Plan) -> PlanStatus {
     }
 }
 
-fn failures(report: &Report, plan: Option<&Plan>) -> Vec<Failure> {
-    let kept: BTreeMap<&str, &Kept> =
-        plan.iter().flat_map(|plan| &plan.kept).map(|kept| (kept.id.as_str(), kept)).collect();
+/// The same whether or not the sources were read this time: what nothing changed is no news.
+fn failures(report: &Report, holding: &Holding) -> Vec<Failure> {
     let failures = report.errors.iter().take(FAILURES);
     failures
         .map(|failure| {
-            let id = failure.integration.as_deref();
-            let kept = id.and_then(|id| kept.get(id)).filter(|kept| kept.why == KeptWhy::Invalid);
-            let message = match (id, kept.and_then(|kept| kept.version.as_deref())) {
-                (Some(id), Some(version)) => format!("{}; {id} keeps {version}", failure.message),
-                _ => failure.message.clone(),
+            let id = failure.integration.as_deref().filter(|_| failure.location.is_some());
+            let message = match id.and_then(|id| holding.kept.get_key_value(id)) {
+                Some((id, version)) => format!("{}; {id} keeps {version}", failure.message),
+                None => failure.message.clone(),
             };
             Failure {
                 integration: failure.integration.clone(),

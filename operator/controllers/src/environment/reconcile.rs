@@ -8,6 +8,7 @@ use kube::discovery::ApiResource;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt as _};
 use sower_core::report;
+use sower_core::snapshot::Tree as _;
 use sower_crds::Environment;
 use sower_store::Store;
 use tracing::Instrument as _;
@@ -234,10 +235,14 @@ async fn seed(
     };
     let holding = hold(context, environment, &store, &seeded).await?;
     let commit = match outcome::first_gone(&seeded) {
-        // History is read from the disk; where that fails, no commit is named.
-        Some((tree, path)) => {
-            tokio::task::spawn_blocking(move || tree.log(&path, 1)).await.unwrap_or_default()
-        }
+        // History is read from the disk; where that fails, no commit is named. What is only outside the source's path
+        // now, no commit took away.
+        Some((tree, path)) => tokio::task::spawn_blocking(move || match tree.entry(&path) {
+            Some(_) => Vec::new(),
+            None => tree.log(&path, 1),
+        })
+        .await
+        .unwrap_or_default(),
         None => Vec::new(),
     };
     Ok(outcome::of_seeded(environment, &seeded, row.as_ref(), &holding, commit.first()))
@@ -251,14 +256,17 @@ async fn hold(
     seeded: &Seeded,
 ) -> Result<Holding, SeedingError> {
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
-    let carriers = &context.shared.carriers;
+    let (carriers, errors) = (&context.shared.carriers, &seeded.report().errors);
     let holding = match (seeded.planned(), carriers.of(&namespace, &name)) {
         (Some(planned), _) => {
             let applied = matches!(seeded, Seeded::Applied { .. }).then_some(&planned.plan);
-            Holding::of(&namespace, &environment.spec, &planned.state, applied)
+            Holding::of(&namespace, &environment.spec, &planned.state, applied, errors)
         }
         (None, Some(holding)) => return Ok(holding),
-        (None, None) => Holding::of(&namespace, &environment.spec, &store.state(&name).await?.state, None),
+        (None, None) => {
+            let state = store.state(&name).await?.state;
+            Holding::of(&namespace, &environment.spec, &state, None, errors)
+        }
     };
     for integration in carriers.note(&namespace, &name, holding.clone()) {
         context.scope.integration_queue.wake(&namespace, &integration);

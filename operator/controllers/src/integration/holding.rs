@@ -1,9 +1,10 @@
-//! What environments hold, as far as Integration resources need to know.
+//! What environments hold, as far as Integration resources and statuses need to know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use sower_core::plan::{Plan, State, Verb};
+use sower_core::report::Failure;
 use sower_crds::EnvironmentSpec;
 
 use crate::cluster::cluster_sources;
@@ -15,12 +16,20 @@ pub struct Holding {
     pub integrations: usize,
     /// The versions of those that come from Integration resources, by the resource's name.
     pub resources: BTreeMap<String, String>,
+    /// The versions of those whose manifest is refused: they stay.
+    pub kept: BTreeMap<String, String>,
 }
 
 impl Holding {
-    /// Of the rows of an environment, and of a plan where it was applied to them.
+    /// Of the rows of an environment, of a plan where it was applied to them, and of what was refused.
     #[must_use]
-    pub fn of(namespace: &str, spec: &EnvironmentSpec, state: &State, applied: Option<&Plan>) -> Self {
+    pub fn of(
+        namespace: &str,
+        spec: &EnvironmentSpec,
+        state: &State,
+        applied: Option<&Plan>,
+        failures: &[Failure],
+    ) -> Self {
         let sources: BTreeSet<String> = cluster_sources(spec).map(|(name, _)| name).collect();
         let folder = format!("Integration/{namespace}/");
         let resource = |source: &str, path: &str| {
@@ -40,9 +49,15 @@ impl Holding {
             }
         }
         let integrations = held.len();
+        // What has no location is refused for somebody else's row.
+        let refused = failures.iter().filter(|failure| failure.location.is_some());
+        let kept = refused
+            .filter_map(|failure| failure.integration.as_deref())
+            .filter_map(|id| Some((id.to_owned(), held.get(id)?.1.to_owned())))
+            .collect();
         let resources =
             held.into_values().filter_map(|(name, version)| Some((name?, version.to_owned()))).collect();
-        Self { integrations, resources }
+        Self { integrations, resources, kept }
     }
 }
 
@@ -94,9 +109,16 @@ mod tests {
             row("gone", "default", "Integration/n/gone", true),
         ];
         let state = State { rows: rows.into(), ..State::default() };
-        let holding = Holding::of("n", &EnvironmentSpec::default(), &state, None);
+        let failures = ["git", "gone", "new"].map(|id| Failure {
+            integration: Some(id.into()),
+            code: "bad-version".into(),
+            location: Some(format!("{id}/integration.yaml:3:1")),
+            message: "wrong".into(),
+        });
+        let holding = Holding::of("n", &EnvironmentSpec::default(), &state, None, &failures);
         assert_eq!(holding.integrations, 3);
         assert_eq!(holding.resources, BTreeMap::from([("acme".to_owned(), "1.0.0".to_owned())]));
+        assert_eq!(holding.kept, BTreeMap::from([("git".to_owned(), "1.0.0".to_owned())]));
     }
 
     #[test]
@@ -108,6 +130,7 @@ mod tests {
                 .iter()
                 .map(|(name, version)| ((*name).to_owned(), (*version).to_owned()))
                 .collect(),
+            kept: BTreeMap::new(),
         };
         let news =
             |all: &[(&str, &str)]| carriers.note("n", "e", holding(all)).into_iter().collect::<Vec<_>>();
