@@ -70,24 +70,32 @@ fn record_table(engine: Engine) -> &'static str {
     }
 }
 
-/// All migrations as one script, with the records that this Sower looks for: for those who run them themselves.
+/// All migrations as one script, with the records that this Sower looks for: for those who run them themselves. Each
+/// version is one transaction that begins with its record, so that one which was run before stops at its first line and
+/// changes nothing.
 #[must_use]
 pub fn migrations_sql(engine: Engine) -> String {
     let (begin, now) = match engine {
         Engine::Postgres => ("BEGIN;\nSET LOCAL search_path = public;\n", "now()"),
         Engine::Sqlite => ("BEGIN IMMEDIATE;\n", "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"),
     };
-    let mut script = format!("{begin}{}", record_table(engine));
+    let mut script = format!(
+        "-- The tables of Sower, schema 1 to {SCHEMA}. Each version below is run once, in order: only those above what\n\
+         --   SELECT max(version) FROM sower_migrations;\n\
+         -- says, and all of them where there is no such table.\n\
+         -- Run this file with a client that stops at the first error.\n\n"
+    );
     for migration in MIGRATIONS {
         let Migration { version, name, .. } = migration;
         // Writing to a String cannot fail.
         let _ = write!(
             script,
-            "\n-- {version:04}_{name}\n{}\nINSERT INTO sower_migrations (version, name, applied_at) VALUES ({version}, '{name}', {now});\n",
+            "-- version {version}: {name}\n{begin}{}INSERT INTO sower_migrations (version, name, applied_at) \
+             VALUES ({version}, '{name}', {now});\n\n{}\nCOMMIT;\n",
+            record_table(engine),
             migration.sql(engine)
         );
     }
-    script.push_str("\nCOMMIT;\n");
     script
 }
 

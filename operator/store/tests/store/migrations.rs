@@ -59,6 +59,17 @@ async fn the_script_does_for_those_who_migrate_themselves(bed: Bed) {
 }
 
 #[tokio::test]
+async fn a_version_that_was_run_stops_at_its_record() {
+    let bed = Bed::postgres().await;
+    let mut connection = PgConnection::connect(&bed.database.as_ref().unwrap().url()).await.unwrap();
+    let script = migrations_sql(bed.url.engine());
+    let error = sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut connection).await.unwrap_err();
+    assert!(error.to_string().contains("sower_migrations_pkey"), "{error}");
+    drop(connection);
+    bed.store.environments().await.unwrap();
+}
+
+#[tokio::test]
 async fn programs_of_one_environment_read_the_views() {
     let bed = Bed::postgres().await;
     let (slack, other) = (manifest("slack", "1.0.0", 2), manifest("slack", "2.0.0", 3));
