@@ -23,18 +23,19 @@ const PAGE: u32 = 100;
 /// How often, and how long apart, a watch that lags behind the listing is given time.
 const LAG: (u32, Duration) = (5, Duration::from_millis(200));
 
-/// Lists what the selector matches. It is complete where the watch has seen the same: then nothing is on its way.
+/// Lists what the selector matches. It is complete where the watch has seen the same, and no deletion is under way: then
+/// nothing is on its way.
 ///
 /// # Errors
 /// FetchFailed where the API server does not answer.
 pub async fn list(
     client: &Client,
     scope: &Scope,
-    namespace: &str,
+    (namespace, environment): (&str, &str),
     source: &str,
     selector: &Selector,
 ) -> Result<Arc<Listing>, SeedingError> {
-    let (documents, listed) = read(client, namespace, source, selector).await?;
+    let (documents, mut listed) = read(client, namespace, source, selector).await?;
     let mut complete = watched(scope, namespace, selector) == listed;
     for _ in 0..LAG.0 {
         if complete {
@@ -43,11 +44,16 @@ pub async fn list(
         tokio::time::sleep(LAG.1).await;
         complete = watched(scope, namespace, selector) == listed;
     }
+    complete &= scope.quiet_at(namespace, environment).is_none();
+    if !complete {
+        // What prunes nothing is not at the revision of what does: the whole is looked at again.
+        listed.push("in part".to_owned());
+    }
     Ok(Arc::new(Listing {
         revision: revision(&listed),
         documents,
         complete,
-        watched: complete && scope.watched_deletions(namespace),
+        watched: complete && scope.watched_deletions(namespace, environment, source, selector),
     }))
 }
 

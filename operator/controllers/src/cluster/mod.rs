@@ -3,6 +3,7 @@
 //! Invariant: watching goes on whether or not this process leads. Only Secrets' and Integrations' metadata is kept; specs
 //! of Integrations are read by page when a source needs them.
 
+mod deletions;
 mod gather;
 mod queue;
 mod scope;

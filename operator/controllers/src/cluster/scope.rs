@@ -1,7 +1,7 @@
 //! What is watched together: all namespaces, or one of those named.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
@@ -12,8 +12,10 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use sower_crds::source::ClusterSource;
 use sower_crds::{Environment, EnvironmentSpec, Integration};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::deletions::{Deletions, Selected};
 use super::gather::gather;
 use super::queue::Queue;
 use super::seen::Change;
@@ -54,8 +56,8 @@ pub struct Scope {
     pub environment_queue: Queue<Guarded>,
     /// Integrations to reconcile.
     pub integration_queue: Queue<Slim>,
-    /// Namespaces whose last Integration to go was seen going.
-    deletions: Mutex<BTreeSet<String>>,
+    /// Which sources lost something lately.
+    deletions: Mutex<Deletions>,
 }
 
 /// Everything that is watched.
@@ -150,6 +152,7 @@ impl Scope {
                 Some(_) => self.environment_queue.wake(&namespace, &name),
                 None => {
                     gone(&namespace, &name);
+                    self.deletions().forget(&namespace, &name);
                     self.wake_integrations(&namespace);
                 }
             }
@@ -166,14 +169,7 @@ impl Scope {
     ) {
         let tell = |change: Change<IntegrationMemo>| {
             let Change { namespace, name, before, after, listed } = change;
-            {
-                let mut deletions = self.deletions.lock().unwrap_or_else(PoisonError::into_inner);
-                match (&after, listed) {
-                    (None, false) => drop(deletions.insert(namespace.clone())),
-                    (None, true) => drop(deletions.remove(&namespace)),
-                    (Some(_), _) => {}
-                }
-            }
+            self.note_deletion(&namespace, before.as_ref(), after.as_ref(), listed);
             self.integration_queue.wake(&namespace, &name);
             let labels = [before, after].into_iter().flatten().map(|(_, _, labels, _)| labels).collect();
             // Whoever gathers ends with this watch.
@@ -235,10 +231,55 @@ impl Scope {
         })
     }
 
-    /// Whether the last Integration to go from a namespace was seen going.
+    /// Notes what went for the sources that selected it, before anybody is woken for it.
+    fn note_deletion(
+        &self,
+        namespace: &str,
+        before: Option<&IntegrationMemo>,
+        after: Option<&IntegrationMemo>,
+        listed: bool,
+    ) {
+        let now = Instant::now();
+        self.deletions().changed(namespace, now);
+        let Some((_, _, labels, going)) = before else { return };
+        if *going || after.is_some_and(|(_, _, _, going)| !going) {
+            return;
+        }
+        for (environment, spec) in self.environments_of(namespace) {
+            for (source, selector) in cluster_sources(&spec).filter(|(_, selector)| selector.matches(labels))
+            {
+                let of = selected_by(namespace, &environment, &source, &selector);
+                let mut deletions = self.deletions();
+                if listed { deletions.doubt(&of) } else { deletions.note(of, now) }
+            }
+        }
+    }
+
+    fn deletions(&self) -> MutexGuard<'_, Deletions> {
+        self.deletions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether something that a source selects was seen going since its last listing that was applied.
     #[must_use]
-    pub fn watched_deletions(&self, namespace: &str) -> bool {
-        self.deletions.lock().unwrap_or_else(PoisonError::into_inner).contains(namespace)
+    pub fn watched_deletions(
+        &self,
+        namespace: &str,
+        environment: &str,
+        source: &str,
+        selector: &Selector,
+    ) -> bool {
+        self.deletions().seen(&selected_by(namespace, environment, source, selector))
+    }
+
+    /// Until when to wait with listing the sources of an Environment: deletions are under way. None: they are over.
+    #[must_use]
+    pub fn quiet_at(&self, namespace: &str, environment: &str) -> Option<Instant> {
+        self.deletions().quiet_at(namespace, environment, Instant::now())
+    }
+
+    /// What an Environment listed since `begun` was applied.
+    pub fn applied(&self, namespace: &str, environment: &str, begun: Instant) {
+        self.deletions().applied(namespace, environment, begun);
     }
 
     /// An Environment, as the watch knows it.
@@ -258,6 +299,15 @@ pub fn cluster_sources(spec: &EnvironmentSpec) -> impl Iterator<Item = (String, 
         Some((source.name.clone(), selector_of(cluster).ok()?))
     });
     default.into_iter().chain(named)
+}
+
+fn selected_by(namespace: &str, environment: &str, source: &str, selector: &Selector) -> Selected {
+    Selected {
+        namespace: namespace.to_owned(),
+        environment: environment.to_owned(),
+        source: source.to_owned(),
+        selector: selector.to_string(),
+    }
 }
 
 /// The selector of a cluster source.

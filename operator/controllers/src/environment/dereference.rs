@@ -69,13 +69,13 @@ pub async fn job(
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
     let mut sources = Vec::new();
     for source in &environment.spec.sources {
-        let origin = origin(client, scope, &namespace, source, rules).await?;
+        let origin = origin(client, scope, (&namespace, &name), source, rules).await?;
         let path = source.folder_path().to_owned();
         sources.push(SourceInput { name: source.name.clone(), priority: source.priority, path, origin });
     }
     if sources.is_empty() {
         let all = kube::core::Selector::default();
-        let listing = cluster_source::list(client, scope, &namespace, DEFAULT_SOURCE, &all).await?;
+        let listing = cluster_source::list(client, scope, (&namespace, &name), DEFAULT_SOURCE, &all).await?;
         let (name, path) = (DEFAULT_SOURCE.to_owned(), String::new());
         sources.push(SourceInput { name, priority: 0, path, origin: Origin::Listing(listing) });
     }
@@ -94,7 +94,7 @@ pub fn keeper(environment: &Environment, rules: &Rules) -> String {
 async fn origin(
     client: &Client,
     scope: &Scope,
-    namespace: &str,
+    (namespace, environment): (&str, &str),
     source: &Source,
     rules: &Rules,
 ) -> Result<Origin, SeedingError> {
@@ -103,7 +103,8 @@ async fn origin(
         Some(Place::Git(git)) => request(client, namespace, git).await.map(Origin::Git).map_err(named),
         Some(Place::Cluster(cluster)) => {
             let selector = cluster_source::selector(&source.name, cluster)?;
-            cluster_source::list(client, scope, namespace, &source.name, &selector).await.map(Origin::Listing)
+            let of = (namespace, environment);
+            cluster_source::list(client, scope, of, &source.name, &selector).await.map(Origin::Listing)
         }
         Some(Place::Folder(folder)) if rules.allow_local => Ok(Origin::Folder(folder.into())),
         Some(Place::Folder(_)) => Err(named(SeedingError::invalid_spec(

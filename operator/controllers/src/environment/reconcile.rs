@@ -11,6 +11,7 @@ use sower_core::report;
 use sower_core::snapshot::Tree as _;
 use sower_crds::Environment;
 use sower_store::Store;
+use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
 
 use super::{Context, Guarded, deletion, dereference, outcome, take_over};
@@ -32,13 +33,28 @@ pub async fn reconcile(environment: &Guarded, context: &Context) -> Action {
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
     let turn = tokio::select! {
         () = context.term.over.cancelled() => return Action::await_change(),
-        turn = context.shared.permits.acquire() => turn,
+        turn = turn(context, &namespace, &name) => turn,
     };
     let span =
         tracing::info_span!("reconcile", environment = name, namespace, revision = tracing::field::Empty);
     let action = whole(context, &namespace, &name).instrument(span).await;
     drop(turn);
     action
+}
+
+/// A permit, once no deletion of what the environment's sources select is under way: the whole of it is one plan, which
+/// `pruneLimit` then sees.
+async fn turn<'a>(context: &'a Context, namespace: &str, name: &str) -> Option<SemaphorePermit<'a>> {
+    loop {
+        while let Some(at) = context.scope.quiet_at(namespace, name) {
+            tokio::time::sleep_until(at).await;
+        }
+        // Nobody closes the permits.
+        let turn = context.shared.permits.acquire().await.ok();
+        if context.scope.quiet_at(namespace, name).is_none() {
+            return turn;
+        }
+    }
 }
 
 async fn whole(context: &Context, namespace: &str, name: &str) -> Action {
@@ -200,6 +216,7 @@ async fn seed(
 ) -> Result<Outcome, SeedingError> {
     let shared = &context.shared;
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
+    let begun = tokio::time::Instant::now();
     let (job, database) = tokio::join!(
         dereference::job(&shared.client, &context.scope, environment, &shared.rules),
         dereference::database(&shared.client, environment, &shared.rules),
@@ -221,8 +238,11 @@ async fn seed(
             return Err(error);
         }
     };
-    if take_over && !matches!(seeded, Seeded::Held { .. }) {
-        take_over::spend(&shared.client, environment).await;
+    if !matches!(seeded, Seeded::Held { .. }) {
+        context.scope.applied(&namespace, &name, begun);
+        if take_over {
+            take_over::spend(&shared.client, environment).await;
+        }
     }
     if let Some(revision) = &seeded.report().revision {
         tracing::Span::current().record("revision", revision.as_str());
