@@ -161,6 +161,16 @@ fn source_at(project: &Project, tried: &Tried<'_>) -> String {
 
 fn report(tried: &Tried<'_>) -> Report {
     match &tried.result {
+        Ok(Seeded::Held { held, report, .. }) => {
+            let guard = sower_core::report::Failure {
+                integration: None,
+                code: held.reason.as_str().to_owned(),
+                location: None,
+                message: held.message.clone(),
+            };
+            let errors = std::iter::once(guard).chain(report.errors.iter().cloned()).collect();
+            Report { errors, ..report.clone() }
+        }
         Ok(seeded) => seeded.report().clone(),
         Err(trouble) => trouble.report(&tried.environment.name, tried.milliseconds),
     }
