@@ -104,7 +104,7 @@ impl Metrics {
         );
         registry.register("reconciles", "Reconciles by result", reconciles.clone());
         registry.register("plan_operations", "Operations of the last plan", plan.clone());
-        registry.register("rows_written", "Integrations whose rows were written", rows.clone());
+        registry.register("rows_written", "Catalog rows inserted, updated or deleted", rows.clone());
         registry.register("conflicts", "Open conflicts", conflicts.clone());
         registry.register("invalid_manifests", "Manifests that are refused", invalid.clone());
         registry.register_with_unit(
@@ -142,8 +142,11 @@ impl Metrics {
     /// A reconcile ended.
     pub fn reconciled(&self, at: &EnvironmentLabels, report: &Report) {
         self.ended(at, report.status, Duration::from_millis(report.duration));
-        let written = report.created + report.updated + report.deleted;
-        self.rows.get_or_create(at).inc_by(written as u64);
+    }
+
+    /// A seeding was committed that wrote so many rows.
+    pub fn wrote(&self, at: &EnvironmentLabels, rows: u64) {
+        self.rows.get_or_create(at).inc_by(rows);
     }
 
     /// A reconcile ended without a report.

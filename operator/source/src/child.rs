@@ -3,6 +3,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use git2::{
     AutotagOption, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions, Oid, RemoteCallbacks,
@@ -32,13 +34,32 @@ pub fn fetch_child_main() -> i32 {
         let _ = io::stdin().lock().read_to_end(&mut Vec::new());
         std::process::exit(3);
     });
-    let answer = fetch(&order).map_err(|error| error.map_texts(|text| order.credentials.scrub(text)));
-    let Ok(json) = serde_json::to_string(&answer) else { return 2 };
+    let heard = Arc::new(AtomicBool::new(false));
+    watch_silence(&order, heard.clone());
+    let answer = fetch(&order, &heard).map_err(|error| error.map_texts(|text| order.credentials.scrub(text)));
+    say(&answer)
+}
+
+fn say(answer: &Answer) -> i32 {
+    let Ok(json) = serde_json::to_string(answer) else { return 2 };
     let mut out = io::stdout().lock();
     match writeln!(out, "\n{ANSWER}{json}").and_then(|()| out.flush()) {
         Ok(()) => 0,
         Err(_) => 2,
     }
+}
+
+/// Gives a server up that has not named its refs in time, however long the fetch as a whole may take: libgit2 itself
+/// would wait for it without end.
+fn watch_silence(order: &Order, heard: Arc<AtomicBool>) {
+    let (host, patience) = (order.host.clone(), order.limits.timeout);
+    std::thread::spawn(move || {
+        std::thread::sleep(patience);
+        if !heard.load(Ordering::Acquire) {
+            let late = FetchError::TimedOut { host, seconds: patience.as_secs() };
+            std::process::exit(say(&Err(late)));
+        }
+    });
 }
 
 /// No core dump may hold a secret, and a pack made to inflate without end meets a wall.
@@ -49,13 +70,13 @@ fn bound_this_process() {
     let _ = setrlimit(Resource::Data, limit(2 << 30));
 }
 
-fn fetch(order: &Order) -> Answer {
+fn fetch(order: &Order, heard: &AtomicBool) -> Answer {
     let mut mirror = Mirror::open(&order.mirror)?;
-    let mut result = Session::new(order).run(&mirror);
+    let mut result = Session::new(order, heard).run(&mirror);
     if matches!(result, Err(FetchError::Io { .. })) && !mirror.is_empty() {
         // A mirror that lost objects, to a full disk or a hard stop: everything in it can be fetched again.
         mirror = mirror.made_anew()?;
-        result = Session::new(order).run(&mirror);
+        result = Session::new(order, heard).run(&mirror);
     }
     if result.is_ok() {
         mirror::touch(&order.mirror);
@@ -95,6 +116,7 @@ fn send_at_once() {}
 /// One connection's state beside libgit2's.
 struct Session<'a> {
     order: &'a Order,
+    heard: &'a AtomicBool,
     attempts: Cell<u32>,
     refused: RefCell<Option<String>>,
     too_large: Cell<bool>,
@@ -102,9 +124,10 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(order: &'a Order) -> Self {
+    fn new(order: &'a Order, heard: &'a AtomicBool) -> Self {
         Self {
             order,
+            heard,
             attempts: Cell::new(0),
             refused: RefCell::new(None),
             too_large: Cell::new(false),
@@ -131,6 +154,7 @@ impl<'a> Session<'a> {
                 target: head.symref_target().map(str::to_owned),
             })
             .collect();
+        self.heard.store(true, Ordering::Release);
         let choice = refs::choose(&heads, &order.reference, &order.shown)?;
         let slot = format!("{:?}", order.reference);
         let tip = Oid::from_str(&choice.commit).map_err(|e| self.explain(&e))?;

@@ -134,8 +134,8 @@ impl Fetcher {
     }
 
     /// Asks the remote for the reference and brings what the mirror lacks. Nothing is transferred where the mirror
-    /// holds the commit. Ends within [`Limits::timeout`], or at once when `cancel` fires; in both cases the process is
-    /// gone when this returns.
+    /// holds the commit. Ends within the request's time-out, and within [`Limits::timeout`] where the server is silent,
+    /// or at once when `cancel` fires; the process is gone when this returns.
     ///
     /// # Errors
     /// [`FetchError`], which names no secret.
@@ -162,7 +162,7 @@ impl Fetcher {
             slot = self.slots.acquire() => slot.map_err(|e| FetchError::io("no fetch can start", e))?,
             () = cancel.cancelled() => return Err(FetchError::Cancelled),
         };
-        let answer = self.carry_out(&order, cancel).await;
+        let answer = self.carry_out(&order, request.timeout.unwrap_or(self.limits.timeout), cancel).await;
         drop(slot);
         let Landed { label, commit, received_bytes, received_objects } =
             answer.map_err(|error| error.map_texts(|text| order.credentials.scrub(text)))?;
@@ -177,7 +177,7 @@ impl Fetcher {
         })
     }
 
-    async fn carry_out(&self, order: &Order, cancel: &CancellationToken) -> Answer {
+    async fn carry_out(&self, order: &Order, timeout: Duration, cancel: &CancellationToken) -> Answer {
         let failed = |error: io::Error| FetchError::io("the fetch process cannot be started", error);
         let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(&self.cache).map_err(failed)?;
         let mut line =
@@ -187,9 +187,9 @@ impl Fetcher {
         let outcome = tokio::select! {
             outcome = converse(&mut child, &line) => outcome,
             () = cancel.cancelled() => Err(FetchError::Cancelled),
-            () = tokio::time::sleep(self.limits.timeout) => Err(FetchError::TimedOut {
+            () = tokio::time::sleep(timeout) => Err(FetchError::TimedOut {
                 host: order.host.clone(),
-                seconds: self.limits.timeout.as_secs(),
+                seconds: timeout.as_secs(),
             }),
         };
         end(&mut child).await;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// [`sower_core::snapshot::ReadError::TooLarge`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Time for one fetch, from starting it to having everything.
+    /// Time for a server's first answer; and for all of a fetch whose request names no time of its own.
     pub timeout: Duration,
     /// Bytes received by one fetch; bytes of all files of one folder.
     pub max_bytes: u64,

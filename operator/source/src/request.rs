@@ -1,6 +1,7 @@
 //! What a fetch is asked for, and the lines that go between it and its process.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,13 +51,16 @@ pub struct FetchRequest {
     /// Commits (40 hex) that should be in the history too, so that what changed since can be named: the applied and
     /// the pending ones. Those beyond [`Limits::max_depth`] are done without.
     pub deepen_to: Vec<String>,
+    /// Time for all of it, from starting it to having everything. Absent: [`Limits::timeout`].
+    pub timeout: Option<Duration>,
 }
 
 impl FetchRequest {
     /// A fetch of one reference without credentials.
     #[must_use]
     pub fn new(url: impl Into<String>, reference: Reference) -> Self {
-        Self { url: url.into(), reference, credentials: Credentials::default(), deepen_to: Vec::new() }
+        let credentials = Credentials::default();
+        Self { url: url.into(), reference, credentials, deepen_to: Vec::new(), timeout: None }
     }
 }
 

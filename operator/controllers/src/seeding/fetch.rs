@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
 use sower_core::snapshot::{Revision, Tree};
@@ -51,6 +51,10 @@ impl std::fmt::Debug for Snapshot {
     }
 }
 
+/// Most trees that are remembered, so that sources which nobody names any more are not held for ever. Whoever is
+/// forgotten is listed anew once.
+const MOST_TREES: usize = 64;
+
 /// What reading sources keeps between one seeding and the next.
 pub struct Reader {
     fetcher: Fetcher,
@@ -66,7 +70,8 @@ impl Reader {
         Self { fetcher, folders: Mutex::default(), trees: Mutex::default(), metrics }
     }
 
-    /// All sources, side by side.
+    /// All sources, side by side, each within `timeout`. `applied` names sources and the commits that were seeded from
+    /// them, which should be in the history too.
     ///
     /// # Errors
     /// The first source that cannot be had.
@@ -74,13 +79,14 @@ impl Reader {
         self: &Arc<Self>,
         at: &EnvironmentLabels,
         sources: &[SourceInput],
-        applied: &[String],
+        applied: &[(String, String)],
+        timeout: Option<Duration>,
         cancel: &CancellationToken,
     ) -> Result<Vec<Snapshot>, SeedingError> {
         try_join_all(sources.iter().map(|source| async move {
             let started = Instant::now();
             let snapshot = self
-                .open(source, applied, cancel)
+                .open(source, applied, timeout, cancel)
                 .await
                 .map_err(|e| SeedingError::fetch(&source.name, &e))?;
             if let Some(metrics) = &self.metrics {
@@ -94,7 +100,8 @@ impl Reader {
     async fn open(
         self: &Arc<Self>,
         source: &SourceInput,
-        applied: &[String],
+        applied: &[(String, String)],
+        timeout: Option<Duration>,
         cancel: &CancellationToken,
     ) -> Result<Snapshot, FetchError> {
         let SourceInput { name, priority, path, origin } = source.clone();
@@ -104,9 +111,11 @@ impl Reader {
             };
         match origin {
             Origin::Git(request) => {
-                let deepen_to = applied.to_vec();
-                let fetched =
-                    self.fetcher.fetch(&FetchRequest { deepen_to, ..request.clone() }, cancel).await?;
+                let own = applied.iter().filter(|(of, _)| *of == source.name);
+                let deepen_to = own.map(|(_, commit)| commit.clone()).collect();
+                let timeout = request.timeout.or(timeout);
+                let request = FetchRequest { deepen_to, timeout, ..request };
+                let fetched = self.fetcher.fetch(&request, cancel).await?;
                 let (revision, key) = (fetched.revision.clone(), format!("{}\n{path}", request.url));
                 let reader = self.clone();
                 let tree = blocking(move || {
@@ -184,7 +193,11 @@ impl Reader {
     }
 
     fn remember(&self, key: String, tree: &GitTree) {
-        self.trees.lock().unwrap_or_else(PoisonError::into_inner).insert(key, tree.clone());
+        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        if trees.len() >= MOST_TREES && !trees.contains_key(&key) {
+            trees.clear();
+        }
+        trees.insert(key, tree.clone());
     }
 }
 

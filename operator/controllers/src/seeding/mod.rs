@@ -166,7 +166,13 @@ impl Seeder {
         seeded::refuse_empty(&planned.reading)?;
         match planned.gate.clone() {
             Gate::Held(held) => Ok(seeded::hold(planned, held, started)),
-            Gate::Open => seeded::apply(store, job, &self.holder, planned, started).await,
+            Gate::Open => {
+                let (seeded, rows) = seeded::apply(store, job, &self.holder, planned, started).await?;
+                if let Some(metrics) = &self.metrics {
+                    metrics.wrote(&job.labels(), rows);
+                }
+                Ok(seeded)
+            }
         }
     }
 
@@ -176,12 +182,15 @@ impl Seeder {
         row: Option<&EnvironmentRow>,
         cancel: &CancellationToken,
     ) -> Result<Vec<Snapshot>, SeedingError> {
-        let applied: Vec<String> = row
+        let applied: Vec<(String, String)> = row
             .into_iter()
-            .flat_map(|row| row.revisions().map(|(_, revision)| revision))
-            .filter_map(|revision| revision.digest.strip_prefix("sha1:").map(str::to_owned))
+            .flat_map(EnvironmentRow::revisions)
+            .filter_map(|(source, revision)| {
+                revision.digest.strip_prefix("sha1:").map(|commit| (source.to_owned(), commit.to_owned()))
+            })
             .collect();
-        self.reader.fetch(&job.labels(), &job.sources, &applied, cancel).await
+        let timeout = job.spec.timeout.duration().ok();
+        self.reader.fetch(&job.labels(), &job.sources, &applied, timeout, cancel).await
     }
 
     async fn plan_snapshots(

@@ -117,15 +117,16 @@ pub(super) fn hold(planned: Planned, held: Held, started: Instant) -> Seeded {
     Seeded::Held { planned: Box::new(planned), held, report }
 }
 
-/// Writes the plan in one fenced transaction; an empty one moves the applied revision alone.
+/// Writes the plan in one fenced transaction; an empty one moves the applied revision alone. Says how many rows of the
+/// catalog were written.
 pub(super) async fn apply(
     store: &Store,
     job: &Job,
     holder: &str,
     planned: Planned,
     started: Instant,
-) -> Result<Seeded, SeedingError> {
-    let began = Timestamp::now();
+) -> Result<(Seeded, u64), SeedingError> {
+    let began = Timestamp::now() - started.elapsed();
     let mut fence = store.claim(&job.environment, &job.keeper, job.take_over).await?;
     if let Some(epoch) = job.epoch {
         fence.epoch = epoch;
@@ -133,7 +134,7 @@ pub(super) async fn apply(
     fence.base = planned.plan.base;
     let moved = moves(store, job, &planned).await?;
     if planned.plan.is_empty() {
-        return settle(store, &fence, job, planned, moved, started).await;
+        return Ok((settle(store, &fence, job, planned, moved, started).await?, 0));
     }
     let outcome = {
         let begin = Begin {
@@ -141,7 +142,7 @@ pub(super) async fn apply(
             holder,
             reason: &reason(job, &planned),
             applied: &reading::applied(&snapshots(&planned.reading)),
-            metadata: metadata(&planned),
+            metadata: metadata(&planned, started),
             started: began,
         };
         let seeding = store.begin(begin).await?;
@@ -152,10 +153,10 @@ pub(super) async fn apply(
             manifests: moved.delta(job, &planned.reading),
             applied: &moved.applied,
             selection_hash: moved.selection_hash.as_deref(),
-            summary: &note(&planned),
+            summary: &moved.summary,
             processed: planned.plan.processed,
             errors: &failures(&planned),
-            metadata: metadata(&planned),
+            metadata: metadata(&planned, started),
         };
         match store.apply(&seeding, write).await {
             Ok(written) => Ok(written),
@@ -171,7 +172,7 @@ pub(super) async fn apply(
     let written = outcome?;
     let number = format!("{}-{}", job.environment, written.seq);
     let report = report(&planned, Outcome::Completed, Some(number), &written.counts, started);
-    Ok(Seeded::Applied { planned: Box::new(planned), report })
+    Ok((Seeded::Applied { planned: Box::new(planned), report }, written.counts.rows_written))
 }
 
 /// What moves beside the rows.
@@ -180,6 +181,7 @@ struct Moves {
     known: Vec<Arc<Vec<Found>>>,
     applied: BTreeMap<String, AppliedSource>,
     selection_hash: Option<String>,
+    summary: Value,
 }
 
 impl Moves {
@@ -195,11 +197,13 @@ async fn moves(store: &Store, job: &Job, planned: &Planned) -> Result<Moves, See
         let open = store.open_conflicts(Some(&job.environment)).await?;
         conflicts.extend(open.into_iter().map(|o| o.conflict).filter(|c| !only.contains(&c.integration)));
         let applied = planned.row.as_ref().map(|row| row.applied.clone()).unwrap_or_default();
-        return Ok(Moves { conflicts, known: Vec::new(), applied, selection_hash: None });
+        let summary = planned.row.as_ref().map(|row| row.summary.clone()).unwrap_or_default();
+        return Ok(Moves { conflicts, known: Vec::new(), applied, selection_hash: None, summary });
     }
     let applied = reading::applied(&snapshots(&planned.reading));
     let known = known(store, job, planned).await?;
-    Ok(Moves { conflicts, known, applied, selection_hash: Some(planned.selection_hash.clone()) })
+    let selection_hash = Some(planned.selection_hash.clone());
+    Ok(Moves { conflicts, known, applied, selection_hash, summary: note(planned) })
 }
 
 /// Nothing is to be written but what the sources are at, what was found in them, and the conflicts.
@@ -218,7 +222,7 @@ async fn settle(
         manifests: moved.delta(job, &planned.reading),
         applied: &moved.applied,
         selection_hash: moved.selection_hash.as_deref(),
-        summary: &note(&planned),
+        summary: &moved.summary,
     };
     let stands = planned.row.as_ref().is_some_and(|row| stands(row, &settle));
     if job.only.is_none() && !stands {
@@ -416,13 +420,16 @@ fn note(planned: &Planned) -> Value {
 }
 
 /// What has no column of its own in the log row.
-fn metadata(planned: &Planned) -> Map<String, Value> {
+fn metadata(planned: &Planned, started: Instant) -> Map<String, Value> {
     let plan = &planned.plan;
     let conflicts = serde_json::to_value(&plan.conflicts).unwrap_or_default();
     [
         ("plan".to_owned(), plan.short_hash().into()),
         ("unchanged".to_owned(), plan.unchanged.into()),
         ("conflicts".to_owned(), conflicts),
+        ("excluded".to_owned(), plan.excluded.len().into()),
+        ("invalid".to_owned(), planned.reading.invalid().into()),
+        ("duration".to_owned(), elapsed(started).into()),
     ]
     .into_iter()
     .collect()
