@@ -88,7 +88,12 @@ fn failure(error: &SeedingError, environment: &str) -> Failure {
     match error.reason {
         Reason::KeptElsewhere => kept(error.keeper.as_deref().unwrap_or_default(), environment),
         Reason::DatabaseUnavailable => {
-            Failure::failed(format!("{told}. Nothing was written.")).next("check it", "sower doctor")
+            let written = if told.contains("while committing") {
+                "Whether it was written is not known; the next seeding sees it."
+            } else {
+                "Nothing was written."
+            };
+            Failure::failed(format!("{told}. {written}")).next("check it", "sower doctor")
         }
         Reason::AuthenticationFailed => match error.full().strip_prefix("Credentials rejected by ") {
             Some(host) => Failure::failed(format!(

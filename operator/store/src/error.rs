@@ -112,7 +112,8 @@ pub enum StoreError {
         /// Why.
         cause: String,
     },
-    /// The connection was lost in the middle; what was begun is rolled back.
+    /// The connection was lost in the middle; what was begun is rolled back. Where it was lost while committing, nobody
+    /// here knows whether it was: the next seeding sees it.
     #[error("the connection to the database was lost while {what}: {cause}")]
     Lost {
         /// What was being done.

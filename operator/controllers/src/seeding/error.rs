@@ -121,6 +121,14 @@ impl From<StoreError> for SeedingError {
                     format!("Database unavailable at {host}; retrying"),
                 )
             },
+            StoreError::Lost { .. } => Self {
+                detail: Some(full),
+                ..Self::new(
+                    Reason::DatabaseUnavailable,
+                    kind,
+                    "Database unavailable: connection lost; retrying",
+                )
+            },
             StoreError::KeptElsewhere { keeper, .. } => {
                 Self { keeper: Some(keeper.clone()), ..Self::new(Reason::KeptElsewhere, kind, full) }
             }
@@ -143,6 +151,14 @@ mod tests {
         let error = SeedingError::new(Reason::SeedingFailed, Kind::Transient, "x".repeat(300));
         assert_eq!(error.message.chars().count(), LONGEST_MESSAGE);
         assert_eq!(error.full().len(), 300);
+    }
+
+    #[test]
+    fn a_lost_connection_is_a_database_that_is_away() {
+        let lost = StoreError::Lost { what: "committing", cause: "the connection was cut".into() };
+        let error = SeedingError::from(lost);
+        assert_eq!((error.reason, error.kind), (Reason::DatabaseUnavailable, Kind::Transient));
+        assert!(error.full().contains("while committing"), "{}", error.full());
     }
 
     #[test]
