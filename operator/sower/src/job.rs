@@ -58,7 +58,8 @@ pub fn watched(job: &Job) -> Watched {
     watched
 }
 
-/// A seeder with this user's own credentials. Mirrors lie in `cache`; else in the project's `.sower`, or for a cluster in
+/// A seeder. With files it has this user's own credentials and disk; what a resource of a cluster names is somebody
+/// else's word, and is read with what that resource brings alone, as the operator does. Mirrors lie in `cache`; else in the project's `.sower`, or for a cluster in
 /// the user's cache.
 ///
 /// # Errors
@@ -68,15 +69,16 @@ pub fn seeder(
     metrics: Option<Metrics>,
     cache: Option<&Path>,
 ) -> Result<Seeder, Failure> {
+    let files = settings.target.value == TargetKind::Files;
     let cache = match (cache, &settings.root) {
         (Some(cache), _) => cache.to_path_buf(),
-        (None, Some(root)) if settings.target.value == TargetKind::Files => own_folder(root)?.join("git"),
+        (None, Some(root)) if files => own_folder(root)?.join("git"),
         (None, _) => users_cache().join("sower").join("git"),
     };
     let fetcher = Fetcher::new(&cache)
         .map_err(|error| Failure::failed(format!("the folder of git mirrors, {}: {error}", cache.display())))?
-        .ambient(true)
-        .allow_local(true);
+        .ambient(files)
+        .allow_local(files);
     Ok(Seeder::new(fetcher, platform(), metrics))
 }
 
