@@ -29,8 +29,11 @@ use crate::settings::Settings;
 
 /// How long answers under way may take once everything else has ended.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
-/// Mirrors that nothing fetched into for so long are removed.
-const UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Mirrors that nothing fetched into for so long are removed. Each new credential makes a mirror of its own, and some
+/// are replaced hourly.
+const UNUSED: Duration = Duration::from_secs(24 * 3600);
+/// How often such mirrors are looked for.
+const LOOK_FOR_UNUSED: Duration = Duration::from_secs(3600);
 
 /// Runs until SIGTERM or SIGINT.
 ///
@@ -51,6 +54,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     let last = CancellationToken::new();
     let serving =
         tokio::spawn(sower_server::serve(listener, readiness.clone(), Arc::new(registry), last.clone()));
+    tokio::spawn(remove_unused_mirrors(operator.fetcher.cache().to_owned(), stop.clone()));
     operator.run(|| readiness.set(true), stop).await;
     readiness.set(false);
     last.cancel();
@@ -65,9 +69,6 @@ fn operator(args: &RunArgs, client: Client, metrics: Metrics) -> Result<Operator
     let fetcher = Fetcher::new(&cache).map_err(|error| {
         Failure::failed(format!("the folder of git mirrors, {}: {error}", cache.display()))
     })?;
-    if let Err(error) = sower_source::remove_unused(fetcher.cache(), UNUSED) {
-        tracing::warn!(%error, "unused mirrors are not removed");
-    }
     let mut namespaces = args.watch_namespaces.clone();
     if namespaces.is_empty() {
         namespaces.extend(args.at.namespace.clone());
@@ -91,6 +92,18 @@ fn operator(args: &RunArgs, client: Client, metrics: Metrics) -> Result<Operator
             identity: identity(),
         },
     })
+}
+
+/// Removes what nothing fetches into any more, now and every hour.
+async fn remove_unused_mirrors(cache: PathBuf, stop: CancellationToken) {
+    let mut again = tokio::time::interval(LOOK_FOR_UNUSED);
+    while stop.run_until_cancelled(again.tick()).await.is_some() {
+        let cache = cache.clone();
+        let removed = tokio::task::spawn_blocking(move || sower_source::remove_unused(&cache, UNUSED)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(%error, "unused mirrors are not removed");
+        }
+    }
 }
 
 /// The Secret that is mounted, or the URL that is set; what `sower.toml` says is about files.
