@@ -1,6 +1,7 @@
 //! `sower history`: the seedings of environments, newest first.
 
 use jiff::Timestamp;
+use serde_json::Value;
 use sower_core::snapshot::{full_revision, short_revision};
 use sower_store::{LogStatus, Logged};
 
@@ -60,7 +61,9 @@ pub fn described(row: &Logged) -> Fields {
         .with("actionsCreated", row.actions_created)
         .with("triggersCreated", row.triggers_created)
         .with("connectionsCreated", row.connections_created)
+        .with("conflicts", row.metadata.get("conflicts").cloned().unwrap_or_else(|| Value::Array(Vec::new())))
         .with("errors", &row.errors)
+        .with("duration", row.metadata.get("duration"))
 }
 
 /// Seedings as rows; with `all` the environment comes first.
