@@ -24,7 +24,7 @@ fn fixed(environment: &Environment) -> Result<Value> {
 async fn e2e_03_same_revision_writes_nothing() -> Result<()> {
     let mut bed = Bed::make("nothing").await?;
     let catalog = bed.catalog()?;
-    // Excluded, conflicting and refused manifests are looked at each time too.
+    // What is excluded or refused is told each time in the same words.
     catalog.tree.write(
         "integrations/fir/integration.yaml",
         sower_tests::catalog::manifest("fir", "1.0.0", 1) + "lifecycle: draft\n",
@@ -32,9 +32,13 @@ async fn e2e_03_same_revision_writes_nothing() -> Result<()> {
     let commit = catalog.plant(&["ash", "elm", "oak"])?;
     bed.environment("production", catalog.spec()).await?;
     bed.seeded("production", &commit).await?;
+    catalog.tree.replace(&sower_tests::catalog::path("oak"), "version: 1.0.0", "version: v2.1")?;
+    let broken = catalog.push("Break")?;
+    let refused = bed.reason("production", "ManifestsInvalid", &broken).await?;
     // PostgreSQL counts what a process did when it has closed its connections.
     bed.restart().await?;
     let first = bed.reconcile("production").await?;
+    ensure!(fixed(&first)? == fixed(&refused)?, "{:?} instead of {:?}", first.status, refused.status);
     bed.operator.process.stop()?;
     let (rows, counted) = (bed.tables().await?, counters(&bed.pool).await?);
 

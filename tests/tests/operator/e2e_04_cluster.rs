@@ -113,3 +113,37 @@ async fn e2e_04_an_integration_that_loses_its_label_is_pruned() -> Result<()> {
     bed.namespace.kubectl(&["label", "--overwrite", "intg/oak", "tier=tin"])?;
     carried(&["ash"]).await
 }
+
+/// Deleting all of them is one plan, however long it takes: `pruneLimit` holds it, and nothing went in slices before.
+#[tokio::test]
+async fn e2e_04_a_bulk_deletion_is_held_as_a_whole() -> Result<()> {
+    let bed = Bed::make("bulk").await?;
+    let ids = ["ash", "box", "elm", "fir", "oak", "yew"];
+    for id in ids {
+        bed.namespace.apply(&resource(id, "gold", "1.0.0", "Grow"))?;
+    }
+    bed.environment("production", spec()).await?;
+    let all = bed.until("the rows", async || {
+        let tables = bed.tables().await?;
+        ensure!(tables.carried("production").len() == ids.len(), "{tables}");
+        Ok(tables.carried("production"))
+    });
+    let all = all.await?;
+    for id in ids {
+        bed.namespace.api::<Integration>().delete(id, &DeleteParams::default()).await?;
+        // Longer than a burst is gathered for.
+        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    }
+    bed.until("held", async || {
+        let read = bed.read("production").await?;
+        let ready = sower_tests::bed::condition(&read, "Ready").context("Ready")?;
+        ensure!(ready.reason == "PruneLimitExceeded", "{}", sower_tests::bed::told(&read));
+        let plan = read.status.and_then(|status| status.plan).context("a plan")?;
+        ensure!(plan.delete == i32::try_from(ids.len())?, "{plan:?}");
+        Ok(())
+    })
+    .await?;
+    let carried = bed.tables().await?.carried("production");
+    ensure!(carried == all, "{carried:?}");
+    Ok(())
+}

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use sower_crds::environment::Environment;
 use sower_tests::bed::{Bed, condition, ensure_with, told};
 use sower_tests::catalog::{path, with};
 
@@ -72,6 +73,15 @@ async fn e2e_05_a_broken_manifest_is_named_and_the_others_come_in() -> Result<()
         Ok(())
     })
     .await?;
+
+    // Asked for again it is the same, and told no second time.
+    let events = bed.events("Environment", "production").await?;
+    let again = bed.reconcile("production").await?;
+    let failures = |read: &Environment| read.status.as_ref().map(|status| status.failures.clone());
+    ensure!(failures(&again) == failures(&read), "{:?}", failures(&again));
+    ensure!(told(&again) == told(&read), "{} instead of {}", told(&again), told(&read));
+    let now = bed.events("Environment", "production").await?;
+    ensure!(now == events, "{now:?} instead of {events:?}");
 
     catalog.tree.replace(&path("oak"), "version: v2.1", "version: 2.1.0")?;
     catalog.fell("nameless")?;

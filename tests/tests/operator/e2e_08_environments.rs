@@ -144,6 +144,8 @@ async fn e2e_08_a_second_keeper_is_refused() -> Result<()> {
         Ok(())
     })
     .await?;
+    // Once: the annotation is spent, else whoever takes over later would be overruled.
+    spent(&bed, &other).await?;
     bed.request("production").await?;
     bed.until("the first is refused now", async || {
         let read = bed.read("production").await?;
@@ -152,6 +154,24 @@ async fn e2e_08_a_second_keeper_is_refused() -> Result<()> {
             "{}",
             told(&read)
         );
+        Ok(())
+    })
+    .await?;
+
+    // And taken back.
+    bed.namespace.kubectl(&["annotate", "env/production", "sower.dev/take-over=true"])?;
+    bed.seeded("production", &commit).await?;
+    spent(&bed, &bed.namespace).await?;
+    let carried: Vec<_> = bed.tables().await?.carried("production").into_keys().collect();
+    ensure!(carried == ["ash", "oak"], "{carried:?}");
+    Ok(())
+}
+
+async fn spent(bed: &Bed, namespace: &Namespace) -> Result<()> {
+    bed.until("the annotation is spent", async || {
+        let read = namespace.api::<sower_crds::environment::Environment>().get("production").await?;
+        let annotations = read.metadata.annotations.unwrap_or_default();
+        ensure!(!annotations.contains_key("sower.dev/take-over"), "{annotations:?}");
         Ok(())
     })
     .await
