@@ -104,6 +104,33 @@ async fn a_broken_file_of_any_name_prunes_nothing() {
 }
 
 #[tokio::test]
+async fn an_emptied_manifest_keeps_its_rows() {
+    let kit = Kit::new().await;
+    for id in ["a", "b"] {
+        kit.write(id, &manifest(id, "1.0.0", &["one"]));
+    }
+    kit.commit("first");
+    kit.seed("development", "{}").await;
+    kit.write("a", "");
+    kit.commit("emptied");
+    let report = kit.seed("development", "{}").await.report().clone();
+    assert_eq!((report.deleted, report.errors.len()), (0, 1), "{report:?}");
+    kit.remove("a");
+    kit.commit("removed");
+    assert_eq!(kit.seed("development", "{}").await.report().deleted, 1);
+}
+
+#[tokio::test]
+async fn a_pattern_that_is_none_stalls_before_anything_is_written() {
+    let kit = Kit::new().await;
+    kit.write("a", &manifest("a", "1.0.0", &["one"]));
+    kit.commit("first");
+    let error = kit.try_seed("development", "{\"allowedIntegrations\": [\"[\"]}").await.expect_err("stalls");
+    assert_eq!(error.reason, Reason::InvalidSpec);
+    assert!(kit.store.environment("development").await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn more_deletions_than_allowed_are_held_whole() {
     let kit = Kit::new().await;
     for id in ["a", "b", "c", "d", "e"] {

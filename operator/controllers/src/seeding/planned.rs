@@ -10,7 +10,7 @@ use sower_core::hash::{selection_hash, spec_digest};
 use sower_core::plan::{Plan, State};
 use sower_core::resolve::{questions, resolve};
 use sower_core::rows::{self, Kind};
-use sower_core::select::{Selection, select};
+use sower_core::select::{Selection, bad_patterns, select};
 use sower_store::{EnvironmentRow, Store};
 
 use super::Planned;
@@ -27,6 +27,9 @@ pub(super) async fn make(
     snapshots: Vec<Snapshot>,
     platform: &Version,
 ) -> Result<Planned, SeedingError> {
+    if let Some((pointer, why)) = bad_patterns(&job.spec).into_iter().next() {
+        return Err(SeedingError::invalid_spec(format!("{pointer} is no pattern: {why}")));
+    }
     let selection_hash = selection_hash(&job.spec, platform, rows::MAPPING);
     let known = reading::remembered(store, &job.spec, row.as_ref(), &snapshots, &selection_hash).await?;
     let mut reading = reading::load_all(snapshots, known.clone()).await?;

@@ -46,8 +46,13 @@ impl Style {
     /// Writes to standard output as it is: a document, or what is coloured already.
     pub fn raw(&self, text: &str) {
         let mut out = std::io::stdout().lock();
-        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-            std::process::exit(0);
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+            Err(error) => {
+                self.note(&format!("error: the result cannot be written: {error}"));
+                std::process::exit(1);
+            }
         }
     }
 
