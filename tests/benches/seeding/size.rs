@@ -28,7 +28,11 @@ pub async fn measure(server: &GitServer, postgres: &Postgres, count: usize) -> R
     tree.commit_and_push("Begin")?;
     let place = place(&server.public_url(&name))?;
 
-    let runs = if count <= 1_000 { 5 } else { 1 };
+    let runs = match count {
+        0..=1_000 => 5,
+        1_001..=10_000 => 3,
+        _ => 1,
+    };
     let mut cold = Vec::new();
     let mut database = postgres.database().await?;
     for number in 0..runs {

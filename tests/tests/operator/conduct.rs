@@ -163,7 +163,8 @@ spec: {{ name: {name}, version: 1.0.0, author: A, license: MIT, description: D, 
     };
     bed.namespace.apply(&resource("elm"))?;
     other.apply(&resource("oak"))?;
-    let spec = json!({ "interval": "1s", "sources": [catalog.source("main"), { "name": "local", "cluster": {} }] });
+    let spec =
+        json!({ "interval": "1s", "sources": [catalog.source("main"), { "name": "local", "cluster": {} }] });
     bed.environment("production", spec).await?;
     sower_tests::bed::environment(&other, "staging", json!({ "interval": "10m" })).await?;
     bed.until("both hold their own", async || {
@@ -176,7 +177,11 @@ spec: {{ name: {name}, version: 1.0.0, author: A, license: MIT, description: D, 
     bed.until("the short revision names both sources", async || {
         let read = bed.read("production").await?;
         let revision = read.status.as_ref().and_then(|status| status.revision.clone()).unwrap_or_default();
-        ensure!(revision.starts_with(&format!("catalog=main@{},local=cluster@", &commit[..7])), "{}", told(&read));
+        ensure!(
+            revision.starts_with(&format!("catalog=main@{},local=cluster@", &commit[..7])),
+            "{}",
+            told(&read)
+        );
         Ok(())
     })
     .await?;
@@ -189,7 +194,10 @@ spec: {{ name: {name}, version: 1.0.0, author: A, license: MIT, description: D, 
     let integrations = other.api::<sower_crds::integration::Integration>();
     bed.until("the Integration says who carries it", async || {
         let status = integrations.get("oak").await?.status.unwrap_or_default();
-        ensure!(status.environments.iter().any(|by| by.name == "staging" && by.version == "1.0.0"), "{status:?}");
+        ensure!(
+            status.environments.iter().any(|by| by.name == "staging" && by.version == "1.0.0"),
+            "{status:?}"
+        );
         Ok(())
     })
     .await
