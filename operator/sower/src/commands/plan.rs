@@ -13,13 +13,14 @@ use sower_core::gate::{Gate, HeldReason};
 use sower_core::plan::{Kept, KeptWhy, Operation, Verb};
 use sower_store::Store;
 
-use crate::cli::{Format, PlanArgs};
+use crate::cli::{Format, PlanArgs, Where};
 use crate::commands::{Context, seed};
 use crate::failure::{Exit, Failure};
 use crate::output::progress::Progress;
 use crate::output::table::Table;
 use crate::output::{changes, document as program};
 use crate::session::{Member, Session};
+use crate::settings::without_password;
 use document::Document;
 
 /// Environments that are planned side by side.
@@ -52,7 +53,7 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
     }
     if args.output == Format::Table {
         match (made.as_slice(), session.named) {
-            ([Ok(one)], true) => one.tell(&session, context),
+            ([Ok(one)], true) => one.tell(&session, &given(args), context),
             (_, true) => {}
             (several, false) => context.style.say(&table(&session.members, several)),
         }
@@ -69,6 +70,37 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
         context.style.note(&failure.text());
     }
     Ok(exit)
+}
+
+/// The flags that made this plan of files, for the command that applies it.
+fn given(args: &PlanArgs) -> String {
+    let Where { target: _, environments, source, database, namespace: _, context: _, kubeconfig: _ } =
+        &args.at;
+    let environments = environments.as_ref().map(|path| path.display().to_string());
+    let only = (!args.only.is_empty()).then(|| args.only.join(","));
+    let database = database.as_deref().map(without_password);
+    let flags = [
+        ("--only", only),
+        ("--environments", environments),
+        ("--source", source.clone()),
+        ("--database", database),
+    ];
+    let mut text = String::new();
+    for (flag, value) in flags {
+        if let Some(value) = value {
+            text.push_str(&format!(" {flag} {}", quoted(&value)));
+        }
+    }
+    text
+}
+
+/// As a shell takes it for one word.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:,@%+=".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', "'\\''"))
 }
 
 /// The guard of an environment that is not to be seeded.
@@ -174,10 +206,11 @@ impl Made {
         }
     }
 
-    fn tell(&self, session: &Session, context: &Context) {
+    fn tell(&self, session: &Session, given: &str, context: &Context) {
         let Self { planned, updates: _, guard } = self;
         let (plan, style) = (&planned.plan, &context.style);
-        let rest = format!("sower plan -e {}{} | less", plan.environment, session.flags());
+        let flags = format!("{given}{}", session.flags());
+        let rest = format!("sower plan -e {}{flags} | less", plan.environment);
         let text = changes::bounded(self.lines(), style.terminal, &rest);
         style.say(&text);
         let gap = if text.is_empty() { "" } else { "\n" };
@@ -202,7 +235,7 @@ impl Made {
             (Gate::Open, Some(_)) => style.hint("It would be held: another keeper seeds this environment"),
             (Gate::Open, None) if plan.is_empty() => {}
             (Gate::Open, None) => {
-                style.hint(&format!("Apply it: sower seed -e {}{}", plan.environment, session.flags()));
+                style.hint(&format!("Apply it: sower seed -e {}{flags}", plan.environment));
             }
         }
     }
