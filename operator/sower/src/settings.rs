@@ -124,7 +124,10 @@ impl Settings {
             (None, Some(s), _) => {
                 (Setting { value: Some(s), origin: Origin::Variable("SOWER_SOURCE") }, cwd.to_path_buf())
             }
-            (None, None, Some(s)) => (Setting { value: Some(s.clone()), origin: Origin::File }, base.clone()),
+            (None, None, Some(s)) => {
+                refuse_password(s)?;
+                (Setting { value: Some(s.clone()), origin: Origin::File }, base.clone())
+            }
             (None, None, None) => (Setting { value: None, origin: Origin::Default }, base.clone()),
         };
         let cluster = target.value == TargetKind::Cluster;
@@ -150,9 +153,13 @@ impl Settings {
             value: database.value.map(|url| absolute_sqlite(&url, &database_base)),
             origin: database.origin,
         };
+        let sources = file.environment.values().filter_map(|settings| settings.source.as_ref());
+        for source in sources.chain(&file.source) {
+            refuse_credentials(source)?;
+        }
         let mut per_environment = BTreeMap::new();
         for (name, settings) in file.environment {
-            if let Some(url) = &settings.database {
+            for url in [&settings.database, &settings.source].into_iter().flatten() {
                 refuse_password(url)?;
             }
             let url = settings.database.map(|url| absolute_sqlite(&url, &base));
@@ -190,6 +197,26 @@ impl Settings {
             (Origin::File | Origin::Default, Some((_, Some(own)))) => Some(own.clone()),
             _ => self.database.value.clone(),
         }
+    }
+
+    /// The flags that were given and lead to the same files and rows: ` --source .`. A URL with a password is left out.
+    #[must_use]
+    pub fn flags(&self) -> String {
+        let path = |path: &Path| path.display().to_string();
+        let given = [
+            (&self.environments.origin, Some(path(&self.environments.value))),
+            (&self.source.origin, self.source.value.clone()),
+            (&self.database.origin, self.database.value.clone()),
+        ];
+        given
+            .into_iter()
+            .filter_map(|(origin, value)| match (origin, value) {
+                (Origin::Flag(flag), Some(value)) if without_password(&value) == value => {
+                    Some(format!(" {flag} {value}"))
+                }
+                _ => None,
+            })
+            .collect()
     }
 
     /// Files: the environments are there, or the failure that says what to do.
@@ -299,8 +326,21 @@ fn refuse_password(url: &str) -> Result<(), Failure> {
     if without_password(url) == url {
         return Ok(());
     }
-    Err(Failure::usage("sower.toml holds a database password, and sower.toml is in git")
-        .next("instead", "take it out, and set SOWER_DATABASE_URL"))
+    Err(Failure::usage("sower.toml holds a password, and sower.toml is in git")
+        .next("instead", "take it out, and set SOWER_DATABASE_URL or SOWER_SOURCE"))
+}
+
+fn refuse_credentials(source: &str) -> Result<(), Failure> {
+    // Before the host of a URL, as `USER:PASSWORD@`; an ssh URL's `git@` is no secret.
+    let secret = source
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split(['/', '?', '#']).next()?.rsplit_once('@'))
+        .is_some_and(|(user, _)| user.contains(':'));
+    if !secret {
+        return Ok(());
+    }
+    Err(Failure::usage("sower.toml holds the password of a git source, and sower.toml is in git")
+        .next("instead", "take it out; git's own credential helpers and ssh-agent are asked"))
 }
 
 /// A database URL without its password, for people.
@@ -390,6 +430,16 @@ mod tests {
             .expect("written");
         let failure = resolve(&Where::default(), dir.path(), &[]).expect_err("refused");
         assert!(!failure.text().contains("secret"), "{}", failure.text());
+    }
+
+    #[test]
+    fn a_source_with_a_password_in_the_file_is_refused() {
+        assert!(refuse_credentials("https://u:secret@git.example.com/x.git").is_err());
+        for source in
+            ["ssh://git@git.example.com/x.git", "git@git.example.com:x.git", ".#HEAD", "https://h:1/@a/b"]
+        {
+            assert!(refuse_credentials(source).is_ok(), "{source}");
+        }
     }
 
     #[test]
