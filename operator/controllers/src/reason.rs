@@ -107,12 +107,6 @@ impl Reason {
             Self::Suspended | Self::Seeded => "",
         }
     }
-
-    /// Whether it ends a reconcile before anything was written.
-    #[must_use]
-    pub fn is_failure(self) -> bool {
-        !matches!(self, Self::ManifestsInvalid | Self::Suspended | Self::Seeded)
-    }
 }
 
 impl fmt::Display for Reason {
