@@ -14,6 +14,7 @@ mod job;
 mod logging;
 mod origin;
 mod output;
+mod password;
 mod project;
 mod reach;
 mod session;

@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 use crate::cli::{TargetKind, Where};
 use crate::failure::Failure;
+pub use crate::password::without_password;
+use crate::password::{refuse_credentials, refuse_password};
 
 /// Where a setting was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,10 +126,7 @@ impl Settings {
             (None, Some(s), _) => {
                 (Setting { value: Some(s), origin: Origin::Variable("SOWER_SOURCE") }, cwd.to_path_buf())
             }
-            (None, None, Some(s)) => {
-                refuse_password(s)?;
-                (Setting { value: Some(s.clone()), origin: Origin::File }, base.clone())
-            }
+            (None, None, Some(s)) => (Setting { value: Some(s.clone()), origin: Origin::File }, base.clone()),
             (None, None, None) => (Setting { value: None, origin: Origin::Default }, base.clone()),
         };
         let cluster = target.value == TargetKind::Cluster;
@@ -159,7 +158,7 @@ impl Settings {
         }
         let mut per_environment = BTreeMap::new();
         for (name, settings) in file.environment {
-            for url in [&settings.database, &settings.source].into_iter().flatten() {
+            if let Some(url) = &settings.database {
                 refuse_password(url)?;
             }
             let url = settings.database.map(|url| absolute_sqlite(&url, &base));
@@ -197,26 +196,6 @@ impl Settings {
             (Origin::File | Origin::Default, Some((_, Some(own)))) => Some(own.clone()),
             _ => self.database.value.clone(),
         }
-    }
-
-    /// The flags that were given and lead to the same files and rows: ` --source .`. A URL with a password is left out.
-    #[must_use]
-    pub fn flags(&self) -> String {
-        let path = |path: &Path| path.display().to_string();
-        let given = [
-            (&self.environments.origin, Some(path(&self.environments.value))),
-            (&self.source.origin, self.source.value.clone()),
-            (&self.database.origin, self.database.value.clone()),
-        ];
-        given
-            .into_iter()
-            .filter_map(|(origin, value)| match (origin, value) {
-                (Origin::Flag(flag), Some(value)) if without_password(&value) == value => {
-                    Some(format!(" {flag} {value}"))
-                }
-                _ => None,
-            })
-            .collect()
     }
 
     /// Files: the environments are there, or the failure that says what to do.
@@ -322,64 +301,6 @@ fn read_file(path: &Path) -> Result<SettingsFile, Failure> {
     })
 }
 
-fn refuse_password(url: &str) -> Result<(), Failure> {
-    if without_password(url) == url {
-        return Ok(());
-    }
-    Err(Failure::usage("sower.toml holds a password, and sower.toml is in git")
-        .next("instead", "take it out, and set SOWER_DATABASE_URL or SOWER_SOURCE"))
-}
-
-fn refuse_credentials(source: &str) -> Result<(), Failure> {
-    // Before the host of a URL, as `USER:PASSWORD@`; an ssh URL's `git@` is no secret.
-    let secret = source
-        .split_once("://")
-        .and_then(|(_, rest)| rest.split(['/', '?', '#']).next()?.rsplit_once('@'))
-        .is_some_and(|(user, _)| user.contains(':'));
-    if !secret {
-        return Ok(());
-    }
-    Err(Failure::usage("sower.toml holds the password of a git source, and sower.toml is in git")
-        .next("instead", "take it out; git's own credential helpers and ssh-agent are asked"))
-}
-
-/// A database URL without its password, for people.
-///
-/// Such a URL may be a broken one: a password with a `/`, `#` or `?` that was not escaped ends the authority early for
-/// every parser. So all between the user's name and the last `@` goes, and of the parameters all from one that is a
-/// password on.
-#[must_use]
-pub fn without_password(url: &str) -> String {
-    if url.starts_with("sqlite:") {
-        return url.to_string();
-    }
-    let (scheme, rest) = match url.split_once("://") {
-        Some((scheme, rest)) => (format!("{scheme}://"), rest),
-        None => (String::new(), url),
-    };
-    let shown = match rest.rsplit_once('@') {
-        Some((before, host)) => match before.split_once(':') {
-            Some((user, _)) => format!("{user}@{host}"),
-            None => rest.to_string(),
-        },
-        None => rest.to_string(),
-    };
-    format!("{scheme}{}", without_password_parameter(&shown))
-}
-
-/// Cut before the first parameter whose name says that it is a password, or hides what it says.
-fn without_password_parameter(url: &str) -> &str {
-    let mut from = 0;
-    while let Some(at) = url[from..].find(['?', '&']).map(|at| from + at) {
-        from = at + 1;
-        let name = url[from..].split(['=', '&']).next().unwrap_or_default();
-        if name.contains('%') || name.to_ascii_lowercase().contains("password") {
-            return &url[..at];
-        }
-    }
-    url
-}
-
 fn absolute_sqlite(url: &str, base: &Path) -> String {
     match url.strip_prefix("sqlite://") {
         Some(path) if !path.starts_with('/') && !path.starts_with(":memory:") => {
@@ -430,40 +351,6 @@ mod tests {
             .expect("written");
         let failure = resolve(&Where::default(), dir.path(), &[]).expect_err("refused");
         assert!(!failure.text().contains("secret"), "{}", failure.text());
-    }
-
-    #[test]
-    fn a_source_with_a_password_in_the_file_is_refused() {
-        assert!(refuse_credentials("https://u:secret@git.example.com/x.git").is_err());
-        for source in
-            ["ssh://git@git.example.com/x.git", "git@git.example.com:x.git", ".#HEAD", "https://h:1/@a/b"]
-        {
-            assert!(refuse_credentials(source).is_ok(), "{source}");
-        }
-    }
-
-    #[test]
-    fn no_password_is_shown_however_it_is_written() {
-        let shown = "postgres://u@h:5432/d";
-        for password in
-            ["p", "s3/cret", "12/34", "a#b", "a?b", "a:b", "a@b", "a@b/c@d", "a?password=b&c", "%2f", ""]
-        {
-            assert_eq!(without_password(&format!("postgres://u:{password}@h:5432/d")), shown, "{password}");
-        }
-        for (url, shown) in [
-            ("postgres://u@h/d?sslmode=require", "postgres://u@h/d?sslmode=require"),
-            ("postgres://u@h/d?sslmode=require&PASSWORD=s&x=s", "postgres://u@h/d?sslmode=require"),
-            ("postgres://h/d?password=s@s", "postgres://h/d"),
-            ("postgres://h/d?sslpassword=s#s", "postgres://h/d"),
-            ("postgres://h/d?pass%77ord=s", "postgres://h/d"),
-            ("u:s@h/d", "u@h/d"),
-            ("sqlite://a@b:c@d.db", "sqlite://a@b:c@d.db"),
-            ("sqlite:.sower/sower.db", "sqlite:.sower/sower.db"),
-        ] {
-            assert_eq!(without_password(url), shown);
-        }
-        assert!(refuse_password("postgres://u:s3/cret@h/d").is_err());
-        assert!(refuse_password("postgres://u@h/d").is_ok());
     }
 
     #[test]

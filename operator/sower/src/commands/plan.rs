@@ -310,6 +310,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_word_is_quoted_where_a_shell_would_part_it() {
+        assert_eq!(quoted("."), ".");
+        assert_eq!(quoted(".#HEAD"), "'.#HEAD'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted("sqlite://.sower/a.db"), "sqlite://.sower/a.db");
+    }
+
+    #[test]
     fn changes_inside_stand_in_columns() {
         let from = json!({
             "actions": [{ "id": "create-refund", "inputSchema": { "properties": {} } }],
