@@ -272,7 +272,10 @@ fn inside_of(inside: &[Change]) -> String {
             Some(_) => {
                 format!("    {mark} {kind:kinds$}{item:items$}{:pointers$}{}", change.pointer, change.word())
             }
-            None => format!("    {mark} {kind:kinds$}{item:items$}{}", change.word()),
+            None => {
+                let wide = items.max(item.chars().count() + 3);
+                format!("    {mark} {kind:kinds$}{item:wide$}{}", change.word())
+            }
         };
         format!("\n{}", line.trim_end())
     };
