@@ -232,6 +232,17 @@ fn a_strict_environment_takes_all_or_nothing() {
 }
 
 #[test]
+fn a_deprecated_integration_comes_in_with_a_warning() {
+    let checkout = Checkout::new();
+    checkout.write(
+        "integrations/slack/integration.yaml",
+        "id: slack\nname: Slack\nversion: 1.0.0\nlifecycle: deprecated\nreplacedBy: stripe\n",
+    );
+    let seeded = checkout.transcripts(&["seed -e development -q"]);
+    assert!(seeded.contains("warning: slack is deprecated: use stripe\n"), "{seeded}");
+}
+
+#[test]
 fn an_unexpected_deletion_is_held() {
     let checkout = Checkout::new();
     checkout.run("seed --all");

@@ -163,7 +163,7 @@ impl Seeder {
             return Ok(done);
         }
         let planned = self.plan_snapshots(store, job, row, snapshots).await?;
-        seeded::refuse_empty(&planned.reading)?;
+        seeded::refuse_empty(&planned)?;
         match planned.gate.clone() {
             Gate::Held(held) => Ok(seeded::hold(planned, held, started)),
             Gate::Open => {

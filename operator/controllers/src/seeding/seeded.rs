@@ -24,7 +24,7 @@ use sower_store::{
 use super::error::{Kind, SeedingError};
 use super::fetch::{Files, Snapshot};
 use super::job::Job;
-use super::reading::{self, Reading};
+use super::reading::{self, ReadSource, Reading};
 use super::{Planned, Seeded};
 use crate::reason::Reason;
 
@@ -56,10 +56,16 @@ pub(super) fn refuse_other_keeper(row: Option<&EnvironmentRow>, job: &Job) -> Re
     }
 }
 
-/// A source without any manifest stalls. A listing is spared where deletions were watched: those were meant.
-pub(super) fn refuse_empty(reading: &Reading) -> Result<(), SeedingError> {
-    for source in &reading.sources {
-        if source.catalog.found.is_empty() && !source.catalog.watched {
+/// A source without any manifest stalls. A listing is spared where deletions were watched, now or when it was applied:
+/// those were meant.
+pub(super) fn refuse_empty(planned: &Planned) -> Result<(), SeedingError> {
+    let applied = |source: &ReadSource| {
+        let held = planned.row.as_ref().and_then(|row| row.applied.get(&source.snapshot.name));
+        matches!(source.snapshot.files, Files::Listing(_))
+            && held.is_some_and(|held| held.revision == source.snapshot.revision)
+    };
+    for source in &planned.reading.sources {
+        if source.catalog.found.is_empty() && !source.catalog.watched && !applied(source) {
             let text = format!("{} at {} holds no manifest", source.snapshot.name, source.snapshot.revision);
             let error = SeedingError::new(Reason::SourceEmpty, Kind::Stalled, text);
             return Err(SeedingError { source_name: Some(source.snapshot.name.clone()), ..error });

@@ -225,6 +225,9 @@ impl Made {
             changes::besides(plan.conflicts.len(), planned.reading.invalid()),
             excluded(planned)
         ));
+        for (id, replaced_by) in &plan.deprecated {
+            style.note(&changes::deprecated(id, replaced_by.as_deref()));
+        }
         for source in planned.reading.sources.iter().filter(|source| source.catalog.found.is_empty()) {
             let told = format!("{} at {} holds no manifest", source.snapshot.name, source.snapshot.revision);
             style.note(&format!("warning: {told}; nothing is pruned"));

@@ -131,6 +131,15 @@ pub fn grouped(removed: &[(String, String)]) -> Vec<String> {
     groups.into_iter().map(line).collect()
 }
 
+/// The warning for a deprecated integration that is carried.
+#[must_use]
+pub fn deprecated(id: &str, replaced_by: Option<&str>) -> String {
+    match replaced_by {
+        Some(other) => format!("warning: {id} is deprecated: use {other}"),
+        None => format!("warning: {id} is deprecated"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use sower_core::plan::{ConflictType, Content};

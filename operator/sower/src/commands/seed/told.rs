@@ -51,6 +51,9 @@ pub fn tell(
     if let Some(failure) = &unknown {
         style.note(&failure.text());
     }
+    for (id, replaced_by) in seeded.planned().map(|p| p.plan.deprecated.as_slice()).unwrap_or_default() {
+        style.note(&changes::deprecated(id, replaced_by.as_deref()));
+    }
     let exit = match seeded {
         Seeded::Unchanged { report, revision, planned: _ } => {
             if for_people(format) {
