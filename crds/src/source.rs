@@ -9,21 +9,6 @@ use crate::defaults::is_default;
 use crate::environment::SecretRef;
 use crate::period::Period;
 use crate::text;
-use crate::words::words;
-
-words! {
-    /// Who answers for the manifests of a source.
-    Tier {
-        /// The platform itself.
-        Official = "official",
-        /// Its users.
-        Community = "community",
-        /// Vendors.
-        Marketplace = "marketplace",
-        /// Anyone else.
-        External = "external",
-    }
-}
 
 /// A place where manifests come from: exactly one of git, folder and cluster.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -40,9 +25,6 @@ pub struct Source {
     /// Its name, unique in the environment.
     #[schemars(schema_with = "text::label")]
     pub name: String,
-    /// Who answers for its manifests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tier: Option<Tier>,
     /// The higher comes first among the sources; ties keep the order of the list. Default 0.
     #[serde(default, skip_serializing_if = "is_default")]
     pub priority: i32,

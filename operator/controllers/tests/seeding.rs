@@ -258,9 +258,15 @@ async fn incremental_equals_full() {
             kit.commit(&format!("step {step}"));
             let spec =
                 |strategy: &str| format!("{{\"seedingStrategy\":\"{strategy}\",\"pruneLimit\":\"100%\"}}");
+            // To reseed reads everything: it is what both others are held against.
+            let mut anew = kit.job("anew", &spec("full"));
+            anew.reseed = true;
+            let anew = kit.run(&anew).await;
             let full = kit.try_seed("full", &spec("full")).await;
             let incremental = kit.try_seed("incremental", &spec("incremental")).await;
             assert_eq!(full.is_ok(), incremental.is_ok(), "seed {seed}, step {step}");
+            assert_eq!(anew.is_ok(), full.is_ok(), "seed {seed}, step {step}");
+            assert_eq!(kit.state("anew").await, kit.state("full").await, "seed {seed}, step {step}");
             assert_eq!(kit.state("full").await, kit.state("incremental").await, "seed {seed}, step {step}");
         }
     }

@@ -166,6 +166,7 @@ impl Store {
         tx.commit().await?;
         let found = rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?)));
         let mut carried = found.collect::<Result<BTreeSet<_>, StoreError>>()?;
+        let asked: BTreeSet<&(String, String)> = asked.iter().collect();
         carried.retain(|pair| asked.contains(pair));
         Ok(carried)
     }

@@ -31,7 +31,9 @@ pub(super) async fn make(
         return Err(SeedingError::invalid_spec(format!("{pointer} is no pattern: {why}")));
     }
     let selection_hash = selection_hash(&job.spec, platform, rows::MAPPING);
-    let known = reading::remembered(store, &job.spec, row.as_ref(), &snapshots, &selection_hash).await?;
+    // To reseed is to look anew at everything.
+    let before = row.as_ref().filter(|_| !job.reseed);
+    let known = reading::remembered(store, &job.spec, before, &snapshots, &selection_hash).await?;
     let mut reading = reading::load_all(snapshots, known.clone()).await?;
     let here = store.state(&job.environment).await?;
     reading.note_mute(&here.state);

@@ -153,7 +153,7 @@ impl Memory {
     }
 }
 
-/// What the database remembers of each source, where the strategy uses it.
+/// What the database remembers of each source, by blob; nothing where the spec or Sower's version changed.
 ///
 /// # Errors
 /// As the store.
@@ -168,16 +168,19 @@ pub(super) async fn remembered(
     let Some(row) = row.filter(|row| row.selection_hash.as_deref() == Some(selection_hash)) else {
         return Ok(known);
     };
-    if spec.seeding_strategy != SeedingStrategy::Incremental {
-        return Ok(known);
-    }
     for snapshot in snapshots {
         let found = store.known(&row.name, &snapshot.name).await?;
         if found.is_empty() {
             continue;
         }
         let found = Arc::new(found);
-        let changed = changed_since(snapshot, row.applied.get(&snapshot.name).map(|s| s.tree.clone())).await;
+        // The other strategies look at every file, and parse those whose blob is new.
+        let changed = match spec.seeding_strategy {
+            SeedingStrategy::Incremental => {
+                changed_since(snapshot, row.applied.get(&snapshot.name).map(|s| s.tree.clone())).await
+            }
+            SeedingStrategy::Full | SeedingStrategy::Selective => None,
+        };
         known.insert(snapshot.name.clone(), Memory { found, changed });
     }
     Ok(known)
