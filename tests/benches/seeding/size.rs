@@ -122,10 +122,10 @@ async fn statistics(postgres: &Postgres, database: &Database) -> Result<()> {
     Ok(())
 }
 
-/// From the seeding's first statement to its last, and the COMMIT.
+/// From the row that says it runs to the one that says it ended, and the COMMIT.
 async fn applied(database: &Database) -> Result<Duration> {
     let mut connection = PgConnection::connect(&database.url()).await?;
-    let select = "SELECT extract(epoch FROM completed_at - started_at)::float8 AS took, status FROM public.seeding_logs ORDER BY started_at DESC LIMIT 1";
+    let select = "SELECT extract(epoch FROM completed_at - created_at)::float8 AS took, status FROM public.seeding_logs ORDER BY started_at DESC LIMIT 1";
     let row = sqlx::query(select).fetch_one(&mut connection).await?;
     ensure!(row.get::<&str, _>("status") == "completed", "the seeding did not complete");
     let commit = "SELECT coalesce(max(max_exec_time), 0) FROM pg_stat_statements WHERE query ILIKE 'commit%' AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())";
