@@ -1,8 +1,11 @@
 //! What a command needs, opened: the settings, the environments it is about, their databases, and the `from:` line that
 //! says where all of it is.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex as Lock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Job, Origin, Planned, Reading, Seeder, SeedingError};
 use sower_core::manifest::LoadedEnvironment;
 use sower_crds::Environment;
@@ -86,6 +89,8 @@ pub struct Session {
     /// Empty databases that stand for those that are not there yet.
     empty: Mutex<Vec<tempfile::TempDir>>,
     said: AtomicBool,
+    /// What was read of each environment's sources, by namespace and name.
+    revisions: Lock<BTreeMap<(String, String), String>>,
 }
 
 impl Session {
@@ -146,6 +151,7 @@ impl Session {
             stores: Mutex::default(),
             empty: Mutex::default(),
             said: AtomicBool::new(false),
+            revisions: Lock::default(),
         }
     }
 
@@ -169,7 +175,7 @@ impl Session {
     }
 
     /// Prints where all of this is, once: `from: TARGET · SOURCE at REVISION · DATABASE`. What is not touched is left out.
-    pub fn say_from(&self, source: Option<(String, String)>, database: bool) {
+    pub fn say_from(&self, source: Option<String>, database: bool) {
         if self.said.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -178,21 +184,29 @@ impl Session {
             None if self.settings.file => vec!["files (sower.toml)".to_owned()],
             None => vec!["files".to_owned()],
         };
-        parts.extend(source.map(
-            |(place, revision)| {
-                if revision.is_empty() { place } else { format!("{place} at {revision}") }
-            },
-        ));
+        parts.extend(source);
         if database {
             parts.extend(self.database_shown());
         }
         self.style.hint(&format!("from: {}", parts.join(" · ")));
     }
 
-    /// The database as people read it: of the only environment, or the general one.
+    /// The databases as people read them: of the only environment, or those of all.
     fn database_shown(&self) -> Option<String> {
         let [member] = self.members.as_slice() else {
-            return Some(self.settings.database_shown.clone()).filter(|shown| !shown.is_empty());
+            let general = Some(self.settings.database_shown.clone()).filter(|shown| !shown.is_empty());
+            if self.cluster.is_some() || self.members.is_empty() {
+                return general;
+            }
+            let own = |member: &Member| {
+                let own = self.settings.database_of(member.name());
+                if own == self.settings.database.value {
+                    general.clone()
+                } else {
+                    own.as_deref().map(without_password)
+                }
+            };
+            return each_once(self.members.iter().filter_map(own));
         };
         let own = self.settings.database_of(member.name());
         match own {
@@ -204,44 +218,38 @@ impl Session {
         }
     }
 
-    /// The source and its revision, where it can be told without reading manifests or asking a server.
-    fn source_here(&self) -> Option<(String, String)> {
-        if self.cluster.is_some() {
-            return None;
+    /// Notes what was read of an environment's sources, for the `from:` line; of a single one that line can be said now.
+    fn note_source(&self, member: &Member, reading: &Reading) {
+        self.revisions().insert(key(member), reading.revision_short());
+        if self.members.len() == 1 {
+            self.say_source();
         }
-        let member = match self.members.as_slice() {
-            [only] => Some(only),
-            // The general one: that of an environment without a source of its own.
-            several => several.iter().find(|member| self.is_general(member)),
-        };
-        let named = self.members.len() == 1;
-        let described = origin::described(
-            &self.settings,
-            member
-                .filter(|_| named || self.settings.source.value.is_none())
-                .map(|m| (m.name(), &m.loaded.spec)),
-        );
-        let revision = member.and_then(|member| self.job(member).ok()).and_then(|job| revision_here(&job));
-        Some((described, revision.unwrap_or_default()))
     }
 
-    /// Prints where all of this is, for a command that reads sources: before they are read, where several environments
-    /// read several.
-    pub fn say_source(&self, reading: Option<&Reading>) {
+    fn revisions(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), String>> {
+        self.revisions.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Prints where all of this is, for a command that reads sources: each of them, with what was read of it, or with
+    /// what can be told without asking a server.
+    pub fn say_source(&self) {
         if self.said.load(Ordering::Relaxed) {
             return;
         }
-        let source = match (reading, self.members.as_slice()) {
-            (Some(reading), members) => {
-                let only =
-                    members.first().filter(|_| members.len() == 1 || self.settings.source.value.is_none());
-                let described =
-                    origin::described(&self.settings, only.map(|only| (only.name(), &only.loaded.spec)));
-                Some((described, reading.revision_short()))
+        let place = |member: &Member| {
+            let described = origin::described(&self.settings, Some((member.name(), &member.loaded.spec)));
+            let read = self.revisions().get(&key(member)).cloned();
+            match read.or_else(|| revision_here(&self.job(member).ok()?)) {
+                Some(revision) if !revision.is_empty() => format!("{described} at {revision}"),
+                _ => described,
             }
-            (None, _) => self.source_here(),
         };
-        self.say_from(source.filter(|_| self.cluster.is_none()), true);
+        let sources = match (&self.cluster, self.members.as_slice()) {
+            (Some(_), _) => None,
+            (None, []) => Some(origin::described(&self.settings, None)),
+            (None, members) => each_once(members.iter().map(place)),
+        };
+        self.say_from(sources, true);
     }
 
     /// Whether an environment reads what most read: it has no source of its own in the settings.
@@ -266,22 +274,40 @@ impl Session {
         self.seeder.get_or_try_init(|| async { job::seeder(&self.settings, None, None) }).await
     }
 
-    /// What a seeding of an environment would do; nothing is written. Prints the `from:` line.
+    /// The `from:` line is not kept waiting where the only environment cannot be read.
+    pub fn cannot_read(&self) {
+        if self.members.len() == 1 {
+            self.say_source();
+        }
+    }
+
+    /// What a seeding by this job would do; nothing is written.
+    ///
+    /// # Errors
+    /// Where a source or the database does not answer.
+    pub async fn plan_of(&self, member: &Member, store: &Store, job: &Job) -> Result<Planned, Trouble> {
+        let seeder = self.seeder().await.map_err(|failure| Trouble::of(Reason::SeedingFailed, failure))?;
+        match seeder.plan(store, job, &self.cancel).await {
+            Ok(planned) => {
+                self.note_source(member, &planned.reading);
+                Ok(planned)
+            }
+            Err(error) => {
+                self.cannot_read();
+                Err(self.troubled(&error, member))
+            }
+        }
+    }
+
+    /// What a seeding of an environment would do; nothing is written. Prints the `from:` line where it is about one
+    /// environment; of several [`Session::say_source`] says it once all were read.
     ///
     /// # Errors
     /// Where a source or the database does not answer.
     pub async fn plan(&self, member: &Member) -> Result<Planned, Failure> {
         let job = self.job(member)?;
-        let store = self.store(member).await.inspect_err(|_| self.say_source(None))?;
-        let planned = self.seeder().await?.plan(&store, &job, &self.cancel).await;
-        let planned = planned.map_err(|error| {
-            self.say_source(None);
-            self.trouble(&error, member)
-        })?;
-        if self.members.len() == 1 || self.is_general(member) {
-            self.say_source(Some(&planned.reading));
-        }
-        Ok(planned)
+        let store = self.store(member).await.inspect_err(|_| self.cannot_read())?;
+        self.plan_of(member, &store, &job).await.map_err(|trouble| trouble.failure)
     }
 
     /// The database of an environment, for asking: it is not made and not migrated. Where it is not there yet, an empty
@@ -325,6 +351,9 @@ impl Session {
                 Err(failure) if failures.contains(&failure) => {}
                 Err(failure) => failures.push(failure),
             }
+        }
+        if !failures.is_empty() {
+            self.say_source();
         }
         if answers.is_empty() && !failures.is_empty() {
             return Err(failures.swap_remove(0));
@@ -376,15 +405,21 @@ impl Session {
     /// What is said of an error, with the flags that lead back here.
     #[must_use]
     pub fn trouble(&self, error: &SeedingError, member: &Member) -> Failure {
-        let mut failure = Trouble::new(error, member.name()).failure;
+        self.troubled(error, member).failure
+    }
+
+    /// [`Session::trouble`] with the reason that programs read.
+    #[must_use]
+    pub fn troubled(&self, error: &SeedingError, member: &Member) -> Trouble {
+        let mut trouble = Trouble::new(error, member.name());
         if let Some(cluster) = &self.cluster {
-            for (_, command) in &mut failure.next {
+            for (_, command) in &mut trouble.failure.next {
                 if command.starts_with("sower ") {
                     command.push_str(&cluster.flags_to(member));
                 }
             }
         }
-        failure
+        trouble
     }
 
     /// `-A`: environments of several namespaces.
@@ -398,6 +433,21 @@ impl Session {
     pub fn flags(&self) -> String {
         self.cluster.as_ref().map(Reach::flags).unwrap_or_default()
     }
+}
+
+fn key(member: &Member) -> (String, String) {
+    (member.namespace().to_owned(), member.name().to_owned())
+}
+
+/// Each of several texts once, in their order.
+fn each_once(texts: impl Iterator<Item = String>) -> Option<String> {
+    let mut once: Vec<String> = Vec::new();
+    for text in texts {
+        if !once.contains(&text) {
+            once.push(text);
+        }
+    }
+    (!once.is_empty()).then(|| once.join(", "))
 }
 
 /// The revision of a job's only source, where it lies on this disk.

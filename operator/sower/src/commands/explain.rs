@@ -24,7 +24,7 @@ pub async fn run(args: &ExplainArgs, context: &Context) -> Result<Exit, Failure>
     let session = Session::ask(&args.at, &args.which, context).await?;
     let (answers, exit) =
         session.each(async |member| evidence::gather(&session, member, &args.id).await).await?;
-    session.say_source(None);
+    session.say_source();
     let judged = |(member, evidence): (_, Evidence)| {
         let verdict = Verdict::of(member, &evidence, &args.id);
         (member, evidence, verdict)

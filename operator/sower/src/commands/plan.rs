@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
-use sower_controllers::seeding::{Job, Planned};
+use sower_controllers::reason::Reason;
+use sower_controllers::seeding::{Files, Job, Kind, Planned, SeedingError};
 use sower_core::compare::{self, Change};
 use sower_core::gate::{Gate, HeldReason};
 use sower_core::plan::{Kept, KeptWhy, Operation, Verb};
@@ -21,6 +22,7 @@ use crate::output::table::Table;
 use crate::output::{changes, document as program};
 use crate::session::{Member, Session};
 use crate::settings::without_password;
+use crate::trouble::Trouble;
 use document::Document;
 
 /// Environments that are planned side by side.
@@ -37,11 +39,12 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
     let plans = session.members.iter().map(|member| make(&session, member, only.clone()));
     let made: Vec<_> = stream::iter(plans).buffered(SIDE_BY_SIDE).collect().await;
     drop(progress);
+    session.say_source();
     let mut exit = session.exit;
     for made in &made {
         exit = exit.worse(match made {
             Ok(made) => made.exit(args.exit_code),
-            Err(failure) => failure.exit,
+            Err(trouble) => trouble.failure.exit,
         });
         if let Ok(made) = made {
             seed::draw(&made.planned.reading, &context.style);
@@ -66,8 +69,8 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
             .collect();
         program::write_each(&context.style, args.output, session.named, &documents)?;
     }
-    for failure in made.iter().filter_map(|made| made.as_ref().err()) {
-        context.style.note(&failure.text());
+    for trouble in made.iter().filter_map(|made| made.as_ref().err()) {
+        context.style.note(&trouble.failure.text());
     }
     Ok(exit)
 }
@@ -113,24 +116,42 @@ struct Made {
     guard: Option<&'static str>,
 }
 
-async fn make(session: &Session, member: &Member, only: Option<BTreeSet<String>>) -> Result<Made, Failure> {
-    let store = session.store(member).await.inspect_err(|_| session.say_source(None))?;
+async fn make(session: &Session, member: &Member, only: Option<BTreeSet<String>>) -> Result<Made, Trouble> {
+    let store = session.store(member).await.inspect_err(|_| session.cannot_read()).map_err(unnamed)?;
     let job = match &session.cluster {
-        None => session.job(member)?,
+        None => session.job(member).map_err(|failure| Trouble::of(Reason::InvalidSpec, failure))?,
         Some(reach) => resource::job(reach, member).await.map_err(|error| {
-            session.say_source(None);
-            session.trouble(&error, member)
+            session.cannot_read();
+            session.troubled(&error, member)
         })?,
     };
     let job = Job { only, ..job };
-    let planned = session.seeder().await?.plan(&store, &job, &session.cancel).await.map_err(|error| {
-        session.say_source(None);
-        session.trouble(&error, member)
-    })?;
-    session.say_source((session.members.len() == 1).then_some(&planned.reading));
-    let updates = updates(&store, &planned).await.map_err(|error| session.trouble(&error.into(), member))?;
+    let planned = session.plan_of(member, &store, &job).await?;
+    if let Some(empty) = empty(&planned) {
+        let mut trouble = session.troubled(&empty, member);
+        trouble.failure.message = format!("{}. Nothing would be pruned.", empty.full());
+        return Err(trouble);
+    }
+    let updates = updates(&store, &planned).await.map_err(|error| session.troubled(&error.into(), member))?;
     let guard = guard(member, &job, &planned);
     Ok(Made { planned, updates, guard })
+}
+
+fn unnamed(failure: Failure) -> Trouble {
+    Trouble { code: "PlanFailed".into(), failure }
+}
+
+/// A source without a manifest, at which a seeding would end; but resources of a cluster may all be gone on purpose.
+fn empty(planned: &Planned) -> Option<SeedingError> {
+    let applied = planned.row.as_ref().map(|row| &row.applied);
+    let empty = planned.reading.sources.iter().find(|source| {
+        let held = applied.and_then(|applied| applied.get(&source.snapshot.name));
+        let known = matches!(source.snapshot.files, Files::Listing(_))
+            && held.is_some_and(|held| held.revision == source.snapshot.revision);
+        source.catalog.found.is_empty() && !source.catalog.watched && !known
+    })?;
+    let text = format!("{} at {} holds no manifest", empty.snapshot.name, empty.snapshot.revision);
+    Some(SeedingError::new(Reason::SourceEmpty, Kind::Stalled, text))
 }
 
 /// What changes inside each integration that is updated.
@@ -172,7 +193,7 @@ fn guard(member: &Member, job: &Job, planned: &Planned) -> Option<&'static str> 
     }
 }
 
-fn table(members: &[Member], made: &[Result<Made, Failure>]) -> String {
+fn table(members: &[Member], made: &[Result<Made, Trouble>]) -> String {
     let mut table = Table::new(&["ENVIRONMENT", "PLAN", "CHANGED", "CONFLICTS", "GUARD"]);
     for (member, made) in members.iter().zip(made) {
         let name = member.name().to_owned();
@@ -228,12 +249,10 @@ impl Made {
         for (id, replaced_by) in &plan.deprecated {
             style.note(&changes::deprecated(id, replaced_by.as_deref()));
         }
-        for source in planned.reading.sources.iter().filter(|source| source.catalog.found.is_empty()) {
-            let told = format!("{} at {} holds no manifest", source.snapshot.name, source.snapshot.revision);
-            style.note(&format!("warning: {told}; nothing is pruned"));
-        }
         match (&planned.gate, guard) {
-            (Gate::Held(held), _) => style.hint(&format!("It would be held: {}", held.message)),
+            (Gate::Held(held), _) => {
+                style.hint(&format!("It would be held: {}", seed::held_text(planned, held)))
+            }
             (Gate::Open, Some(SUSPENDED)) => style.hint("It would be held: spec.suspend is true"),
             (Gate::Open, Some(_)) => style.hint("It would be held: another keeper seeds this environment"),
             (Gate::Open, None) if plan.is_empty() => {}

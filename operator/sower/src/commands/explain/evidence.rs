@@ -56,7 +56,7 @@ impl Evidence {
 /// # Errors
 /// Where one of them does not answer.
 pub async fn gather(session: &Session, member: &Member, id: &str) -> Result<Evidence, Failure> {
-    let store = session.store(member).await.inspect_err(|_| session.say_source(None))?;
+    let store = session.store(member).await.inspect_err(|_| session.cannot_read())?;
     let failed = |error: sower_store::StoreError| session.trouble(&error.into(), member);
     let carried = store.integration(member.name(), id).await.map_err(failed)?;
     let (catalogs, plan, state, reading) = if session.cluster.is_none() {

@@ -7,8 +7,8 @@ use sower_core::plan::{Conflict, Exclusion, Verb};
 use sower_core::report::Failure as Entry;
 
 use super::Made;
-use crate::failure::Failure;
 use crate::output::changes;
+use crate::trouble::Trouble;
 
 /// What programs read.
 #[derive(Serialize)]
@@ -55,7 +55,7 @@ struct ExcludedDocument {
 
 impl Document {
     /// The document of one environment.
-    pub fn of(name: &str, made: &Result<Made, Failure>) -> Self {
+    pub fn of(name: &str, made: &Result<Made, Trouble>) -> Self {
         let empty = Self {
             environment: name.to_owned(),
             hash: None,
@@ -71,11 +71,7 @@ impl Document {
             errors: Vec::new(),
         };
         match made {
-            Err(failure) => {
-                let message = failure.message.clone();
-                let error = Entry { integration: None, code: "PlanFailed".into(), location: None, message };
-                Self { errors: vec![error], ..empty }
-            }
+            Err(trouble) => Self { errors: vec![trouble.entry()], ..empty },
             Ok(made) => Self::made(made, empty),
         }
     }
@@ -108,7 +104,7 @@ impl Document {
                 }
             });
         Self {
-            hash: Some(plan.hash.clone()),
+            hash: Some(plan.short_hash().to_owned()),
             revision: Some(planned.reading.revision_full()),
             create: plan.created(),
             update: plan.updated(),

@@ -14,6 +14,7 @@ use crate::output::style::Style;
 use crate::output::{changes, problems, time};
 use crate::project::Project;
 use crate::snapshots::line_of;
+use crate::trouble::sentence;
 
 /// The short revision of what was read.
 pub fn revision(seeded: &Seeded) -> String {
@@ -150,24 +151,31 @@ fn why_gone(planned: &Planned, operation: &Operation) -> String {
     }
 }
 
+/// What a guard says of a plan, as the rest of a sentence.
+pub fn held_text(planned: &Planned, held: &Held) -> String {
+    let Held { reason, message, source: _, deleted, total, limit } = held;
+    match reason {
+        HeldReason::PruneLimitExceeded => {
+            let noun = if *total == 1 { "integration" } else { "integrations" };
+            let (hash, percent) = (planned.plan.short_hash(), held.percent());
+            format!(
+                "plan {hash} would delete {deleted} of {total} {noun} ({percent}%); pruneLimit is {limit}"
+            )
+        }
+        HeldReason::ManifestsInvalid => sentence(message),
+    }
+}
+
 fn refusal(planned: &Planned, held: &Held, environment: &LoadedEnvironment, project: &Project) -> Failure {
     let name = &environment.name;
     match held.reason {
         HeldReason::PruneLimitExceeded => {
-            let noun = if held.total == 1 { "integration" } else { "integrations" };
-            Failure::refused(format!(
-                "plan {} would delete {} of {} {noun} ({}%); pruneLimit is {}. Nothing was written.",
-                planned.plan.short_hash(),
-                held.deleted,
-                held.total,
-                held.percent(),
-                held.limit
-            ))
-            .next("see all of it", format!("sower plan -e {name}"))
-            .next(
-                "allow it",
-                format!("raise spec.pruneLimit in {}", project.place(environment, "/pruneLimit")),
-            )
+            Failure::refused(format!("{}. Nothing was written.", held_text(planned, held)))
+                .next("see all of it", format!("sower plan -e {name}"))
+                .next(
+                    "allow it",
+                    format!("raise spec.pruneLimit in {}", project.place(environment, "/pruneLimit")),
+                )
         }
         HeldReason::ManifestsInvalid => {
             let verb = if held.deleted == 1 { "is" } else { "are" };

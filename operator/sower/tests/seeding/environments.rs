@@ -1,0 +1,97 @@
+//! Which environments a command is about, and those that cannot be read.
+
+use insta::assert_snapshot;
+
+use crate::checkout::{Checkout, environment};
+
+#[test]
+fn words_that_are_off_say_what_is_meant() {
+    let checkout = Checkout::new();
+    let off = checkout.transcripts(&[
+        "seed",
+        "seed -e environments",
+        "seed -e nowhere",
+        "plan -e nowhere",
+        "seed -e production --force",
+        "seed -e production --all",
+        "suspend -e production",
+        "resume",
+        "run --standalone -n sower",
+    ]);
+    assert_snapshot!(off, @r"
+    $ sower seed
+    (2) error: which environment? There are development, production, staging
+    (2)   one:  sower seed -e development
+    (2)   all:  sower seed --all
+    exit 2
+    $ sower seed -e environments
+    (2) error: no environment is called `environments` (development, production, staging)
+    (2)   the folder of environments is --environments environments
+    exit 2
+    $ sower seed -e nowhere
+    (2) error: no environment is called `nowhere` (development, production, staging)
+    exit 2
+    $ sower plan -e nowhere
+    (2) error: no environment is called `nowhere` (development, production, staging)
+    exit 2
+    $ sower seed -e production --force
+    (2) error: unexpected argument '--force': --reseed writes unchanged rows again; no flag overrides a guard
+    exit 2
+    $ sower seed -e production --all
+    (2) error: --environment and --all exclude each other
+    exit 2
+    $ sower suspend -e production
+    (2) error: suspend patches a resource of a cluster; with files `spec.suspend: true` stops seeding it
+    (2)   edit production:  environments/production.yaml
+    (2)   in a cluster:     sower suspend -e production -n NAMESPACE
+    exit 2
+    $ sower resume
+    (2) error: which environment? There are development, production, staging
+    (2)   one:  sower resume -e development
+    (2)   all:  sower resume --all
+    exit 2
+    $ sower run --standalone -n sower
+    (2) error: --standalone acts on files, and --namespace asks a cluster
+    (2)   the operator:  sower run
+    exit 2
+    ");
+    let nowhere = tempfile::tempdir().expect("a folder");
+    let ran = checkout.sower().arg("seed").current_dir(nowhere.path()).output().expect("it runs");
+    assert_eq!(ran.status.code(), Some(2));
+    assert!(
+        String::from_utf8_lossy(&ran.stderr)
+            .starts_with("error: no project here: neither sower.toml nor environments/ in ")
+    );
+}
+
+#[test]
+fn a_broken_environment_does_not_stop_the_others() {
+    let checkout = Checkout::new();
+    checkout
+        .write("environments/production.yaml", &environment("production", "stripe", "  pruneLimits: 3\n"));
+    assert_snapshot!(checkout.transcripts(&["seed --all -q", "seed -e staging -q"]), @r"
+    $ sower seed --all -q
+    (2) error[unknown-field]: the environment has no field `pruneLimits`
+    (2)  --> environments/production.yaml:6:3
+    (2)   |
+    (2) 6 |   pruneLimits: 3
+    (2)   |   ^^^^^^^^^^^ unknown field
+    (2)   |
+    (2)   = help: did you mean `pruneLimit`?
+    (2)
+    Seeded development at main@COMMIT7 (seeding 1): 4 created, 0 updated, 0 deleted, 0 unchanged in TOOK
+    Seeded staging at main@COMMIT7 (seeding 1): 3 created, 0 updated, 0 deleted, 0 unchanged in TOOK
+    exit 1
+    $ sower seed -e staging -q
+    (2) error[unknown-field]: the environment has no field `pruneLimits`
+    (2)  --> environments/production.yaml:6:3
+    (2)   |
+    (2) 6 |   pruneLimits: 3
+    (2)   |   ^^^^^^^^^^^ unknown field
+    (2)   |
+    (2)   = help: did you mean `pruneLimit`?
+    (2)
+    Nothing to do: staging is at main@COMMIT7 (3 unchanged)
+    exit 0
+    ");
+}

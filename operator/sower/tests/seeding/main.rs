@@ -1,0 +1,10 @@
+//! `sower seed` and `sower plan` as a user meets them: the built binary on a checkout and SQLite.
+
+#[path = "../checkout/mod.rs"]
+mod checkout;
+
+mod environments;
+mod guards;
+mod manifests;
+mod seeded;
+mod sources;

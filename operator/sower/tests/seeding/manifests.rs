@@ -1,0 +1,100 @@
+//! Manifests that are refused, or warned of, while the rest comes in.
+
+use insta::assert_snapshot;
+use serde_json::json;
+
+use crate::checkout::{Checkout, environment};
+
+#[test]
+fn a_broken_manifest_keeps_its_rows_and_the_rest_comes_in() {
+    let checkout = Checkout::new();
+    checkout.run("seed -e development");
+    checkout.integration("slack", "v2.1", "Broken");
+    checkout.integration("stripe", "1.1.1", "Better");
+    assert_snapshot!(checkout.transcripts(&["plan -e development -q", "seed -e development", "seed -e development"]), @r"
+    $ sower plan -e development -q
+    (2) error[bad-version]: `v2.1` is not a semantic version
+    (2)  --> integrations/slack/integration.yaml:6:12
+    (2)   |
+    (2) 6 |   version: v2.1
+    (2)   |            ^^^^ expected MAJOR.MINOR.PATCH
+    (2)   |
+    (2)   = help: write `2.1.0`
+    (2)
+    ~ stripe 1.0.0 -> 1.1.1
+        ~ integration  /description
+    = slack 1.0.0   kept: its manifest is invalid
+
+    Plan PLANPLANPLAN for development: 0 create, 1 update, 0 delete, 2 unchanged, 1 refused
+    exit 1
+    $ sower seed -e development
+    (2) from: files (sower.toml) · . at main@COMMIT7-dirty · sqlite://.sower/sower.db
+    (2) warning: 2 uncommitted files (integrations/slack/integration.yaml, integrations/stripe/integration.yaml): no commit will explain these rows
+    (2) error[bad-version]: `v2.1` is not a semantic version
+    (2)  --> integrations/slack/integration.yaml:6:12
+    (2)   |
+    (2) 6 |   version: v2.1
+    (2)   |            ^^^^ expected MAJOR.MINOR.PATCH
+    (2)   |
+    (2)   = help: write `2.1.0`
+    (2)
+    (2) slack keeps 1.0.0. Mend its manifest and seed again: the rest is in.
+    ~ stripe 1.0.0 -> 1.1.1
+    Seeded development at main@COMMIT7-dirty (seeding 2): 0 created, 1 updated, 0 deleted, 2 unchanged, 1 refused in TOOK
+    exit 1
+    $ sower seed -e development
+    (2) from: files (sower.toml) · . at main@COMMIT7-dirty · sqlite://.sower/sower.db
+    (2) error[bad-version]: `v2.1` is not a semantic version
+    (2)  --> integrations/slack/integration.yaml:6:12
+    (2)   |
+    (2) 6 |   version: v2.1
+    (2)   |            ^^^^ expected MAJOR.MINOR.PATCH
+    (2)   |
+    (2)   = help: write `2.1.0`
+    (2)
+    (2) slack keeps 1.0.0. Mend its manifest and seed again: the rest is in.
+    Nothing to do: development is at main@COMMIT7-dirty (3 unchanged, 1 refused)
+    exit 1
+    ");
+    let report = checkout.json("seed -e development -o json");
+    assert_eq!(
+        report["errors"],
+        json!([{
+            "integration": "slack", "code": "bad-version", "location": "integrations/slack/integration.yaml:6:12",
+            "message": "`v2.1` is not a semantic version",
+        }])
+    );
+}
+
+#[test]
+fn a_strict_environment_takes_all_or_nothing() {
+    let checkout = Checkout::new();
+    checkout.write("environments/development.yaml", &environment("development", "\"*\"", "  strict: true\n"));
+    checkout.integration("slack", "v2.1", "Broken");
+    assert_snapshot!(checkout.transcript("seed -e development"), @r"
+    $ sower seed -e development
+    (2) from: files (sower.toml) · . at main@COMMIT7-dirty · sqlite://.sower/sower.db
+    (2) error[bad-version]: `v2.1` is not a semantic version
+    (2)  --> integrations/slack/integration.yaml:6:12
+    (2)   |
+    (2) 6 |   version: v2.1
+    (2)   |            ^^^^ expected MAJOR.MINOR.PATCH
+    (2)   |
+    (2)   = help: write `2.1.0`
+    (2)
+    (2) error: 1 of 4 manifests is invalid, and development is strict. Nothing was written.
+    (2)   take the others:  unset spec.strict in environments/development.yaml:6
+    exit 1
+    ");
+}
+
+#[test]
+fn a_deprecated_integration_comes_in_with_a_warning() {
+    let checkout = Checkout::new();
+    checkout.write(
+        "integrations/slack/integration.yaml",
+        "id: slack\nname: Slack\nversion: 1.0.0\nlifecycle: deprecated\nreplacedBy: stripe\n",
+    );
+    let seeded = checkout.transcripts(&["seed -e development -q"]);
+    assert!(seeded.contains("warning: slack is deprecated: use stripe\n"), "{seeded}");
+}
