@@ -1,5 +1,7 @@
 //! `sower completion`: flags from the words of the command line, and values from this very project.
 
+use std::collections::BTreeSet;
+
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 use sower_core::problem::Code;
@@ -27,7 +29,7 @@ fn script(shell: Shell) -> String {
     match shell {
         Shell::Bash => bash(&script),
         Shell::Zsh => zsh(&script),
-        Shell::Fish => script + include_str!("completion/values.fish"),
+        Shell::Fish => script + include_str!("completion/values.fish") + &fish_choices(),
         _ => script,
     }
 }
@@ -47,7 +49,44 @@ fn bash(script: &str) -> String {
     let registration = script.rfind("\nif [[ \"${BASH_VERSINFO[0]}\"").unwrap_or(script.len());
     let (functions, registration) = script.split_at(registration);
     let registration = registration.replace("complete -F _sower ", "complete -F _sower_values ");
-    format!("{functions}\n{}{registration}", include_str!("completion/values.bash"))
+    let values = include_str!("completion/values.bash")
+        .replace("VALUED", &valued().into_iter().collect::<Vec<_>>().join(" | "));
+    format!("{functions}\n{values}{registration}")
+}
+
+/// Every option that the next word belongs to.
+fn valued() -> BTreeSet<String> {
+    let commands = without_hidden();
+    let arguments = commands.get_subcommands().chain([&commands]).flat_map(clap::Command::get_arguments);
+    let valued = arguments.filter(|argument| argument.get_action().takes_values());
+    let names = |argument: &clap::Arg| {
+        let short = argument.get_short().map(|short| format!("-{short}"));
+        short.into_iter().chain(argument.get_long().map(|long| format!("--{long}"))).collect::<Vec<_>>()
+    };
+    valued.flat_map(names).collect()
+}
+
+/// The words that a command may be followed by, which the generated completion for fish leaves out.
+fn fish_choices() -> String {
+    let mut text = String::new();
+    for command in without_hidden().get_subcommands() {
+        for choices in command.get_positionals().map(clap::Arg::get_possible_values) {
+            let shown = choices.iter().filter(|choice| !choice.is_hide_set());
+            let shown: Vec<&str> = shown.map(clap::builder::PossibleValue::get_name).collect();
+            if shown.is_empty() {
+                continue;
+            }
+            let known: Vec<&str> =
+                choices.iter().flat_map(clap::builder::PossibleValue::get_name_and_aliases).collect();
+            text.push_str(&format!(
+                "complete -c sower -n \"__fish_seen_subcommand_from {}; and not __fish_seen_subcommand_from {}\" -f -a \"{}\"\n",
+                command.get_name(),
+                known.join(" "),
+                shown.join(" ")
+            ));
+        }
+    }
+    text
 }
 
 /// The generated completion, with functions in place of files where a value is one of ours.
@@ -96,11 +135,11 @@ fn environments() -> Result<Vec<String>, Failure> {
 fn integrations() -> Result<Vec<String>, Failure> {
     let settings = Settings::read(&Where::default(), false)?;
     let files = origin::environment_files(&settings)?;
-    let mut places = std::collections::BTreeSet::new();
+    let mut places = BTreeSet::new();
     for environment in &files.environments {
         places.extend(origin::on_disk(&settings, &environment.name, &environment.spec));
     }
-    let mut ids = std::collections::BTreeSet::new();
+    let mut ids = BTreeSet::new();
     for (folder, path) in places {
         ids.extend(
             Disk::new(&folder, &settings)?.load(&path)?.found.into_iter().filter_map(|found| found.id),

@@ -1,25 +1,36 @@
 _sower_values() {
-    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" command="" kind="" what="" at word
+    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" command="" kind="" what="" at word valued=""
+    # `--environment=production` reaches a completion as three words.
+    if [[ "$current" == = ]]; then
+        current=""
+    elif [[ "$previous" == = ]]; then
+        previous="${COMP_WORDS[COMP_CWORD-2]}"
+    fi
     for ((at = 1; at < COMP_CWORD; at++)); do
         word="${COMP_WORDS[at]}"
-        case "$word" in -*) continue ;; esac
+        case "$word" in
+            =) continue ;;
+            VALUED) valued=yes; continue ;;
+        esac
+        if [[ -n "$valued" || "$word" == -* ]]; then valued=""; continue; fi
         if [[ -z "$command" ]]; then command="$word"; elif [[ -z "$kind" ]]; then kind="$word"; fi
     done
-    case "$previous" in
-        -e | --environment) what=environments ;;
-        --only) what=integrations ;;
-        -*) ;;
-        *)
-            if [[ "$current" != -* ]]; then
-                case "$command,$kind" in
-                    explain,) what=integrations ;;
-                    rule,) what=codes ;;
-                    get,int*) what=integrations ;;
-                    get,env*) what=environments ;;
-                esac
-            fi
-            ;;
-    esac
+    if [[ -n "$valued" || "$current" != -* ]]; then
+        case "$previous" in
+            -e | --environment) what=environments ;;
+            --only) what=integrations ;;
+            *)
+                if [[ -z "$valued" ]]; then
+                    case "$command,$kind" in
+                        explain,) what=integrations ;;
+                        rule,) what=codes ;;
+                        get,int*) what=integrations ;;
+                        get,env*) what=environments ;;
+                    esac
+                fi
+                ;;
+        esac
+    fi
     if [[ -z "$what" ]]; then
         _sower "$@"
         return
