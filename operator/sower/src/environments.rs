@@ -21,8 +21,52 @@ pub struct EnvironmentFiles {
     pub problems: Vec<Problem>,
     /// Number of files that hold an invalid one.
     pub invalid: usize,
+    /// Those that are there and cannot be read, by name.
+    pub broken: Vec<Broken>,
     /// The text of each file that was read, by the path that problems name.
     pub texts: BTreeMap<String, String>,
+}
+
+/// An Environment that is there and cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Its name, as its document says; else that of its file.
+    pub name: String,
+    /// Path of its file.
+    pub path: String,
+    /// Where the first problem is, and its code: `environments/qa.yaml:6:3 unknown-field`.
+    pub problem: String,
+}
+
+impl Broken {
+    fn new(name: String, problem: &Problem) -> Self {
+        let told = format!("{} {}", problem.location(), problem.code);
+        Self { name, path: problem.file.clone(), problem: told }
+    }
+
+    /// What every command says that is asked for it.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        Failure::failed(format!("environment `{}` is there, and cannot be read: {}", self.name, self.problem))
+            .next("what is wrong", "sower validate")
+    }
+}
+
+/// A file, and the line and column in it.
+type Place<'a> = (&'a str, (u32, u32));
+
+/// What tells whose document it is, where the rest of it is off.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Named {
+    kind: String,
+    metadata: Metadata,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Metadata {
+    name: String,
 }
 
 impl EnvironmentFiles {
@@ -45,6 +89,8 @@ impl EnvironmentFiles {
         all.refuse_duplicates();
         problem::sort(&mut all.problems);
         all.environments.sort_by(|a, b| a.name.cmp(&b.name));
+        all.broken.sort_by(|a, b| a.name.cmp(&b.name));
+        all.broken.dedup_by(|a, b| a.name == b.name);
         Ok(all)
     }
 
@@ -54,7 +100,12 @@ impl EnvironmentFiles {
         if loaded.is_empty() && problems.is_empty() {
             return;
         }
-        self.invalid += usize::from(problems.iter().any(Problem::is_error));
+        if let Some(first) = problems.iter().find(|problem| problem.is_error()) {
+            self.invalid += 1;
+            let known = |name: &String| !loaded.iter().any(|one| one.name == *name);
+            let names = names_in(shown, bytes).into_iter().filter(known);
+            self.broken.extend(names.map(|name| Broken::new(name, first)));
+        }
         self.environments.extend(loaded);
         self.problems.extend(problems);
         self.texts.insert(shown.to_owned(), String::from_utf8_lossy(bytes).into_owned());
@@ -62,17 +113,19 @@ impl EnvironmentFiles {
 
     /// Of several Environments of one name none can be taken: which one was meant?
     fn refuse_duplicates(&mut self) {
-        let mut places: BTreeMap<&str, Vec<(&str, u32)>> = BTreeMap::new();
+        let mut places: BTreeMap<&str, Vec<Place<'_>>> = BTreeMap::new();
         for one in &self.environments {
-            places.entry(&one.name).or_default().push((&one.path, self.line_of_name(one)));
+            places.entry(&one.name).or_default().push((&one.path, self.place_of_name(one)));
         }
         let mut problems = Vec::new();
         for (name, places) in places.iter().filter(|(_, places)| places.len() > 1) {
-            for (own, (file, line)) in places.iter().enumerate() {
+            for (own, (file, at)) in places.iter().enumerate() {
                 let others = places.iter().enumerate().filter(|(other, _)| *other != own);
-                let others: Vec<String> = others.map(|(_, (file, line))| format!("{file}:{line}")).collect();
-                problems.push(duplicate(name, file, *line, &others.join(", ")));
+                let others = others.map(|(_, (file, (line, _)))| format!("{file}:{line}"));
+                let others: Vec<String> = others.collect();
+                problems.push(duplicate(name, file, *at, &others.join(", ")));
             }
+            self.broken.extend(problems.last().map(|problem| Broken::new((*name).to_owned(), problem)));
         }
         let refused = |one: &LoadedEnvironment| {
             problems.iter().any(|p| p.message.starts_with(&format!("`{}`", one.name)))
@@ -82,17 +135,20 @@ impl EnvironmentFiles {
         self.problems.extend(problems);
     }
 
-    /// The line of `metadata.name`, or the first.
-    fn line_of_name(&self, one: &LoadedEnvironment) -> u32 {
-        let Some(text) = self.texts.get(&one.path) else { return 1 };
-        let named = |line: &str| {
-            let value = line.trim().trim_start_matches("metadata:").trim_start_matches(['{', ' ']);
-            value
-                .strip_prefix("name:")
-                .is_some_and(|rest| rest.trim_matches([' ', '"', '\'', '}']) == one.name)
+    /// Line and column of the value of `metadata.name`; the first where that cannot be told.
+    fn place_of_name(&self, one: &LoadedEnvironment) -> (u32, u32) {
+        let Some(text) = self.texts.get(&one.path) else { return (1, 1) };
+        let named = |(at, line): (usize, &str)| {
+            let key = line.trim().trim_start_matches("metadata:").trim_start_matches(['{', ' ']);
+            let value = key.strip_prefix("name:")?;
+            if value.trim_matches([' ', '"', '\'', '}']) != one.name {
+                return None;
+            }
+            let before = line.rfind(&one.name).map_or("", |byte| &line[..byte]);
+            Some((at + 1, before.chars().count() + 1))
         };
-        let at = text.lines().position(named).unwrap_or(0);
-        u32::try_from(at + 1).unwrap_or(1)
+        let (line, column) = text.lines().enumerate().find_map(named).unwrap_or((1, 1));
+        (u32::try_from(line).unwrap_or(1), u32::try_from(column).unwrap_or(1))
     }
 
     /// A line of a file, for drawing.
@@ -103,14 +159,28 @@ impl EnvironmentFiles {
     }
 }
 
-fn duplicate(name: &str, file: &str, line: u32, others: &str) -> Problem {
+/// The names of a file's Environments; its own without its end, where none can be told.
+fn names_in(shown: &str, bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let documents: Vec<Named> = serde_saphyr::from_multiple(&text).unwrap_or_default();
+    let ours = documents.into_iter().filter(|document| document.kind == "Environment");
+    let names: Vec<String> =
+        ours.map(|document| document.metadata.name).filter(|name| !name.is_empty()).collect();
+    if names.is_empty() {
+        let stem = Path::new(shown).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        return stem.into_iter().collect();
+    }
+    names
+}
+
+fn duplicate(name: &str, file: &str, (line, column): (u32, u32), others: &str) -> Problem {
     Problem {
         code: Code::DuplicateManifest,
         severity: Code::DuplicateManifest.severity(),
         file: file.to_owned(),
         line,
-        column: 1,
-        length: 1,
+        column,
+        length: u32::try_from(name.chars().count()).unwrap_or(1),
         pointer: "/metadata/name".into(),
         message: format!("`{name}` is the name of another environment too: {others}"),
         expected: "not the only environment of this name".into(),
@@ -141,4 +211,49 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
         return Err(std::io::Error::other("larger than 5 MiB"));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str =
+        "apiVersion: sower.dev/v1alpha1\nkind: Environment\nmetadata:\n  name: qa\nspec:\n";
+
+    fn broken(files: &[(&str, &str)]) -> Vec<(String, String)> {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (file, text) in files {
+            std::fs::write(folder.path().join(file), text).expect("written");
+        }
+        let files = EnvironmentFiles::read(folder.path(), Path::new("e")).expect("read");
+        files.broken.into_iter().map(|one| (one.name, one.problem)).collect()
+    }
+
+    fn is(name: &str, problem: &str) -> Vec<(String, String)> {
+        vec![(name.to_owned(), problem.to_owned())]
+    }
+
+    #[test]
+    fn what_cannot_be_read_keeps_its_name() {
+        let unknown = format!("{DOCUMENT}  pruneLimits: 3\n");
+        assert_eq!(broken(&[("q.yaml", &unknown)]), is("qa", "e/q.yaml:6:3 unknown-field"));
+        assert_eq!(broken(&[("q.yaml", "kind: [\n")])[0].0, "q");
+        let fine = format!("{DOCUMENT}  prune: true\n");
+        assert_eq!(broken(&[("q.yaml", &fine)]), []);
+        let second = format!("{fine}---\n{}", unknown.replace("qa", "other"));
+        assert_eq!(broken(&[("q.yaml", &second)]), is("other", "e/q.yaml:13:3 unknown-field"));
+    }
+
+    #[test]
+    fn of_two_of_one_name_the_names_are_marked() {
+        let text = format!("{DOCUMENT}  prune: true\n");
+        let flow = text.replace("metadata:\n  name: qa", "metadata: { name: qa }");
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("a.yaml"), &text).expect("written");
+        std::fs::write(folder.path().join("b.yaml"), &flow).expect("written");
+        let files = EnvironmentFiles::read(folder.path(), Path::new("e")).expect("read");
+        let marks: Vec<(String, u32)> = files.problems.iter().map(|p| (p.location(), p.length)).collect();
+        assert_eq!(marks, [("e/a.yaml:4:9".to_owned(), 2), ("e/b.yaml:3:19".to_owned(), 2)]);
+        assert_eq!(files.broken.len(), 1);
+    }
 }

@@ -51,7 +51,18 @@ impl Project {
     /// # Errors
     /// Usage, where it is not plain which.
     pub fn to_change(&self, command: &str, asked: Asked<'_>) -> Result<Vec<&LoadedEnvironment>, Failure> {
+        let broken = &self.files.broken;
+        if let Some(one) = broken.iter().find(|one| asked.environment == Some(&one.name)) {
+            return Err(one.failure());
+        }
         let names = self.names();
+        if let (Some(first), Asked { environment: None, all: false }) = (broken.first(), asked) {
+            // One that cannot be read may be the one that was meant.
+            let mut there: Vec<&str> = broken.iter().map(|one| one.name.as_str()).chain(names).collect();
+            there.sort_unstable();
+            choice::to_change(command, &there, asked)?;
+            return Err(first.failure());
+        }
         Ok(choice::to_change(command, &names, asked)?.into_iter().map(|i| &self.environments()[i]).collect())
     }
 

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::choice;
 use crate::cli::{TargetKind, Where, Which};
 use crate::commands::Context;
-use crate::environments::EnvironmentFiles;
+use crate::environments::{Broken, EnvironmentFiles};
 use crate::failure::{Exit, Failure};
 use crate::origin::{self, Secrets};
 use crate::output::problems;
@@ -74,6 +74,8 @@ pub struct Session {
     pub cancel: CancellationToken,
     /// The environments that the command is about, by name.
     pub members: Vec<Member>,
+    /// Environments that are there in files and cannot be read.
+    pub broken: Vec<Broken>,
     /// Characters of the longest name among all environments there are.
     pub widest: usize,
     /// `-e` was given: JSON is one object.
@@ -121,9 +123,11 @@ impl Session {
         let secrets = Secrets::of(&files);
         let broken = files.problems.iter().any(sower_core::problem::Problem::is_error);
         complain(&files, &context.style);
+        let unreadable = files.broken;
         let members =
             files.environments.into_iter().map(|loaded| Member { loaded, resource: None }).collect();
         let mut session = Self::new(settings, context, members, secrets, None);
+        session.broken = unreadable;
         if broken {
             session.exit = Exit::Failed;
         }
@@ -143,6 +147,7 @@ impl Session {
             cancel: context.cancel.clone(),
             widest: members.iter().map(|member| member.name().chars().count()).max().unwrap_or(0),
             members,
+            broken: Vec::new(),
             named: false,
             exit: Exit::Done,
             cluster,
@@ -157,20 +162,18 @@ impl Session {
 
     /// Keeps the environment of this name alone.
     fn keep(&mut self, wanted: &str) -> Result<(), Failure> {
+        if let Some(broken) = self.broken.iter().find(|broken| broken.name == wanted) {
+            return Err(broken.failure());
+        }
         let names: Vec<&str> = self.members.iter().map(Member::name).collect();
-        let kept = choice::to_ask(&names, Some(wanted)).map_err(|failure| match self.exit {
-            Exit::Done => failure,
-            _ => Failure::failed(format!(
-                "environment `{wanted}` is not among those that can be read ({})",
-                names.join(", ")
-            )),
-        })?;
+        let kept = choice::to_ask(&names, Some(wanted))?;
         let mut index = 0;
         self.members.retain(|member| {
             index += 1;
             kept.contains(&(index - 1)) || member.name() == wanted
         });
         self.named = true;
+        self.broken.clear();
         Ok(())
     }
 
@@ -231,23 +234,31 @@ impl Session {
     }
 
     /// Prints where all of this is, for a command that reads sources: each of them, with what was read of it, or with
-    /// what can be told without asking a server.
+    /// what can be told without asking a server. An environment's own source is left out where it is at the revision of
+    /// the general one: the same was read there.
     pub fn say_source(&self) {
         if self.said.load(Ordering::Relaxed) {
             return;
         }
-        let place = |member: &Member| {
-            let described = origin::described(&self.settings, Some((member.name(), &member.loaded.spec)));
+        let revision = |member: &Member| {
             let read = self.revisions().get(&key(member)).cloned();
-            match read.or_else(|| revision_here(&self.job(member).ok()?)) {
-                Some(revision) if !revision.is_empty() => format!("{described} at {revision}"),
-                _ => described,
-            }
+            read.or_else(|| revision_here(&self.job(member).ok()?)).filter(|revision| !revision.is_empty())
         };
-        let sources = match (&self.cluster, self.members.as_slice()) {
+        let read: Vec<(&Member, Option<String>)> =
+            self.members.iter().map(|member| (member, revision(member))).collect();
+        let general = |(member, _): &&(&Member, Option<String>)| self.is_general(member);
+        let known: Vec<&String> = read.iter().filter(general).filter_map(|(_, at)| at.as_ref()).collect();
+        let named = read.iter().filter(|one| {
+            self.members.len() == 1 || general(one) || one.1.as_ref().is_none_or(|at| !known.contains(&at))
+        });
+        let place = |(member, at): &(&Member, Option<String>)| {
+            let described = origin::described(&self.settings, Some((member.name(), &member.loaded.spec)));
+            at.as_ref().map_or(described.clone(), |at| format!("{described} at {at}"))
+        };
+        let sources = match (&self.cluster, self.members.is_empty()) {
             (Some(_), _) => None,
-            (None, []) => Some(origin::described(&self.settings, None)),
-            (None, members) => each_once(members.iter().map(place)),
+            (None, true) => Some(origin::described(&self.settings, None)),
+            (None, false) => each_once(named.map(place)),
         };
         self.say_from(sources, true);
     }

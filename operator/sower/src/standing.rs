@@ -7,12 +7,15 @@ use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
 use serde::Deserialize;
+use sower_controllers::reason::Reason;
+use sower_core::manifest::LoadedEnvironment;
 use sower_core::plan::Conflict;
 use sower_core::report::Failure as Entry;
 use sower_core::snapshot::{full_revision, short_revision};
-use sower_crds::environment::{Counts, EnvironmentStatus, PlanStatus};
+use sower_crds::environment::{Counts, EnvironmentSpec, EnvironmentStatus, PlanStatus};
 use sower_store::{EnvironmentRow, LogStatus, Logged};
 
+use crate::environments::Broken;
 use crate::failure::Failure;
 use crate::output::document::Fields;
 use crate::session::{Member, Session};
@@ -110,6 +113,36 @@ pub async fn of(session: &Session, member: &Member) -> Result<Standing, Failure>
     };
     standing.conditions.sort_by_key(Condition::rank);
     Ok(standing)
+}
+
+/// How an environment stands that is there in files and cannot be read: its rows may be there.
+pub async fn of_broken(session: &Session, broken: &Broken) -> Standing {
+    let loaded = LoadedEnvironment {
+        name: broken.name.clone(),
+        spec: EnvironmentSpec::default(),
+        path: broken.path.clone(),
+        document: 0,
+        lines: BTreeMap::new(),
+    };
+    let rows = of_rows(session, &Member { loaded, resource: None }).await;
+    let mut standing = rows.unwrap_or_else(|_| Standing {
+        environment: broken.name.clone(),
+        revision: "-".into(),
+        integrations: "-".into(),
+        conflicts: "-".into(),
+        ..Standing::default()
+    });
+    standing.ready = "False".into();
+    standing.reason = Reason::InvalidSpec.as_str().to_owned();
+    standing.message = format!("Cannot be read: {}", broken.problem);
+    standing.needs = vec![("sower validate".to_owned(), "see what is wrong".to_owned())];
+    for ready in standing.conditions.iter_mut().filter(|condition| condition.kind == "Ready") {
+        ready.status.clone_from(&standing.ready);
+        ready.reason.clone_from(&standing.reason);
+        ready.message.clone_from(&standing.message);
+        ready.since = None;
+    }
+    standing
 }
 
 /// Adds the last seedings of a resource's environment, where its database was named: nothing is waited for otherwise.

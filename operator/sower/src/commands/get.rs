@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use sower_core::manifest::LoadedEnvironment;
+use sower_crds::EnvironmentSpec;
 use sower_store::{Definition, Listed, OpenConflict};
 
 use crate::cli::{Format, GetArgs, Kind};
@@ -12,7 +14,7 @@ use crate::output::document::Fields;
 use crate::output::table::Table;
 use crate::output::{document, time};
 use crate::session::{Member, Session};
-use crate::standing;
+use crate::standing::{self, Standing};
 
 /// Runs it.
 ///
@@ -174,16 +176,26 @@ fn whole(member: &Member, definition: &Definition) -> Fields {
 
 async fn environments(session: &Session, name: Option<&str>, format: Format) -> Result<Exit, Failure> {
     if let Some(name) = name {
-        let names: Vec<&str> = session.members.iter().map(Member::name).collect();
+        let broken = session.broken.iter().map(|broken| broken.name.as_str());
+        let names: Vec<&str> = session.members.iter().map(Member::name).chain(broken).collect();
         crate::choice::to_ask(&names, Some(name))?;
     }
-    let (mut all, exit) = session.each(async |member| standing::of(session, member).await).await?;
-    all.retain(|(member, _)| name.is_none_or(|name| name == member.name()));
+    let (answers, exit) = session.each(async |member| standing::of(session, member).await).await?;
+    let written = |(member, standing): (&Member, Standing)| {
+        let LoadedEnvironment { path, spec, .. } = &member.loaded;
+        (standing, path.clone(), Some(spec.clone()))
+    };
+    let mut all: Vec<(Standing, String, Option<EnvironmentSpec>)> =
+        answers.into_iter().map(written).collect();
+    for broken in &session.broken {
+        all.push((standing::of_broken(session, broken).await, broken.path.clone(), None));
+    }
+    let place = |standing: &Standing| (standing.namespace.clone(), standing.environment.clone());
+    all.sort_by_key(|(standing, ..)| place(standing));
+    all.retain(|(standing, ..)| name.is_none_or(|name| name == standing.environment));
     let documents: Vec<Fields> = all
         .iter()
-        .map(|(member, standing)| {
-            standing.described().with("path", &member.loaded.path).with("spec", &member.loaded.spec)
-        })
+        .map(|(standing, path, spec)| standing.described().with("path", path).with("spec", spec))
         .collect();
     if document::write(&session.style, format, &documents)? {
         return Ok(exit);
@@ -191,15 +203,15 @@ async fn environments(session: &Session, name: Option<&str>, format: Format) -> 
     let several = session.everywhere();
     let heads = ["NAMESPACE", "NAME", "READY", "REVISION", "INTEGRATIONS", "CONFLICTS", "WRITTEN IN"];
     let mut table = Table::new(if several { &heads } else { &heads[1..] });
-    for (member, standing) in &all {
+    for (standing, path, _) in &all {
         let cells = [
-            member.namespace().to_owned(),
-            member.name().to_owned(),
+            standing.namespace.clone(),
+            standing.environment.clone(),
             standing.ready.clone(),
             standing.revision.clone(),
             standing.integrations.clone(),
             standing.conflicts.clone(),
-            member.loaded.path.clone(),
+            path.clone(),
         ];
         table.row(cells.into_iter().skip(usize::from(!several)));
     }

@@ -24,6 +24,10 @@ pub async fn run(args: &StatusArgs, context: &Context) -> Result<Exit, Failure> 
         })
         .await?;
     let mut all: Vec<Standing> = answers.into_iter().map(|(_, standing)| standing).collect();
+    for broken in &session.broken {
+        all.push(standing::of_broken(&session, broken).await);
+    }
+    all.sort_by(|a, b| (&a.namespace, &a.environment).cmp(&(&b.namespace, &b.environment)));
     if all.is_empty() {
         session.say_from(None, false);
     }

@@ -65,6 +65,46 @@ fn words_that_are_off_say_what_is_meant() {
 }
 
 #[test]
+fn an_environment_that_cannot_be_read_is_there_all_the_same() {
+    let checkout = Checkout::new();
+    checkout.run("seed --all -q");
+    checkout.write("environments/staging.yaml", &environment("staging", "stripe", "  pruneLimits: 3\n"));
+    for command in [
+        "seed -e staging",
+        "plan -e staging",
+        "explain slack -e staging",
+        "status -e staging",
+        "suspend -e staging",
+    ] {
+        let ran = checkout.run(command);
+        let told = "error: environment `staging` is there, and cannot be read: \
+                    environments/staging.yaml:6:3 unknown-field\n  what is wrong:  sower validate\n";
+        assert!(ran.err.ends_with(told), "{command}: {}", ran.err);
+        assert_eq!((ran.exit, ran.out.as_str()), (1, ""), "{command}");
+    }
+    let error = checkout.json("seed -e staging -o json")["errors"][0]["message"].clone();
+    assert!(error.as_str().is_some_and(|text| text.contains("cannot be read")), "{error}");
+
+    let ran = checkout.run("status");
+    assert_eq!(ran.exit, 1);
+    let line = ran.out.lines().find(|line| line.starts_with("staging ")).expect("a line");
+    assert!(line.contains("False   main@") && line.contains("   3   "), "{line}");
+    assert!(line.ends_with("Cannot be read: environments/staging.yaml:6:3 unknown-field"), "{line}");
+    assert!(ran.out.contains("staging needs you:\n  sower validate    see what is wrong"), "{}", ran.out);
+    let all = checkout.json("get env -o json");
+    let reasons: Vec<_> = all.as_array().expect("an array").iter().map(|one| one["reason"].clone()).collect();
+    assert_eq!(reasons, ["Seeded", "Seeded", "InvalidSpec"]);
+
+    // One that can be read is not taken for the one that was meant.
+    checkout.remove("environments/development.yaml");
+    let ran = checkout.run("seed");
+    assert_eq!(ran.exit, 2);
+    assert!(ran.err.contains("which environment? There are production, staging"), "{}", ran.err);
+    checkout.remove("environments/production.yaml");
+    assert_eq!(checkout.run("seed").exit, 1);
+}
+
+#[test]
 fn a_broken_environment_does_not_stop_the_others() {
     let checkout = Checkout::new();
     checkout
