@@ -85,17 +85,38 @@ impl Store {
         let rows = tx
             .rows(
                 "reading the log",
-                "SELECT id, environment, seq, status, @time(started_at), @time(completed_at), revision::text, reason, \
-                 integrations_processed, actions_created, triggers_created, connections_created, errors::text, \
-                 metadata::text FROM seeding_logs WHERE ($1::text IS NULL OR environment = $1) \
-                 ORDER BY started_at DESC, id DESC LIMIT $2",
+                &format!(
+                    "{LOGGED} WHERE ($1::text IS NULL OR environment = $1) ORDER BY started_at DESC, id DESC LIMIT $2"
+                ),
                 &[Bind::Maybe(environment), Bind::Int(i64::from(limit))],
             )
             .await?;
         tx.commit().await?;
         rows.iter().map(logged).collect()
     }
+
+    /// A seeding by its number; none where it was none, or is forgotten.
+    ///
+    /// # Errors
+    /// Where the database does not answer or the row cannot be read.
+    pub async fn numbered(&self, environment: &str, seq: i64) -> Result<Option<Logged>, StoreError> {
+        let mut tx = self.read().await?;
+        let rows = tx
+            .rows(
+                "reading a seeding of the log",
+                &format!("{LOGGED} WHERE environment = $1 AND seq = $2"),
+                &[environment.into(), Bind::Int(seq)],
+            )
+            .await?;
+        tx.commit().await?;
+        rows.first().map(logged).transpose()
+    }
 }
+
+/// What [`logged`] reads.
+const LOGGED: &str = "SELECT id, environment, seq, status, @time(started_at), @time(completed_at), revision::text, reason, \
+     integrations_processed, actions_created, triggers_created, connections_created, errors::text, metadata::text \
+     FROM seeding_logs";
 
 fn logged(row: &Row) -> Result<Logged, StoreError> {
     let revisions: BTreeMap<String, String> = row.json(6, "the revision of a log row")?;

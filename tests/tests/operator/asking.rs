@@ -80,3 +80,41 @@ async fn a_cluster_is_asked_from_the_command_line() -> Result<()> {
     ensure!(explained.out.contains("its manifest is invalid, so the rows stay"), "{}", explained.out);
     Ok(())
 }
+
+/// What the database knows of an integration is told without reading git: who brought it, and what differs in a conflict.
+#[tokio::test]
+async fn an_integration_is_explained_from_the_rows() -> Result<()> {
+    let bed = Bed::make("explaining").await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["ash", "oak"])?;
+    bed.environment("production", catalog.spec()).await?;
+    bed.seeded("production", &first).await?;
+    let url = bed.database.url();
+    let explain = |words: &str| sower(&bed, &format!("explain {words} -q"), Some(&url));
+
+    let told = explain("ash")?.expect(0)?.out;
+    let head = format!(
+        "ash 1.0.0 · {} · main@{} by production-1, push: \"Plant\" (Ada Sower), ",
+        path("ash"),
+        &first[..7]
+    );
+    ensure!(told.starts_with(&head), "{told}");
+    let whole = explain("ash -e production -o json")?.expect(0)?.json()?;
+    let brought = &whole["manifest"]["brought"];
+    ensure!(brought["revision"] == format!("main@sha1:{first}"), "{whole}");
+    ensure!(brought["seeding"] == "production-1", "{whole}");
+
+    catalog.tree.replace(&path("oak"), "Grows branch 1 of the oak.", "Grows the lowest branch.")?;
+    let second = catalog.push("Say which branch")?;
+    bed.seeded("production", &second).await?;
+    let told = explain("oak")?.expect(0)?.out;
+    ensure!(told.contains("! version conflict: git has 1.0.0 too, with other content; skipped"), "{told}");
+    let change =
+        "/actions/branch-1/description   \"Grows branch 1 of the oak.\" -> \"Grows the lowest branch.\"";
+    ensure!(told.contains(change), "{told}");
+    // Nothing says who brought what git has now: no seeding took it.
+    ensure!(told.starts_with(&format!("oak 1.0.0 · {}\n", path("oak"))), "{told}");
+    let whole = explain("oak -e production -o json")?.expect(0)?.json()?;
+    ensure!(whole["conflicts"][0]["changes"][0]["path"] == "/actions/branch-1/description", "{whole}");
+    Ok(())
+}

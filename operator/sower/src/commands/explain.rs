@@ -4,7 +4,9 @@ mod evidence;
 mod verdict;
 
 use jiff::Timestamp;
+use serde_json::json;
 use sower_core::catalog::Found;
+use sower_core::snapshot::Revision;
 use sower_source::CommitInfo;
 
 use crate::cli::ExplainArgs;
@@ -73,7 +75,18 @@ struct Head {
     version: Option<String>,
     path: Option<String>,
     commit: Option<CommitInfo>,
+    /// Where no source was read.
+    brought: Option<Brought>,
     edited: bool,
+}
+
+/// What the database knows of how a content came: the seeding's reason names the author of a push.
+struct Brought {
+    revision: Revision,
+    /// `production-57`.
+    seeding: String,
+    reason: String,
+    at: Timestamp,
 }
 
 fn head(id: &str, session: &Session, all: &[(&Member, Evidence, Verdict)]) -> Head {
@@ -84,7 +97,14 @@ fn head(id: &str, session: &Session, all: &[(&Member, Evidence, Verdict)]) -> He
         .min_by_key(|(member, ..)| !session.is_general(member))
         .or_else(|| all.iter().find(|(_, evidence, _)| evidence.carried.is_some()));
     let Some((_, evidence, _)) = shown else {
-        return Head { id: id.to_owned(), version: None, path: None, commit: None, edited: false };
+        return Head {
+            id: id.to_owned(),
+            version: None,
+            path: None,
+            commit: None,
+            brought: None,
+            edited: false,
+        };
     };
     let carried = evidence.carried.as_ref();
     let version = evidence.summary().map(|summary| summary.version.clone());
@@ -97,8 +117,21 @@ fn head(id: &str, session: &Session, all: &[(&Member, Evidence, Verdict)]) -> He
             .map(|found| found.place.path.clone())
             .or_else(|| carried.and_then(|carried| carried.path.clone())),
         commit,
+        brought: evidence.summary().and_then(|summary| brought(&summary.checksum, all)),
         edited,
     }
+}
+
+/// What first brought this content to any of the environments.
+fn brought(checksum: &str, all: &[(&Member, Evidence, Verdict)]) -> Option<Brought> {
+    let known = all.iter().filter_map(|(_, evidence, _)| evidence.brought(checksum));
+    let (revision, logged) = known.min_by_key(|(_, logged)| logged.started_at)?;
+    Some(Brought {
+        revision: revision.clone(),
+        seeding: format!("{}-{}", logged.environment, logged.seq?),
+        reason: logged.reason.clone(),
+        at: logged.completed_at.unwrap_or(logged.started_at),
+    })
 }
 
 /// The last commit that touched the integration's folder, or its file where others lie beside it; and whether there are
@@ -131,6 +164,9 @@ impl Head {
             let when = Timestamp::from_second(commit.time).map(|then| format!(", {}", time::ago(then, now)));
             parts.push(format!("{} {}{}", commit.short(), commit.author, when.unwrap_or_default()));
         }
+        if let Some(Brought { revision, seeding, reason, at }) = &self.brought {
+            parts.push(format!("{revision} by {seeding}, {reason}, {}", time::ago(*at, now)));
+        }
         if self.edited {
             parts.push("edited since".to_owned());
         }
@@ -139,6 +175,9 @@ impl Head {
 
     fn described(&self) -> Fields {
         let commit = self.commit.as_ref();
+        let brought = self.brought.as_ref().map(|Brought { revision, seeding, reason, at }| {
+            json!({ "revision": revision.full(), "seeding": seeding, "reason": reason, "at": at })
+        });
         Fields::default()
             .with("version", &self.version)
             .with("path", &self.path)
@@ -146,5 +185,6 @@ impl Head {
             .with("commit", commit.map(|commit| &commit.id))
             .with("author", commit.map(|commit| &commit.author))
             .with("committedAt", commit.and_then(|commit| Timestamp::from_second(commit.time).ok()))
+            .with("brought", brought)
     }
 }

@@ -10,7 +10,8 @@ use sower_core::hash::spec_digest;
 use sower_core::plan::{Conflict, Excluded, Kept, Operation, Plan, State};
 use sower_core::resolve::resolve;
 use sower_core::select::select;
-use sower_store::{Definition, Store};
+use sower_core::snapshot::Revision;
+use sower_store::{Definition, Logged, Store, StoreError, document_id};
 
 use crate::failure::Failure;
 use crate::job;
@@ -30,6 +31,8 @@ pub struct Evidence {
     pub kept: Option<Kept>,
     /// Its conflicts, each with what differs.
     pub conflicts: Vec<(Conflict, Vec<Change>)>,
+    /// The seeding that brought what is carried; asked for where the sources, which know their authors, were not read.
+    pub brought_by: Option<Logged>,
     /// The sources as they were read; absent where only the database's memory of them was asked.
     pub reading: Option<Reading>,
     /// Every id that is offered or carried.
@@ -41,6 +44,14 @@ impl Evidence {
     #[must_use]
     pub fn summary(&self) -> Option<&Summary> {
         self.offers.iter().find_map(|found| found.summary.as_ref())
+    }
+
+    /// The revision that brought this very content, and the seeding that read it.
+    #[must_use]
+    pub fn brought(&self, checksum: &str) -> Option<(&Revision, &Logged)> {
+        let listed = &self.carried.as_ref()?.listed;
+        let same = listed.checksum.as_deref() == Some(checksum);
+        listed.revision.as_ref().filter(|_| same).zip(self.brought_by.as_ref())
     }
 
     /// The document that `explain` shows: the first valid one, else the first.
@@ -57,7 +68,7 @@ impl Evidence {
 /// Where one of them does not answer.
 pub async fn gather(session: &Session, member: &Member, id: &str) -> Result<Evidence, Failure> {
     let store = session.store(member).await.inspect_err(|_| session.cannot_read())?;
-    let failed = |error: sower_store::StoreError| session.trouble(&error.into(), member);
+    let failed = |error: StoreError| session.trouble(&error.into(), member);
     let carried = store.integration(member.name(), id).await.map_err(failed)?;
     let (catalogs, plan, state, reading) = if session.cluster.is_none() {
         let Planned { reading, plan, state, .. } = session.plan(member).await?;
@@ -76,6 +87,10 @@ pub async fn gather(session: &Session, member: &Member, id: &str) -> Result<Evid
     let mut ids: Vec<String> =
         catalogs.iter().flat_map(|source| &source.found).filter_map(|found| found.id.clone()).collect();
     ids.extend(state.rows.keys().cloned());
+    let brought_by = match carried.as_ref().and_then(|carried| carried.listed.seeding) {
+        Some(number) if reading.is_none() => store.numbered(member.name(), number).await.map_err(failed)?,
+        _ => None,
+    };
     let mut evidence = Evidence {
         offers,
         excluded: plan.excluded.into_iter().find(|excluded| excluded.id == id),
@@ -83,30 +98,34 @@ pub async fn gather(session: &Session, member: &Member, id: &str) -> Result<Evid
         kept: plan.kept.into_iter().find(|kept| kept.id == id),
         conflicts: Vec::new(),
         carried,
+        brought_by,
         reading,
         ids,
     };
     for conflict in plan.conflicts.into_iter().filter(|conflict| conflict.integration == id) {
-        let changes = changes(&evidence);
+        let changes = changes(&store, member, &evidence).await.map_err(failed)?;
         evidence.conflicts.push((conflict, changes));
     }
     Ok(evidence)
 }
 
 /// What git has otherwise than the database.
-fn changes(evidence: &Evidence) -> Vec<Change> {
-    let (Some(carried), Some(reading)) = (&evidence.carried, &evidence.reading) else { return Vec::new() };
-    let Some(found) = evidence.shown() else { return Vec::new() };
-    let Some(manifest) = reading.manifest(&found.place) else { return Vec::new() };
+async fn changes(store: &Store, member: &Member, evidence: &Evidence) -> Result<Vec<Change>, StoreError> {
+    let (Some(carried), Some(found)) = (&evidence.carried, evidence.shown()) else { return Ok(Vec::new()) };
+    let manifest = match &evidence.reading {
+        Some(reading) => reading.manifest(&found.place),
+        None => {
+            let document = document_id(&found.place);
+            store.remembered(member.name(), &[&document]).await?.remove(&document)
+        }
+    };
+    let Some(manifest) = manifest else { return Ok(Vec::new()) };
     let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap_or(Value::Null);
-    compare::compare(&parse(&carried.manifest), &parse(&manifest))
+    Ok(compare::compare(&parse(&carried.manifest), &parse(&manifest)))
 }
 
 /// The same steps as a plan's, over what the database remembers of the sources.
-async fn remembered(
-    store: &Store,
-    member: &Member,
-) -> Result<(Vec<SourceCatalog>, Plan, State), sower_store::StoreError> {
+async fn remembered(store: &Store, member: &Member) -> Result<(Vec<SourceCatalog>, Plan, State), StoreError> {
     let (name, spec) = (member.name(), &member.loaded.spec);
     let row = store.environment(name).await?;
     let mut catalogs = Vec::new();
