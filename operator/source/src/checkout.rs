@@ -106,18 +106,12 @@ impl Checkout {
         GitTree::open(self.repository.path(), commit_of(revision)?, &self.prefix, path, limits)
     }
 
-    /// [`Checkout::tree`], which reads only what differs from a tree that was read before.
+    /// [`Checkout::tree`], whose files are not listed: see [`GitTree::unlisted`].
     ///
     /// # Errors
     /// As [`GitTree::open`].
-    pub fn tree_after(
-        &self,
-        revision: &Revision,
-        path: &str,
-        limits: Limits,
-        before: &GitTree,
-    ) -> Result<GitTree, FetchError> {
-        GitTree::open_after(self.repository.path(), commit_of(revision)?, &self.prefix, path, limits, before)
+    pub fn unlisted(&self, revision: &Revision, path: &str, limits: Limits) -> Result<GitTree, FetchError> {
+        GitTree::unlisted(self.repository.path(), commit_of(revision)?, &self.prefix, path, limits)
     }
 
     /// The folders whose changes may move a branch or HEAD.

@@ -53,12 +53,12 @@ impl Fetched {
         GitTree::open(&self.mirror, &self.commit, "", path, self.limits)
     }
 
-    /// [`Fetched::tree`], listing only what differs from a tree of this source that was read before.
+    /// [`Fetched::tree`], whose files are not listed: see [`GitTree::unlisted`].
     ///
     /// # Errors
     /// As [`Fetched::tree`].
-    pub fn tree_after(&self, path: &str, before: &GitTree) -> Result<GitTree, FetchError> {
-        GitTree::open_after(&self.mirror, &self.commit, "", path, self.limits, before)
+    pub fn unlisted(&self, path: &str) -> Result<GitTree, FetchError> {
+        GitTree::unlisted(&self.mirror, &self.commit, "", path, self.limits)
     }
 }
 

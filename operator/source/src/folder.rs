@@ -134,8 +134,7 @@ impl Folder {
         let mut known = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
         let tree = match known.get(path) {
             Some(before) if head.digest.ends_with(&before.commit()) => return Ok(before.clone()),
-            Some(before) => checkout.tree_after(head, path, self.limits, before)?,
-            None => checkout.tree(head, path, self.limits)?,
+            before => checkout.unlisted(head, path, self.limits)?.listed(before)?,
         };
         known.insert(path.to_owned(), tree.clone());
         Ok(tree)

@@ -49,47 +49,15 @@ impl GitTree {
         path: &str,
         limits: Limits,
     ) -> Result<Self, FetchError> {
-        Self::unlisted(repository, commit, prefix, path, limits)?.listed()
+        Self::unlisted(repository, commit, prefix, path, limits)?.listed(None)
     }
 
-    /// [`GitTree::open`], which reads only what differs from `before`. The same result, whatever `before` is.
+    /// [`GitTree::open`] without [`Tree::files`], which is empty: to ask for the id of the tree, for what changed in it, or
+    /// for files by name. [`GitTree::listed`] lists them.
     ///
     /// # Errors
     /// As [`GitTree::open`].
-    pub fn open_after(
-        repository: &Path,
-        commit: &str,
-        prefix: &str,
-        path: &str,
-        limits: Limits,
-        before: &Self,
-    ) -> Result<Self, FetchError> {
-        let mut tree = Self::unlisted(repository, commit, prefix, path, limits)?;
-        let same_place = tree.path == before.path && tree.prefix == before.prefix;
-        let (Some((old, ObjectType::Tree)), Some((new, ObjectType::Tree)), true) =
-            (before.below, tree.below, same_place)
-        else {
-            return tree.listed();
-        };
-        if old == new {
-            tree.files = before.files.clone();
-            return Ok(tree);
-        }
-        let changes = {
-            let repository = tree.lock();
-            if repository.find_tree(old).is_err() {
-                None
-            } else {
-                Walk::changes(&repository, Some(old), Some(new), &tree.path, limits.max_files).ok()
-            }
-        };
-        match changes {
-            Some(changes) => tree.patched(&before.files, changes),
-            None => tree.listed(),
-        }
-    }
-
-    fn unlisted(
+    pub fn unlisted(
         repository: &Path,
         commit: &str,
         prefix: &str,
@@ -118,7 +86,36 @@ impl GitTree {
         })
     }
 
-    fn listed(mut self) -> Result<Self, FetchError> {
+    /// Lists the files; where `before` is another tree of this place, only what differs from it is read. The result is the
+    /// same, whatever `before` is.
+    ///
+    /// # Errors
+    /// As [`GitTree::open`].
+    pub fn listed(mut self, before: Option<&Self>) -> Result<Self, FetchError> {
+        let before = before.filter(|before| self.path == before.path && self.prefix == before.prefix);
+        let (Some(before), Some((new, ObjectType::Tree))) = (before, self.below) else {
+            return self.listed_whole();
+        };
+        let Some((old, ObjectType::Tree)) = before.below else { return self.listed_whole() };
+        if old == new {
+            self.files = before.files.clone();
+            return Ok(self);
+        }
+        let changes = {
+            let repository = self.lock();
+            if repository.find_tree(old).is_err() {
+                None
+            } else {
+                Walk::changes(&repository, Some(old), Some(new), &self.path, self.limits.max_files).ok()
+            }
+        };
+        match changes {
+            Some(changes) => self.patched(&before.files, changes),
+            None => self.listed_whole(),
+        }
+    }
+
+    fn listed_whole(mut self) -> Result<Self, FetchError> {
         let files = match self.below {
             None => Vec::new(),
             Some((id, ObjectType::Tree)) => {
@@ -142,7 +139,7 @@ impl GitTree {
             before.iter().filter(|file| !gone.contains(&file.path)).cloned().collect();
         files.extend(entries(&self.lock(), changes)?);
         if files.len() > self.limits.max_files {
-            return self.listed();
+            return self.listed_whole();
         }
         files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         self.files = files.into();

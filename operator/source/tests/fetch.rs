@@ -117,7 +117,7 @@ async fn what_changed_and_who_did_it_is_known() {
     repository.write("README.md", "Elsewhere\n");
     repository.commit("Elsewhere");
     let fetched = fetch.get(&repository.url(), Reference::Default).await.unwrap();
-    let tree = fetched.tree_after("integrations", &before).unwrap();
+    let tree = fetched.unlisted("integrations").unwrap().listed(Some(&before)).unwrap();
     assert_eq!(tree.files(), fetched.tree("integrations").unwrap().files(), "incremental equals full");
     let changes = tree.changed_since(&before.tree_id().unwrap()).unwrap().unwrap();
     let seen: Vec<_> =

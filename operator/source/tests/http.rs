@@ -60,7 +60,7 @@ async fn a_mirror_is_shallow_then_follows_pushes_and_asks_only_once() {
     let pushed = repository.commit("Pushed");
     let fetched = fetch.get(&url, Reference::Default).await.unwrap();
     assert_eq!(fetched.commit, pushed);
-    let tree = fetched.tree_after("integrations", &before).unwrap();
+    let tree = fetched.unlisted("integrations").unwrap().listed(Some(&before)).unwrap();
     assert_eq!(tree.read("integrations/n.yaml").unwrap(), b"pushed");
     assert_eq!(tree.files(), fetched.tree("integrations").unwrap().files());
     assert_eq!(tree.changed_since(&before.tree_id().unwrap()).unwrap().unwrap().len(), 1);

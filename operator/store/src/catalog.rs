@@ -10,7 +10,7 @@ use sower_core::snapshot::Revision;
 
 use crate::error::StoreError;
 use crate::open::Store;
-use crate::session::{Bind, Row};
+use crate::session::{Bind, Row, Tx};
 
 /// What a plan stands on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,46 +97,8 @@ impl Store {
     /// Where the database does not answer or a row cannot be read.
     pub async fn state(&self, environment: &str) -> Result<Here, StoreError> {
         let mut tx = self.read().await?;
-        let definitions = tx
-            .rows(
-                "reading the definitions",
-                "SELECT d.id, d.version, d.checksum, d.source, d.path, d.status = 'removed', e.seq \
-                 FROM environments e LEFT JOIN integration_definitions d ON d.environment = e.name WHERE e.name = $1 \
-                 UNION ALL SELECT d.id, d.version, d.checksum, d.source, d.path, d.status = 'removed', 0 \
-                 FROM integration_definitions d WHERE d.environment = $1 \
-                 AND NOT EXISTS (SELECT 1 FROM environments e WHERE e.name = $1)",
-                &[environment.into()],
-            )
-            .await?;
-        let registries = Kind::ALL.map(|kind| {
-            let (name, table) = (kind.as_str(), kind.table());
-            format!("SELECT '{name}', id FROM {table} WHERE environment = $1 AND seeding IS NULL")
-        });
-        let foreign =
-            tx.rows("reading foreign rows", &registries.join(" UNION ALL "), &[environment.into()]).await?;
+        let here = here(&mut tx, environment, None).await?;
         tx.commit().await?;
-
-        let mut here = Here::default();
-        for row in &definitions {
-            here.state.base = row.int(6)?;
-            let Some(id) = row.maybe_text(0)? else { continue };
-            match (row.maybe_text(2)?, row.maybe_text(3)?, row.maybe_text(4)?) {
-                (Some(checksum), Some(source), Some(path)) => {
-                    let content = Content { version: row.text(1)?, checksum };
-                    let current = Current { id: id.clone(), content, source, path, removed: row.flag(5)? };
-                    here.state.rows.insert(id, current);
-                }
-                _ => {
-                    here.state.foreign.insert(id);
-                }
-            }
-        }
-        for row in &foreign {
-            let kind = row.text(0)?;
-            if let Some(kind) = Kind::ALL.into_iter().find(|known| known.as_str() == kind) {
-                here.foreign_rows.insert((kind, row.text(1)?));
-            }
-        }
         Ok(here)
     }
 
@@ -297,6 +259,49 @@ impl Store {
         }
         Ok(carried)
     }
+}
+
+/// [`Store::state`]; with `ids`, only their definitions.
+pub(crate) async fn here(tx: &mut Tx, environment: &str, ids: Option<&[&str]>) -> Result<Here, StoreError> {
+    let some = if ids.is_some() { " AND d.id = ANY($2)" } else { "" };
+    let sql = format!(
+        "SELECT d.id, d.version, d.checksum, d.source, d.path, d.status = 'removed', e.seq \
+         FROM environments e LEFT JOIN integration_definitions d ON d.environment = e.name{some} WHERE e.name = $1 \
+         UNION ALL SELECT d.id, d.version, d.checksum, d.source, d.path, d.status = 'removed', 0 \
+         FROM integration_definitions d WHERE d.environment = $1{some} \
+         AND NOT EXISTS (SELECT 1 FROM environments e WHERE e.name = $1)"
+    );
+    let binds: Vec<Bind<'_>> = [environment.into()].into_iter().chain(ids.map(Bind::Texts)).collect();
+    let definitions = tx.rows("reading the definitions", &sql, &binds).await?;
+    let registries = Kind::ALL.map(|kind| {
+        let (name, table) = (kind.as_str(), kind.table());
+        format!("SELECT '{name}', id FROM {table} WHERE environment = $1 AND seeding IS NULL")
+    });
+    let foreign =
+        tx.rows("reading foreign rows", &registries.join(" UNION ALL "), &[environment.into()]).await?;
+
+    let mut here = Here::default();
+    for row in &definitions {
+        here.state.base = row.int(6)?;
+        let Some(id) = row.maybe_text(0)? else { continue };
+        match (row.maybe_text(2)?, row.maybe_text(3)?, row.maybe_text(4)?) {
+            (Some(checksum), Some(source), Some(path)) => {
+                let content = Content { version: row.text(1)?, checksum };
+                let current = Current { id: id.clone(), content, source, path, removed: row.flag(5)? };
+                here.state.rows.insert(id, current);
+            }
+            _ => {
+                here.state.foreign.insert(id);
+            }
+        }
+    }
+    for row in &foreign {
+        let kind = row.text(0)?;
+        if let Some(kind) = Kind::ALL.into_iter().find(|known| known.as_str() == kind) {
+            here.foreign_rows.insert((kind, row.text(1)?));
+        }
+    }
+    Ok(here)
 }
 
 fn listed(row: &Row) -> Result<Listed, StoreError> {

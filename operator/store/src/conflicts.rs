@@ -70,13 +70,15 @@ fn open(row: &Row) -> Result<OpenConflict, StoreError> {
     })
 }
 
-/// Opens what is new, closes what is gone, writes nothing else. `seeding` names the one that applies them: a version that
-/// it overrides is a conflict no longer, and is recorded as closed at once.
+/// Opens what is new, closes what is gone, writes nothing else. `seeding` names the one that applies them and `written`
+/// the integrations that it writes: a version that is overridden there is a conflict no longer, and is recorded as closed at
+/// once.
 pub(crate) async fn settle(
     tx: &mut Tx,
     environment: &str,
     conflicts: &[Conflict],
     seeding: Option<&str>,
+    written: &BTreeSet<String>,
     now: &str,
 ) -> Result<(), StoreError> {
     let rows = tx
@@ -107,7 +109,7 @@ pub(crate) async fn settle(
                 if resolution.as_deref() != Some(conflict.resolution.as_str()) {
                     changed.entry(conflict.resolution).or_default().push(id.clone());
                 }
-                if is_settled(conflict, seeding) {
+                if is_settled(conflict, written) {
                     closed.push(id);
                 }
             }
@@ -136,15 +138,17 @@ pub(crate) async fn settle(
     }
     for chunk in opened.chunks(crate::apply::ROWS) {
         let (settled, open): (Vec<&Conflict>, Vec<&Conflict>) =
-            chunk.iter().partition(|conflict| is_settled(conflict, seeding));
+            chunk.iter().partition(|conflict| is_settled(conflict, written));
         insert(tx, environment, &open, None, seeding, now).await?;
         insert(tx, environment, &settled, Some(now), seeding, now).await?;
     }
     Ok(())
 }
 
-fn is_settled(conflict: &Conflict, seeding: Option<&str>) -> bool {
-    seeding.is_some() && conflict.kind == ConflictType::Version && conflict.resolution == Resolution::Override
+fn is_settled(conflict: &Conflict, written: &BTreeSet<String>) -> bool {
+    conflict.kind == ConflictType::Version
+        && conflict.resolution == Resolution::Override
+        && written.contains(&conflict.integration)
 }
 
 async fn insert(

@@ -129,6 +129,14 @@ pub enum StoreError {
         /// What the database said.
         cause: String,
     },
+    /// The database cannot do it now: a lock is held, or it has too much to do. Nothing is wrong with what was asked.
+    #[error("{what}: {cause}")]
+    Busy {
+        /// What was being done.
+        what: &'static str,
+        /// What the database said.
+        cause: String,
+    },
 }
 
 impl StoreError {
@@ -149,7 +157,8 @@ impl StoreError {
             | Self::Superseded { .. }
             | Self::ForeignRow { .. }
             | Self::Lost { .. }
-            | Self::Query { .. } => ErrorKind::Transient,
+            | Self::Query { .. }
+            | Self::Busy { .. } => ErrorKind::Transient,
         }
     }
 
@@ -162,7 +171,7 @@ impl StoreError {
             }
             Self::SchemaIncompatible { .. } => Some("upgrade this Sower"),
             Self::SchemaForeign { .. } => {
-                Some("give Sower a database of its own, or take the rows over with `sower adopt`")
+                Some("give Sower a database of its own, or rename that table")
             }
             Self::Migration { .. } => Some(
                 "its user must own the database, or run the output of `sower generate migrations` as one who does",
@@ -186,7 +195,8 @@ impl StoreError {
             | Self::Stale { .. }
             | Self::Superseded { .. }
             | Self::Unreadable { .. }
-            | Self::Query { .. } => "SeedingFailed",
+            | Self::Query { .. }
+            | Self::Busy { .. } => "SeedingFailed",
         }
     }
 }
@@ -226,6 +236,18 @@ fn io_cause(error: &std::io::Error) -> String {
     }
 }
 
+/// Whether the same statement may do at another time. PostgreSQL, by the classes of its appendix A: 40 a transaction that
+/// others crossed, 53 too few resources, 55P03 a lock that was not free in time, 57 an operator's intervention, such as
+/// a statement's time-out. SQLite, by the low byte of its result code: busy, locked, interrupted, I/O error, full.
+fn busy(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    let Some(code) = error.code() else { return false };
+    match code.parse::<u32>() {
+        Ok(number) if code.len() != 5 => matches!(number & 0xff, 5 | 6 | 9 | 10 | 13),
+        _ => code == "55P03" || ["40", "53", "57"].iter().any(|class| code.starts_with(class)),
+    }
+}
+
 /// Wraps a driver's error with what was being done.
 pub(crate) trait During<T> {
     /// Names what was being done.
@@ -244,7 +266,11 @@ impl<T> During<T> for Result<T, sqlx::Error> {
                     .is_some_and(|code| code.starts_with("57P") || code == "25P03" || code.starts_with("08")),
                 _ => false,
             };
-            if lost { StoreError::Lost { what, cause } } else { StoreError::Query { what, cause } }
+            match () {
+                () if lost => StoreError::Lost { what, cause },
+                () if busy(&error) => StoreError::Busy { what, cause },
+                () => StoreError::Query { what, cause },
+            }
         })
     }
 }

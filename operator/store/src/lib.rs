@@ -22,6 +22,7 @@ mod registry;
 mod remove;
 mod seeding;
 mod session;
+mod touched;
 
 pub use address::{DatabaseUrl, Engine, Tls};
 pub use catalog::{Carried, Definition, Here, Listed};
@@ -33,3 +34,4 @@ pub use memory::{ManifestDelta, document_id};
 pub use migrate::{SCHEMA, migrations_sql};
 pub use open::{Migrate, Options, PgStore, SqliteStore, Store};
 pub use seeding::{Applied, Begin, Counts, Seeding, Settle, Write};
+pub use touched::{Link, Touched};

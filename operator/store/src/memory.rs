@@ -48,13 +48,12 @@ impl Store {
         let rows = tx
             .rows(
                 "reading what is known of a source",
-                "SELECT path, document, blob, integration_id, summary::text, problems::text, bundled::text \
-                 FROM integration_manifests WHERE environment = $1 AND source = $2",
+                &format!("SELECT {FOUND} FROM integration_manifests WHERE environment = $1 AND source = $2"),
                 &[environment.into(), source.into()],
             )
             .await?;
         tx.commit().await?;
-        let known: Result<Vec<Found>, StoreError> = rows.iter().map(|row| read(row, source)).collect();
+        let known: Result<Vec<Found>, StoreError> = rows.iter().map(read).collect();
         let mut known = known.unwrap_or_else(|error| {
             tracing::warn!(environment, source, %error, "what is known of the source is read anew");
             Vec::new()
@@ -89,16 +88,20 @@ impl Store {
     }
 }
 
-fn read(row: &crate::session::Row, source: &str) -> Result<Found, StoreError> {
-    let summary = row.maybe_text(4)?;
-    let document = u32::try_from(row.int(1)?).unwrap_or(u32::MAX);
+/// What [`read`] reads.
+pub(crate) const FOUND: &str =
+    "source, path, document, blob, integration_id, summary::text, problems::text, bundled::text";
+
+pub(crate) fn read(row: &crate::session::Row) -> Result<Found, StoreError> {
+    let summary = row.maybe_text(5)?;
+    let document = u32::try_from(row.int(2)?).unwrap_or(u32::MAX);
     Ok(Found {
-        place: Place { source: source.to_owned(), path: row.text(0)?, document },
-        blob: row.text(2)?,
-        id: row.maybe_text(3)?,
+        place: Place { source: row.text(0)?, path: row.text(1)?, document },
+        blob: row.text(3)?,
+        id: row.maybe_text(4)?,
         summary: summary.as_deref().map(|text| parse::<Summary>(text, "a summary")).transpose()?,
-        problems: row.json::<Vec<Problem>>(5, "problems")?,
-        references: row.json::<Vec<Reference>>(6, "bundled files")?,
+        problems: row.json::<Vec<Problem>>(6, "problems")?,
+        references: row.json::<Vec<Reference>>(7, "bundled files")?,
         manifest: None,
     })
 }

@@ -127,6 +127,11 @@ pub(crate) async fn ensure(store: &Store, migrate: Migrate) -> Result<(), StoreE
         Err(StoreError::Query { cause, .. }) => {
             Err(StoreError::Migration { database: store.url().to_string(), cause })
         }
+        Err(StoreError::Busy { what, cause }) => Err(StoreError::Unavailable {
+            database: store.url().to_string(),
+            host: store.url().host(),
+            cause: format!("{what}: {cause}"),
+        }),
         other => other,
     }
 }

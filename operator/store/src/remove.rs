@@ -55,6 +55,30 @@ pub(crate) async fn integrations(
 }
 
 impl Store {
+    /// What took an integration out whose definition stays as `removed`: the seeding's number, if its log row is known,
+    /// and when. None where it is not there, or was not taken out.
+    ///
+    /// # Errors
+    /// Where the database does not answer or the row cannot be read.
+    pub async fn removed_by(
+        &self,
+        environment: &str,
+        id: &str,
+    ) -> Result<Option<(Option<i64>, Timestamp)>, StoreError> {
+        let mut tx = self.read().await?;
+        let row = tx
+            .row(
+                "reading what removed an integration",
+                "SELECT l.seq, @time(d.removed_at) FROM integration_definitions d \
+                 LEFT JOIN seeding_logs l ON l.id = d.seeding \
+                 WHERE d.environment = $1 AND d.id = $2 AND d.removed_at IS NOT NULL",
+                &[environment.into(), id.into()],
+            )
+            .await?;
+        tx.commit().await?;
+        row.map(|row| Ok((row.maybe_int(0)?, row.time(1)?))).transpose()
+    }
+
     /// Deletes an environment and all that Sower wrote for it, history included. Rows of others stay, and with them, as
     /// `removed`, the definitions they hang on.
     ///

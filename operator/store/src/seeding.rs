@@ -1,6 +1,6 @@
 //! A seeding is two commits: one that says it runs, one that holds all of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -181,12 +181,13 @@ impl Store {
         let now = time(Timestamp::now());
         let seq = fence.base + 1;
         let environment = fence.environment.as_str();
+        let written = operations.iter().map(|(operation, _)| operation.id.clone()).collect();
 
         let mut tx = self.write().await?;
         advance(&mut tx, fence, seq, applied, selection_hash, summary, &now).await?;
         let counts =
             crate::apply::apply(&mut tx, seeding, seq, operations, reseed, &now, &manifests, applied).await?;
-        crate::conflicts::settle(&mut tx, environment, conflicts, Some(&seeding.id), &now).await?;
+        crate::conflicts::settle(&mut tx, environment, conflicts, Some(&seeding.id), &written, &now).await?;
 
         for (name, count) in
             [("created", counts.created), ("updated", counts.updated), ("deleted", counts.deleted)]
@@ -232,7 +233,7 @@ impl Store {
         advance(&mut tx, fence, fence.base, applied, selection_hash, summary, &now).await?;
         close_running(&mut tx, environment, Timestamp::now()).await?;
         memory::write(&mut tx, environment, &manifests, applied, &now).await?;
-        crate::conflicts::settle(&mut tx, environment, conflicts, None, &now).await?;
+        crate::conflicts::settle(&mut tx, environment, conflicts, None, &BTreeSet::new(), &now).await?;
         tx.commit().await
     }
 

@@ -280,12 +280,13 @@ async fn hold(
     let holding = match (seeded.planned(), carriers.of(&namespace, &name)) {
         (Some(planned), _) => {
             let applied = matches!(seeded, Seeded::Applied { .. }).then_some(&planned.plan);
-            Holding::of(&namespace, &environment.spec, &planned.state, applied, errors)
+            let beyond = planned.carried_beyond();
+            Holding::of(&namespace, &environment.spec, &planned.state, applied, errors, beyond)
         }
         (None, Some(holding)) => return Ok(holding),
         (None, None) => {
             let state = store.state(&name).await?.state;
-            Holding::of(&namespace, &environment.spec, &state, None, errors)
+            Holding::of(&namespace, &environment.spec, &state, None, errors, 0)
         }
     };
     for integration in carriers.note(&namespace, &name, holding.clone()) {

@@ -21,7 +21,8 @@ pub struct Holding {
 }
 
 impl Holding {
-    /// Of the rows of an environment, of a plan where it was applied to them, and of what was refused.
+    /// Of the rows of an environment, of a plan where it was applied to them, and of what was refused. `beyond` more are
+    /// carried, of which none comes from a resource.
     #[must_use]
     pub fn of(
         namespace: &str,
@@ -29,6 +30,7 @@ impl Holding {
         state: &State,
         applied: Option<&Plan>,
         failures: &[Failure],
+        beyond: usize,
     ) -> Self {
         let sources: BTreeSet<String> = cluster_sources(spec).map(|(name, _)| name).collect();
         let folder = format!("Integration/{namespace}/");
@@ -48,7 +50,7 @@ impl Holding {
                 _ => {}
             }
         }
-        let integrations = held.len();
+        let integrations = held.len() + beyond;
         // What has no location is refused for somebody else's row.
         let refused = failures.iter().filter(|failure| failure.location.is_some());
         let kept = refused
@@ -115,8 +117,8 @@ mod tests {
             location: Some(format!("{id}/integration.yaml:3:1")),
             message: "wrong".into(),
         });
-        let holding = Holding::of("n", &EnvironmentSpec::default(), &state, None, &failures);
-        assert_eq!(holding.integrations, 3);
+        let holding = Holding::of("n", &EnvironmentSpec::default(), &state, None, &failures, 7);
+        assert_eq!(holding.integrations, 3 + 7);
         assert_eq!(holding.resources, BTreeMap::from([("acme".to_owned(), "1.0.0".to_owned())]));
         assert_eq!(holding.kept, BTreeMap::from([("git".to_owned(), "1.0.0".to_owned())]));
     }

@@ -19,9 +19,15 @@ use crate::metrics::{EnvironmentLabels, Metrics};
 pub enum Files {
     /// Files.
     Tree(Arc<dyn Tree>),
+    /// Files of the commit in [`Snapshot::git`], which are not listed yet: see [`Reader::list`].
+    Unlisted(TreeKey),
     /// Resources of a cluster.
     Listing(Arc<Listing>),
 }
+
+/// What a listing is remembered by: the repository, and the source's path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TreeKey(String);
 
 /// A source at one pinned revision, not read yet.
 #[derive(Clone)]
@@ -59,7 +65,7 @@ const MOST_TREES: usize = 64;
 pub struct Reader {
     fetcher: Fetcher,
     folders: Mutex<HashMap<PathBuf, Arc<Folder>>>,
-    trees: Mutex<HashMap<String, GitTree>>,
+    trees: Mutex<HashMap<TreeKey, GitTree>>,
     metrics: Option<Metrics>,
 }
 
@@ -70,7 +76,7 @@ impl Reader {
         Self { fetcher, folders: Mutex::default(), trees: Mutex::default(), metrics }
     }
 
-    /// All sources, side by side, each within `timeout`. `applied` names sources and the commits that were seeded from
+    /// All sources, side by side, each within `timeout`; files of commits are not listed. `applied` names sources and the commits that were seeded from
     /// them, which should be in the history too.
     ///
     /// # Errors
@@ -116,47 +122,22 @@ impl Reader {
                 let timeout = request.timeout.or(timeout);
                 let request = FetchRequest { deepen_to, timeout, ..request };
                 let fetched = self.fetcher.fetch(&request, cancel).await?;
-                let (revision, key) = (fetched.revision.clone(), format!("{}\n{path}", request.url));
-                let reader = self.clone();
-                let tree = blocking(move || {
-                    let before = reader.remembered(&key);
-                    let tree = match before {
-                        Some(before) => fetched.tree_after(&path, &before),
-                        None => fetched.tree(&path),
-                    }?;
-                    reader.remember(key, &tree);
-                    Ok(tree)
-                })
-                .await?;
-                Ok(snapshot(
-                    revision,
-                    git_tree_id(&tree),
-                    Files::Tree(Arc::new(tree.clone())),
-                    Some(tree),
-                    Vec::new(),
-                ))
+                let revision = fetched.revision.clone();
+                let files = Files::Unlisted(TreeKey(format!("{}\n{path}", request.url)));
+                let tree = blocking(move || fetched.unlisted(&path)).await?;
+                Ok(snapshot(revision, git_tree_id(&tree), files, Some(tree), Vec::new()))
             }
             Origin::Checkout { dir, reference } => {
-                let (reader, limits) = (self.clone(), self.fetcher.limits());
+                let limits = self.fetcher.limits();
+                let files = Files::Unlisted(TreeKey(format!("{}\n{path}", dir.display())));
                 let (revision, tree) = blocking(move || {
                     let checkout = Checkout::discover(&dir)?;
                     let revision = checkout.resolve(&reference)?;
-                    let key = format!("{}\n{path}", dir.display());
-                    let tree = match reader.remembered(&key) {
-                        Some(before) => checkout.tree_after(&revision, &path, limits, &before),
-                        None => checkout.tree(&revision, &path, limits),
-                    }?;
-                    reader.remember(key, &tree);
+                    let tree = checkout.unlisted(&revision, &path, limits)?;
                     Ok((revision, tree))
                 })
                 .await?;
-                Ok(snapshot(
-                    revision,
-                    git_tree_id(&tree),
-                    Files::Tree(Arc::new(tree.clone())),
-                    Some(tree),
-                    Vec::new(),
-                ))
+                Ok(snapshot(revision, git_tree_id(&tree), files, Some(tree), Vec::new()))
             }
             Origin::Folder(dir) => {
                 let folder = self.folder(&dir)?;
@@ -178,6 +159,28 @@ impl Reader {
         }
     }
 
+    /// The same snapshots, with their files listed.
+    ///
+    /// # Errors
+    /// The first source that has too many files, or a broken repository.
+    pub async fn list(self: &Arc<Self>, snapshots: Vec<Snapshot>) -> Result<Vec<Snapshot>, SeedingError> {
+        try_join_all(snapshots.into_iter().map(|snapshot| async move {
+            let (Files::Unlisted(key), Some(tree)) = (&snapshot.files, snapshot.git.clone()) else {
+                return Ok(snapshot);
+            };
+            let (reader, key) = (self.clone(), key.clone());
+            let listed = blocking(move || {
+                let before = reader.remembered(&key);
+                let tree = tree.listed(before.as_ref())?;
+                reader.remember(key, &tree);
+                Ok(tree)
+            });
+            let tree = listed.await.map_err(|error| SeedingError::fetch(&snapshot.name, &error))?;
+            Ok(Snapshot { files: Files::Tree(Arc::new(tree.clone())), git: Some(tree), ..snapshot })
+        }))
+        .await
+    }
+
     fn folder(&self, dir: &Path) -> Result<Arc<Folder>, FetchError> {
         let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(folder) = folders.get(dir) {
@@ -188,11 +191,11 @@ impl Reader {
         Ok(folder)
     }
 
-    fn remembered(&self, key: &str) -> Option<GitTree> {
+    fn remembered(&self, key: &TreeKey) -> Option<GitTree> {
         self.trees.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    fn remember(&self, key: String, tree: &GitTree) {
+    fn remember(&self, key: TreeKey, tree: &GitTree) {
         let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
         if trees.len() >= MOST_TREES && !trees.contains_key(&key) {
             trees.clear();

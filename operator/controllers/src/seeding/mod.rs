@@ -5,6 +5,7 @@
 mod error;
 mod fetch;
 mod job;
+mod narrow;
 mod planned;
 mod reading;
 mod seeded;
@@ -52,6 +53,29 @@ pub struct Planned {
     selection_hash: String,
     /// What the database remembers of the sources, as far as it was asked.
     known: reading::Known,
+    /// What was not looked at, because the change cannot touch it.
+    beyond: Option<Beyond>,
+}
+
+/// What lies beyond a plan of some integrations, as the last seeding counted it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Beyond {
+    excluded: usize,
+    carried: usize,
+}
+
+impl Planned {
+    /// Number of integrations that the selection leaves out.
+    #[must_use]
+    pub fn excluded(&self) -> usize {
+        self.plan.excluded.len() + self.beyond.map_or(0, |beyond| beyond.excluded)
+    }
+
+    /// Number of integrations that were carried before the plan and are not in its state.
+    #[must_use]
+    pub fn carried_beyond(&self) -> usize {
+        self.beyond.map_or(0, |beyond| beyond.carried)
+    }
 }
 
 /// How a seeding ended.
@@ -125,8 +149,8 @@ impl Seeder {
     /// # Errors
     /// Where a source cannot be had.
     pub async fn read(&self, job: &Job, cancel: &CancellationToken) -> Result<Reading, SeedingError> {
-        let snapshots = self.fetch(job, None, cancel).await?;
-        reading::load_all(snapshots, reading::Known::new()).await
+        let snapshots = self.reader.list(self.fetch(job, None, cancel).await?).await?;
+        planned::blocking(move || reading::load(snapshots, &reading::Known::new())).await
     }
 
     /// What a seeding would do. Writes nothing.
@@ -141,7 +165,8 @@ impl Seeder {
     ) -> Result<Planned, SeedingError> {
         let row = store.environment(&job.environment).await?;
         let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
-        self.plan_snapshots(store, job, row, snapshots).await
+        let selection_hash = planned::stands_on(job, &self.platform)?;
+        self.plan_whole(store, job, row, snapshots, selection_hash).await
     }
 
     /// Makes the database hold what the sources say.
@@ -163,7 +188,6 @@ impl Seeder {
             return Ok(done);
         }
         let planned = self.plan_snapshots(store, job, row, snapshots).await?;
-        seeded::refuse_empty(&planned)?;
         match planned.gate.clone() {
             Gate::Held(held) => Ok(seeded::hold(planned, held, started)),
             Gate::Open => {
@@ -193,6 +217,7 @@ impl Seeder {
         self.reader.fetch(&job.labels(), &job.sources, &applied, timeout, cancel).await
     }
 
+    /// Plans what a change can touch, or else everything.
     async fn plan_snapshots(
         &self,
         store: &Store,
@@ -200,10 +225,40 @@ impl Seeder {
         row: Option<EnvironmentRow>,
         snapshots: Vec<Snapshot>,
     ) -> Result<Planned, SeedingError> {
-        let planned = planned::make(store, job, row, snapshots, &self.platform).await?;
+        let selection_hash = planned::stands_on(job, &self.platform)?;
+        let narrow =
+            narrow::plan(store, job, row.as_ref(), &snapshots, &self.platform, &selection_hash).await?;
+        match narrow {
+            Ok(planned) => {
+                self.count(job, &planned);
+                Ok(planned)
+            }
+            Err(why) => {
+                tracing::debug!(environment = job.environment, "the whole catalog is planned: {why}");
+                let planned = self.plan_whole(store, job, row, snapshots, selection_hash).await?;
+                seeded::refuse_empty(&planned)?;
+                Ok(planned)
+            }
+        }
+    }
+
+    async fn plan_whole(
+        &self,
+        store: &Store,
+        job: &Job,
+        row: Option<EnvironmentRow>,
+        snapshots: Vec<Snapshot>,
+        selection_hash: String,
+    ) -> Result<Planned, SeedingError> {
+        let snapshots = self.reader.list(snapshots).await?;
+        let planned = planned::make(store, job, row, snapshots, &self.platform, selection_hash).await?;
+        self.count(job, &planned);
+        Ok(planned)
+    }
+
+    fn count(&self, job: &Job, planned: &Planned) {
         if let Some(metrics) = &self.metrics {
             metrics.planned(&job.labels(), &planned.plan, planned.reading.invalid());
         }
-        Ok(planned)
     }
 }

@@ -14,49 +14,83 @@ use sower_core::select::{Selection, bad_patterns, select};
 use sower_store::{EnvironmentRow, Store};
 
 use super::Planned;
-use super::error::SeedingError;
+use super::error::{Kind as Trouble, SeedingError};
 use super::fetch::Snapshot;
 use super::job::Job;
 use super::reading::{self, Reading};
+use crate::reason::Reason;
 
-/// Loads the snapshots and plans.
+/// Loads the snapshots, whose files are listed, and plans.
 pub(super) async fn make(
     store: &Store,
     job: &Job,
     row: Option<EnvironmentRow>,
     snapshots: Vec<Snapshot>,
     platform: &Version,
+    selection_hash: String,
 ) -> Result<Planned, SeedingError> {
+    // To reseed is to look anew at everything.
+    let before = row.as_ref().filter(|_| !job.reseed);
+    let (known, here) = tokio::try_join!(
+        reading::remembered(store, &job.spec, before, &snapshots, &selection_hash),
+        async { Ok(store.state(&job.environment).await?) },
+    )?;
+    let (state, foreign_rows) = (here.state, here.foreign_rows);
+    let (job, platform, remembered) = (job.clone(), platform.clone(), known.clone());
+    let (mut reading, selection, mut state, job) = blocking(move || {
+        let mut reading = reading::load(snapshots, &remembered);
+        reading.note_mute(&state);
+        let catalogs = reading.lend();
+        let selection = select(&job.environment, &job.spec, &platform, &catalogs);
+        reading.give_back(catalogs);
+        (reading, selection, state, job)
+    })
+    .await?;
+    state.carried = store.carried(&job.environment, &questions(&selection, &state)).await?;
+    blocking(move || {
+        let mut catalogs = reading.lend();
+        let mut plan = decide(&job, &catalogs, &selection, &state);
+        if !foreign_rows.is_empty() {
+            reading.give_back(catalogs);
+            let colliding = collisions(&reading, &plan, &foreign_rows);
+            catalogs = reading.lend();
+            if !colliding.is_empty() {
+                state.foreign.extend(colliding);
+                plan = decide(&job, &catalogs, &selection, &state);
+            }
+        }
+        let gate = gate(&plan, &job.spec, &catalogs, &state);
+        reading.give_back(catalogs);
+        Planned { reading, plan, gate, state, row, selection_hash, known, beyond: None }
+    })
+    .await
+}
+
+/// What the selection of a job stands on.
+///
+/// # Errors
+/// Where a pattern of the spec is none.
+pub(super) fn stands_on(job: &Job, platform: &Version) -> Result<String, SeedingError> {
     if let Some((pointer, why)) = bad_patterns(&job.spec).into_iter().next() {
         return Err(SeedingError::invalid_spec(format!("{pointer} is no pattern: {why}")));
     }
-    let selection_hash = selection_hash(&job.spec, platform, rows::MAPPING);
-    // To reseed is to look anew at everything.
-    let before = row.as_ref().filter(|_| !job.reseed);
-    let known = reading::remembered(store, &job.spec, before, &snapshots, &selection_hash).await?;
-    let mut reading = reading::load_all(snapshots, known.clone()).await?;
-    let here = store.state(&job.environment).await?;
-    reading.note_mute(&here.state);
-    let mut catalogs = reading.lend();
-    let selection = select(&job.environment, &job.spec, platform, &catalogs);
-    let mut state = here.state;
-    state.carried = store.carried(&job.environment, &questions(&selection, &state)).await?;
-    let mut plan = decide(job, &catalogs, &selection, &state);
-    if !here.foreign_rows.is_empty() {
-        reading.give_back(catalogs);
-        let colliding = collisions(&reading, &plan, &here.foreign_rows);
-        catalogs = reading.lend();
-        if !colliding.is_empty() {
-            state.foreign.extend(colliding);
-            plan = decide(job, &catalogs, &selection, &state);
-        }
-    }
-    let gate = gate(&plan, &job.spec, &catalogs, &state);
-    reading.give_back(catalogs);
-    Ok(Planned { reading, plan, gate, state, row, selection_hash, known })
+    Ok(selection_hash(&job.spec, platform, rows::MAPPING))
 }
 
-fn decide(job: &Job, catalogs: &[SourceCatalog], selection: &Selection, state: &State) -> Plan {
+/// Runs what takes long, or reads a disk, where blocking is allowed.
+///
+/// # Errors
+/// Where it panicked: a mistake of ours, told as a failure of this seeding alone.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, SeedingError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        let text = format!("planning failed: {error}");
+        SeedingError::new(Reason::SeedingFailed, Trouble::Transient, text)
+    })
+}
+
+pub(super) fn decide(job: &Job, catalogs: &[SourceCatalog], selection: &Selection, state: &State) -> Plan {
     let settled = resolve(&job.spec, catalogs, selection, state, job.only.as_ref());
     let wish = Wish { only: job.only.as_ref(), reseed: job.reseed };
     diff(&spec_digest(&job.spec), selection, settled, state, wish)

@@ -11,10 +11,9 @@ use sower_core::snapshot::{FileEntry, Tree, full_revision, short_revision};
 use sower_crds::environment::{EnvironmentSpec, SeedingStrategy};
 use sower_store::{EnvironmentRow, Store};
 
-use super::error::{Kind, SeedingError};
+use super::error::SeedingError;
 use super::fetch::{Files, Snapshot};
 use super::job::{Listing, Resource};
-use crate::reason::Reason;
 
 /// Every source of an environment, read.
 #[derive(Debug, Clone)]
@@ -122,6 +121,7 @@ impl Reading {
         let again = match &source.snapshot.files {
             Files::Tree(tree) => manifest::load_file(&place.source, tree.as_ref(), &place.path),
             Files::Listing(listing) => listed(&place.source, listing),
+            Files::Unlisted(_) => Vec::new(),
         };
         again.into_iter().find(|f| f.place == *place)?.manifest
     }
@@ -140,6 +140,11 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// All that was found in a source.
+    pub(super) fn whole(found: Vec<Found>) -> Self {
+        Self { found: Arc::new(found), changed: None }
+    }
+
     /// What is known of a file; none: it is to be read.
     fn of(&self, entry: &FileEntry) -> Option<Vec<Found>> {
         let from = self.found.partition_point(|f| f.place.path < entry.path);
@@ -193,27 +198,15 @@ async fn changed_since(snapshot: &Snapshot, tree: Option<String>) -> Option<Arc<
     Some(Arc::new(changes.into_iter().map(|change| change.path).collect()))
 }
 
-/// [`load`] where blocking is allowed.
-///
-/// # Errors
-/// Where loading panicked: a mistake of ours, told as a failure of this seeding alone.
-pub(super) async fn load_all(snapshots: Vec<Snapshot>, known: Known) -> Result<Reading, SeedingError> {
-    tokio::task::spawn_blocking(move || load(snapshots, &known)).await.map_err(|error| {
-        SeedingError::new(
-            Reason::SeedingFailed,
-            Kind::Transient,
-            format!("reading the manifests failed: {error}"),
-        )
-    })
-}
-
 /// Reads every source. Parsing takes all cores.
-fn load(snapshots: Vec<Snapshot>, known: &Known) -> Reading {
+pub(super) fn load(snapshots: Vec<Snapshot>, known: &Known) -> Reading {
     let sources = snapshots.into_iter().map(|snapshot| {
         let known = known.get(&snapshot.name);
         let (mut found, complete, watched) = match &snapshot.files {
             Files::Tree(tree) => (read_tree(&snapshot.name, tree.as_ref(), known), true, false),
             Files::Listing(listing) => (listed(&snapshot.name, listing), listing.complete, listing.watched),
+            // Nothing was looked at: nothing may go for it.
+            Files::Unlisted(_) => (Vec::new(), false, false),
         };
         found.sort_by(|a, b| a.place.cmp(&b.place));
         let catalog = SourceCatalog {

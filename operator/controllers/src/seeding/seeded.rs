@@ -30,19 +30,28 @@ use crate::reason::Reason;
 
 /// Most failures that the environment's row notes: with more, the next reconcile reads the sources again.
 const NOTED_FAILURES: usize = 100;
+/// Most unsettled integrations that it notes: with more, the next plan is of the whole catalog.
+const NOTED_ATTENTION: usize = 200;
 
 /// What the environment's row notes of its last outcome, so that a seeding with nothing new answers in full from one row.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Noted {
-    processed: usize,
-    unchanged: usize,
+pub(super) struct Noted {
+    pub(super) processed: usize,
+    pub(super) unchanged: usize,
     conflicts: Vec<Conflict>,
     failures: Vec<Failure>,
-    excluded: usize,
+    pub(super) excluded: usize,
     invalid: usize,
+    /// Number of integrations that are carried.
+    #[serde(default)]
+    pub(super) carried: usize,
     /// The next reconcile has to look again, whatever the sources say.
     look_again: bool,
+    /// The integrations that are not settled: in conflict, kept although git says otherwise, or told of every time. None
+    /// where they are too many, or a source keeps all its rows: then the next plan is of the whole catalog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) attention: Option<BTreeSet<String>>,
 }
 
 /// Another keeper has the environment: said before anything is fetched.
@@ -203,7 +212,11 @@ async fn moves(store: &Store, job: &Job, planned: &Planned) -> Result<Moves, See
         let open = store.open_conflicts(Some(&job.environment)).await?;
         conflicts.extend(open.into_iter().map(|o| o.conflict).filter(|c| !only.contains(&c.integration)));
         let applied = planned.row.as_ref().map(|row| row.applied.clone()).unwrap_or_default();
-        let summary = planned.row.as_ref().map(|row| row.summary.clone()).unwrap_or_default();
+        let mut summary = planned.row.as_ref().map(|row| row.summary.clone()).unwrap_or_default();
+        // What is carried is no longer what the applied revision says: the next plan is of everything.
+        if let Some(noted) = summary.as_object_mut() {
+            noted.remove("attention");
+        }
         return Ok(Moves { conflicts, known: Vec::new(), applied, selection_hash: None, summary });
     }
     let applied = reading::applied(&snapshots(&planned.reading));
@@ -345,7 +358,8 @@ fn report(
     counts: &Counts,
     started: Instant,
 ) -> Report {
-    let Planned { reading, plan, gate: _, state: _, row: _, selection_hash: _, known: _ } = planned;
+    let Planned { reading, plan, gate: _, state: _, row: _, selection_hash: _, known: _, beyond: _ } =
+        planned;
     Report {
         environment: plan.environment.clone(),
         seeding,
@@ -361,7 +375,7 @@ fn report(
         connections_created: counts.connections_created,
         conflicts: plan.conflicts.clone(),
         errors: failures(planned),
-        excluded: plan.excluded.len(),
+        excluded: planned.excluded(),
         invalid: reading.invalid(),
         duration: elapsed(started),
     }
@@ -411,18 +425,38 @@ fn note(planned: &Planned) -> Value {
     let foreign = plan.kept.iter().any(|k| k.why == KeptWhy::ForeignRow);
     let look_again = failures.len() > NOTED_FAILURES || foreign;
     failures.truncate(NOTED_FAILURES);
+    let standing = planned.state.rows.values().filter(|current| !current.removed).count();
     // A version that was taken over what was there is no conflict any more.
-    let lasts = |c: &&Conflict| !(c.kind == ConflictType::Version && c.resolution == Resolution::Override);
+    let written: BTreeSet<&str> = plan.operations.iter().map(|operation| operation.id.as_str()).collect();
+    let lasts = |c: &&Conflict| {
+        let overridden = c.kind == ConflictType::Version && c.resolution == Resolution::Override;
+        !(overridden && written.contains(c.integration.as_str()))
+    };
     let noted = Noted {
         processed: plan.processed,
         unchanged: plan.unchanged + plan.created() + plan.updated(),
         conflicts: plan.conflicts.iter().filter(lasts).cloned().collect(),
         failures,
-        excluded: plan.excluded.len(),
+        excluded: planned.excluded(),
         invalid: planned.reading.invalid(),
+        carried: standing + planned.carried_beyond() + plan.created() - plan.deleted(),
         look_again,
+        attention: attention(planned).filter(|_| !look_again),
     };
     serde_json::to_value(noted).unwrap_or_default()
+}
+
+/// See [`Noted::attention`].
+fn attention(planned: &Planned) -> Option<BTreeSet<String>> {
+    let Planned { reading, plan, .. } = planned;
+    let mut catalogs = reading.sources.iter().map(|source| &source.catalog);
+    // A plan of some integrations looks at some documents: that the others' ids can be read was seen before.
+    let whole = planned.beyond.is_some() || !catalogs.any(|c| c.keeps_all().is_some() || !c.mute.is_empty());
+    let conflicts = plan.conflicts.iter().map(|conflict| &conflict.integration);
+    let kept = plan.kept.iter().map(|kept| &kept.id);
+    let deprecated = plan.deprecated.iter().map(|(id, _)| id);
+    let ids: BTreeSet<String> = conflicts.chain(kept).chain(deprecated).cloned().collect();
+    (whole && ids.len() <= NOTED_ATTENTION).then_some(ids)
 }
 
 /// What has no column of its own in the log row.
@@ -433,7 +467,7 @@ fn metadata(planned: &Planned, started: Instant) -> Map<String, Value> {
         ("plan".to_owned(), plan.short_hash().into()),
         ("unchanged".to_owned(), plan.unchanged.into()),
         ("conflicts".to_owned(), conflicts),
-        ("excluded".to_owned(), plan.excluded.len().into()),
+        ("excluded".to_owned(), planned.excluded().into()),
         ("invalid".to_owned(), planned.reading.invalid().into()),
         ("duration".to_owned(), elapsed(started).into()),
     ]

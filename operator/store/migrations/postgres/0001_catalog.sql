@@ -36,6 +36,7 @@ CREATE TABLE integration_definitions (
   CHECK (num_nonnulls(source, revision, path, checksum, row_hash, seeding) IN (0, 6))
 );
 CREATE INDEX integration_definitions_id ON integration_definitions (id);
+CREATE INDEX integration_definitions_foreign ON integration_definitions (environment) WHERE seeding IS NULL;
 
 CREATE TABLE action_registry (
   id text COLLATE "C" NOT NULL,                   -- <integration>/<identifier>
@@ -172,6 +173,10 @@ CREATE TABLE integration_manifests (
   PRIMARY KEY (environment, id)
 );
 CREATE INDEX integration_manifests_integration ON integration_manifests (environment, integration_id);
+-- What a change of another file can touch, and what is told at every seeding: few of many.
+CREATE INDEX integration_manifests_links ON integration_manifests (environment)
+  WHERE (summary -> 'dependencies') IS NOT NULL OR bundled::text <> '[]';
+CREATE INDEX integration_manifests_invalid ON integration_manifests (environment) WHERE status = 'error';
 
 CREATE TABLE seeding_logs (
   id text COLLATE "C" PRIMARY KEY,                            -- a UUIDv7

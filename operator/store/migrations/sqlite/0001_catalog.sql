@@ -36,6 +36,7 @@ CREATE TABLE integration_definitions (
     + (row_hash IS NOT NULL) + (seeding IS NOT NULL) IN (0, 6))
 ) STRICT;
 CREATE INDEX integration_definitions_id ON integration_definitions (id);
+CREATE INDEX integration_definitions_foreign ON integration_definitions (environment) WHERE seeding IS NULL;
 
 CREATE TABLE action_registry (
   id TEXT NOT NULL,                               -- <integration>/<identifier>
@@ -176,6 +177,10 @@ CREATE TABLE integration_manifests (
   PRIMARY KEY (environment, id)
 ) STRICT;
 CREATE INDEX integration_manifests_integration ON integration_manifests (environment, integration_id);
+-- What a change of another file can touch, and what is told at every seeding: few of many.
+CREATE INDEX integration_manifests_links ON integration_manifests (environment)
+  WHERE (summary -> 'dependencies') IS NOT NULL OR bundled <> '[]';
+CREATE INDEX integration_manifests_invalid ON integration_manifests (environment) WHERE status = 'error';
 
 CREATE TABLE seeding_logs (
   id TEXT PRIMARY KEY,                            -- a UUIDv7

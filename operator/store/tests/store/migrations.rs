@@ -43,7 +43,7 @@ async fn tables_of_somebody_else_are_refused(bed: Bed) {
         error.to_string(),
         format!("{} has a table `action_registry` that Sower did not make", bed.url)
     );
-    assert!(error.hint().unwrap().contains("sower adopt"));
+    assert!(error.hint().unwrap().contains("of its own"));
     assert_eq!(bed.count("action_registry").await, 0);
 }
 
@@ -125,6 +125,35 @@ async fn a_role_that_may_not_make_tables_is_told_what_to_do() {
     assert_eq!(error.kind(), ErrorKind::Stalled);
     assert!(error.to_string().ends_with("permission denied for schema public (42501)"), "{error}");
     assert!(error.hint().unwrap().contains("sower generate migrations"));
+}
+
+#[tokio::test]
+async fn a_migration_that_waits_too_long_for_another_is_tried_again() {
+    let bed = Bed::postgres().await;
+    bed.forget_tables().await;
+    let mut other = PgConnection::connect(&bed.database.as_ref().unwrap().url()).await.unwrap();
+    let lock = i64::from_be_bytes(*b"\0\0\0sower");
+    sqlx::raw_sql(AssertSqlSafe(format!("SELECT pg_advisory_lock({lock})"))).execute(&mut other).await.unwrap();
+    let hasty = Options { lock_timeout: std::time::Duration::from_millis(50), ..Options::default() };
+    let error = Store::open(&bed.url, &hasty).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Transient, "DatabaseUnavailable"), "{error}");
+    assert!(error.to_string().contains("waiting for another migration: "), "{error}");
+    assert!(error.to_string().ends_with("(55P03)"), "{error}");
+    other.close().await.unwrap();
+    Store::open(&bed.url, &hasty).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_migration_of_a_locked_file_is_tried_again() {
+    let bed = Bed::sqlite().await;
+    bed.forget_tables().await;
+    let mut other = sqlx::SqliteConnection::connect(&bed.url.to_string()).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let hasty = Options { lock_timeout: std::time::Duration::from_millis(50), ..Options::default() };
+    let error = Store::open(&bed.url, &hasty).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Transient, "DatabaseUnavailable"), "{error}");
+    other.close().await.unwrap();
+    Store::open(&bed.url, &hasty).await.unwrap();
 }
 
 #[tokio::test]

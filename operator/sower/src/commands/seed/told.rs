@@ -110,14 +110,16 @@ fn seeded_line(planned: &Planned, report: &Report) -> String {
 
 fn applied_changes(planned: &Planned, style: &Style) -> String {
     let plan = &planned.plan;
-    let operations = changes::in_order(&plan.operations).into_iter().map(changes::operation);
+    let told = |operation| changes::operation(operation, &planned.state);
+    let operations = changes::in_order(&plan.operations).into_iter().map(told);
     let lines: Vec<String> = operations.chain(plan.conflicts.iter().map(changes::conflict)).collect();
     changes::bounded(lines, style.terminal, &format!("sower get integrations -e {}", plan.environment))
 }
 
 fn held_changes(planned: &Planned) -> String {
     let stays = planned.plan.operations.iter().filter(|operation| operation.verb != Verb::Remove);
-    let mut lines: Vec<String> = stays.map(changes::operation).collect();
+    let mut lines: Vec<String> =
+        stays.map(|operation| changes::operation(operation, &planned.state)).collect();
     lines.extend(changes::grouped(&removed(planned)));
     lines.extend(planned.plan.conflicts.iter().map(changes::conflict));
     lines.into_iter().map(|line| line + "\n").collect()
@@ -230,7 +232,7 @@ pub fn draw(reading: &Reading, style: &Style) {
                 Files::Tree(tree) => {
                     tree.read(&problem.file).ok().and_then(|bytes| line_of(&bytes, problem.line))
                 }
-                Files::Listing(_) => None,
+                Files::Unlisted(_) | Files::Listing(_) => None,
             };
             style.note_raw(&problems::drawn(problem, line.as_deref(), style.err));
         }

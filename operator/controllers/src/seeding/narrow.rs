@@ -1,0 +1,306 @@
+//! A plan of what a small change can touch, and of nothing else: cost follows the change, not the catalog.
+//!
+//! Everything else is as the last seeding left it and counted it. The narrow plan is the whole one (a law of the tests),
+//! or there is none: whenever a change could reach further than what was read here, the whole catalog is planned.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use semver::Version;
+use sower_core::catalog::{Found, SourceCatalog};
+use sower_core::gate::gate;
+use sower_core::manifest::{self, Limits};
+use sower_core::plan::{ConflictType, Verb};
+use sower_core::reach::{Tie, reach};
+use sower_core::resolve::questions;
+use sower_core::select::{Selection, select};
+use sower_core::snapshot::{FileEntry, ReadError, Tree};
+use sower_crds::environment::{EnvironmentSpec, SeedingStrategy};
+use sower_source::GitTree;
+use sower_store::{EnvironmentRow, Here, Link, Store};
+
+use super::error::SeedingError;
+use super::fetch::{Files, Snapshot};
+use super::job::Job;
+use super::planned::{blocking, decide};
+use super::reading::{Known, Memory, ReadSource, Reading};
+use super::seeded::Noted;
+use super::{Beyond, Planned};
+
+/// Files that are read at most.
+const MOST_FILES: usize = 200;
+/// Integrations that are looked at at most.
+const MOST_IDS: usize = 500;
+
+/// A source whose last seeded tree is at hand.
+#[derive(Clone)]
+struct Source {
+    snapshot: Snapshot,
+    git: GitTree,
+    /// Paths of the files that differ.
+    changed: BTreeSet<String>,
+}
+
+/// Source and path of files.
+type Paths = BTreeSet<(String, String)>;
+
+/// Why the whole catalog is to be planned.
+pub(super) type Whole = &'static str;
+
+/// The plan, or why there is none.
+pub(super) async fn plan(
+    store: &Store,
+    job: &Job,
+    row: Option<&EnvironmentRow>,
+    snapshots: &[Snapshot],
+    platform: &Version,
+    selection_hash: &str,
+) -> Result<Result<Planned, Whole>, SeedingError> {
+    let Some((row, noted)) = row.and_then(|row| settled(job, row, snapshots, selection_hash)) else {
+        return Ok(Err("the last seeding is none to stand on"));
+    };
+    let Some(sources) = changes(row, snapshots).await? else {
+        return Ok(Err("what was seeded is not at hand"));
+    };
+    let touched = store.touched(&job.environment).await?;
+    let files = files(&sources, &touched.links, touched.marked);
+    if touched.foreign || files.len() > MOST_FILES {
+        return Ok(Err("too many files, or a definition of somebody else's"));
+    }
+    let fresh = {
+        let (sources, files) = (sources.clone(), files.clone());
+        blocking(move || read(&sources, &files, &[])).await?
+    };
+    let paths: Vec<(&str, &str)> = files.iter().map(|(source, path)| (&**source, &**path)).collect();
+    let replaced = store.documents(&job.environment, &paths).await?;
+    let Some(ids) = ids(&fresh, &replaced, noted.attention.iter().flatten(), &touched.links) else {
+        return Ok(Err("too many integrations, or a document without an id"));
+    };
+    let asked: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let (mut before, mut here) = store.about(&job.environment, &asked).await?;
+    before.extend(replaced);
+    before.sort_by(|a, b| a.place.cmp(&b.place));
+    before.dedup_by(|a, b| a.place == b.place);
+    let after = {
+        let known: Vec<Found> =
+            before.iter().filter(|found| !within(&files, found)).cloned().chain(fresh).collect();
+        let sources = sources.clone();
+        blocking(move || read(&sources, &Paths::new(), &known)).await?
+    };
+    if !stands(row, &here) {
+        return Ok(Err("the rows are not those of the last seeding alone"));
+    }
+    if !(known(&ids, &after) && remain(&before, &after)) {
+        return Ok(Err("a document is gone, or an integration came into sight"));
+    }
+
+    let (old, new) = (catalogs(&sources, &before), catalogs(&sources, &after));
+    let choose = |catalogs: &[SourceCatalog]| select(&job.environment, &job.spec, platform, catalogs);
+    let (chosen_before, chosen) = (choose(&old), choose(&new));
+    let asked = |selection: &Selection| questions(selection, &here.state);
+    let earlier = [asked(&chosen_before), asked(&chosen)].concat();
+    here.state.carried = store.carried(&job.environment, &earlier).await?;
+    let was = decide(job, &old, &chosen_before, &here.state);
+    let mut plan = decide(job, &new, &chosen, &here.state);
+    let invalid = after.iter().any(|found| !found.is_valid());
+    // What was settled is settled; what goes, and what cannot agree, is weighed against everything.
+    let simple = was.is_empty()
+        && plan.count(Verb::Remove) == 0
+        && plan.conflicts.iter().all(|conflict| conflict.kind != ConflictType::Dependency)
+        && !(job.spec.strict && invalid);
+    let standing = here.state.rows.values().filter(|current| !current.removed).count();
+    let counted = |whole: usize, part: usize| whole.checked_sub(part).filter(|_| simple);
+    let (Some(processed), Some(unchanged), Some(excluded), Some(carried)) = (
+        counted(noted.processed, was.processed),
+        counted(noted.unchanged, was.unchanged),
+        counted(noted.excluded, was.excluded.len()),
+        counted(noted.carried, standing),
+    ) else {
+        return Ok(Err("something goes, cannot agree, or was not settled"));
+    };
+    plan.processed += processed;
+    plan.unchanged += unchanged;
+    let gate = gate(&plan, &job.spec, &new, &here.state);
+    Ok(Ok(Planned {
+        reading: reading(&sources, &files, new),
+        plan,
+        gate,
+        state: here.state,
+        row: Some(row.clone()),
+        selection_hash: selection_hash.to_owned(),
+        known: memories(&sources, before),
+        beyond: Some(Beyond { excluded, carried }),
+    }))
+}
+
+/// What the last seeding noted, if this one differs from it in the files of commits alone.
+fn settled<'a>(
+    job: &Job,
+    row: &'a EnvironmentRow,
+    snapshots: &[Snapshot],
+    selection_hash: &str,
+) -> Option<(&'a EnvironmentRow, Noted)> {
+    let EnvironmentSpec { seeding_strategy, .. } = &job.spec;
+    let same_sources = row.applied.len() == snapshots.len()
+        && snapshots.iter().all(|s| row.applied.contains_key(&s.name) && s.git.is_some())
+        && snapshots.iter().all(|s| matches!(s.files, Files::Unlisted(_)));
+    let holds = *seeding_strategy == SeedingStrategy::Incremental
+        && job.only.is_none()
+        && !job.reseed
+        && same_sources
+        && row.selection_hash.as_deref() == Some(selection_hash)
+        && row.keeper.as_deref() == Some(&job.keeper)
+        && row.running.is_none();
+    let noted: Noted = serde_json::from_value(row.summary.clone()).ok().filter(|_| holds)?;
+    noted.attention.is_some().then_some((row, noted))
+}
+
+/// The files that differ from what was applied; none where that cannot be told.
+async fn changes(row: &EnvironmentRow, snapshots: &[Snapshot]) -> Result<Option<Vec<Source>>, SeedingError> {
+    let sources: Option<Vec<(Snapshot, GitTree, String)>> = snapshots
+        .iter()
+        .map(|s| Some((s.clone(), s.git.clone()?, row.applied.get(&s.name)?.tree.clone())))
+        .collect();
+    let Some(sources) = sources else { return Ok(None) };
+    blocking(move || {
+        let one = |(snapshot, git, applied): (Snapshot, GitTree, String)| {
+            let changes = match snapshot.tree_id == applied {
+                true => Vec::new(),
+                false => git.changed_since(&applied).ok()??,
+            };
+            Some(Source { snapshot, git, changed: changes.into_iter().map(|change| change.path).collect() })
+        };
+        sources.into_iter().map(one).collect()
+    })
+    .await
+}
+
+/// The files to read: those that differ, those into which such a one is bundled, and those that hold an invalid document.
+fn files(sources: &[Source], links: &[Link], marked: Vec<(String, String)>) -> Paths {
+    let mut files: Paths = marked.into_iter().collect();
+    for Source { snapshot, changed, .. } in sources {
+        let bundling = links.iter().filter(|link| {
+            link.place.source == snapshot.name && link.bundles.iter().any(|path| changed.contains(path))
+        });
+        let paths = changed.iter().cloned().chain(bundling.map(|link| link.place.path.clone()));
+        files.extend(paths.map(|path| (snapshot.name.clone(), path)));
+    }
+    files
+}
+
+/// The documents of these files, and of the files of those that are known: these are read only where their content is
+/// not what it was.
+fn read(sources: &[Source], files: &Paths, known: &[Found]) -> Vec<Found> {
+    let mut all = Vec::new();
+    for Source { snapshot, git, .. } in sources {
+        let name = &snapshot.name;
+        let known: Vec<&Found> = known.iter().filter(|found| found.place.source == *name).collect();
+        let mut by_path: BTreeMap<&str, Vec<Found>> = BTreeMap::new();
+        for found in known {
+            by_path.entry(&found.place.path).or_default().push(found.clone());
+        }
+        let paths = files.iter().filter(|(source, _)| source == name).map(|(_, path)| path.as_str());
+        let paths: BTreeSet<&str> = paths.chain(by_path.keys().copied()).collect();
+        let part = Part::new(git, paths.into_iter());
+        all.extend(manifest::load(name, &part, Limits::FILES, &|entry| by_path.get(&*entry.path).cloned()));
+    }
+    all.sort_by(|a, b| a.place.cmp(&b.place));
+    all
+}
+
+/// The ids to look at; none where they are too many, or one cannot be read: then its source keeps all of its rows.
+fn ids<'a>(
+    fresh: &'a [Found],
+    replaced: &'a [Found],
+    attention: impl Iterator<Item = &'a String>,
+    links: &'a [Link],
+) -> Option<BTreeSet<String>> {
+    let changed = fresh.iter().chain(replaced).map(|found| found.id.as_deref());
+    let changed: BTreeSet<&str> = changed.collect::<Option<_>>()?;
+    let remembered = links.iter().filter_map(|link| {
+        Some(Tie { id: link.id.as_deref()?, needs: link.needs.iter().map(String::as_str).collect() })
+    });
+    let read = fresh.iter().filter_map(|found| found.summary.as_ref()).map(|summary| Tie {
+        id: &summary.id,
+        needs: summary.dependencies.iter().map(|dependency| dependency.id.as_str()).collect(),
+    });
+    let ties: Vec<Tie<'_>> = remembered.chain(read).collect();
+    let ids = reach(changed, attention.map(String::as_str), &ties);
+    (ids.len() <= MOST_IDS).then(|| ids.into_iter().map(str::to_owned).collect())
+}
+
+fn within(files: &Paths, found: &Found) -> bool {
+    files.contains(&(found.place.source.clone(), found.place.path.clone()))
+}
+
+/// The rows are those that the last seeding left, and nobody else's are among them.
+fn stands(row: &EnvironmentRow, here: &Here) -> bool {
+    here.state.base == row.seq && here.foreign_rows.is_empty() && here.state.foreign.is_empty()
+}
+
+/// Everything that was read is about integrations that were asked for.
+fn known(ids: &BTreeSet<String>, after: &[Found]) -> bool {
+    after.iter().all(|found| found.id.as_ref().is_some_and(|id| ids.contains(id)))
+}
+
+/// No document is gone: what a deletion means depends on all that is left.
+fn remain(before: &[Found], after: &[Found]) -> bool {
+    before.iter().all(|old| after.binary_search_by(|new| new.place.cmp(&old.place)).is_ok())
+}
+
+fn catalogs(sources: &[Source], found: &[Found]) -> Vec<SourceCatalog> {
+    let one = |Source { snapshot, .. }: &Source| SourceCatalog {
+        name: snapshot.name.clone(),
+        revision: snapshot.revision.clone(),
+        priority: snapshot.priority,
+        found: found.iter().filter(|found| found.place.source == snapshot.name).cloned().collect(),
+        complete: true,
+        watched: false,
+        mute: BTreeSet::new(),
+    };
+    sources.iter().map(one).collect()
+}
+
+fn reading(sources: &[Source], files: &Paths, catalogs: Vec<SourceCatalog>) -> Reading {
+    let one = |(Source { snapshot, git, .. }, catalog): (&Source, SourceCatalog)| {
+        let paths =
+            files.iter().filter(|(source, _)| *source == snapshot.name).map(|(_, path)| path.as_str());
+        let part = Part::new(git, paths.chain(catalog.found.iter().map(|found| found.place.path.as_str())));
+        ReadSource {
+            snapshot: Snapshot { files: Files::Tree(std::sync::Arc::new(part)), ..snapshot.clone() },
+            catalog,
+        }
+    };
+    Reading { sources: sources.iter().zip(catalogs).map(one).collect() }
+}
+
+fn memories(sources: &[Source], before: Vec<Found>) -> Known {
+    let of = |name: &str| before.iter().filter(|found| found.place.source == name).cloned().collect();
+    sources.iter().map(|s| (s.snapshot.name.clone(), Memory::whole(of(&s.snapshot.name)))).collect()
+}
+
+/// A few files of a commit.
+struct Part {
+    files: Vec<FileEntry>,
+    git: GitTree,
+}
+
+impl Part {
+    fn new<'a>(git: &GitTree, paths: impl Iterator<Item = &'a str>) -> Self {
+        let paths: BTreeSet<&str> = paths.collect();
+        Self { files: paths.into_iter().filter_map(|path| git.entry(path)).collect(), git: git.clone() }
+    }
+}
+
+impl Tree for Part {
+    fn files(&self) -> &[FileEntry] {
+        &self.files
+    }
+
+    fn entry(&self, path: &str) -> Option<FileEntry> {
+        self.git.entry(path)
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+        self.git.read(path)
+    }
+}
