@@ -12,5 +12,6 @@ mod operator {
     mod e2e_06_sources;
     mod e2e_07_refused;
     mod e2e_08_environments;
+    mod planning;
     mod transports;
 }
