@@ -13,8 +13,9 @@ use sower_core::plan::Conflict;
 use sower_core::report::Failure as Entry;
 use sower_core::snapshot::{full_revision, short_revision};
 use sower_crds::environment::{Counts, EnvironmentSpec, EnvironmentStatus, PlanStatus};
-use sower_store::{EnvironmentRow, LogStatus, Logged};
+use sower_store::{EnvironmentRow, Listed, LogStatus, Logged};
 
+use crate::commands::seed::FOREIGN_ROW;
 use crate::environments::Broken;
 use crate::failure::Failure;
 use crate::output::document::Fields;
@@ -267,13 +268,20 @@ fn needs(
     needs
 }
 
+/// Sower wrote the row, and keeps it.
+#[must_use]
+pub fn is_ours(row: &Listed) -> bool {
+    row.checksum.is_some()
+}
+
 async fn of_rows(session: &Session, member: &Member) -> Result<Standing, Failure> {
     let store = session.rows(member).await?;
     let failed = |error: sower_store::StoreError| session.trouble(&error.into(), member);
     let name = member.name();
     let row = store.environment(name).await.map_err(failed)?;
     let seedings = store.history(Some(name), LAST).await.map_err(failed)?;
-    let carried = store.integrations(Some(name)).await.map_err(failed)?.len();
+    let carried =
+        store.integrations(Some(name)).await.map_err(failed)?.iter().filter(|row| is_ours(row)).count();
     let conflicts = store.open_conflicts(Some(name)).await.map_err(failed)?;
     let noted: Noted =
         row.as_ref().and_then(|row| serde_json::from_value(row.summary.clone()).ok()).unwrap_or_default();
@@ -320,7 +328,7 @@ async fn of_rows(session: &Session, member: &Member) -> Result<Standing, Failure
                 sower_core::conflict::listed(named, several)
             ),
         },
-        since: first,
+        since: first.or(standing.seeded_at),
     };
     standing.conditions = vec![ready, free];
     Ok(standing)
@@ -352,7 +360,16 @@ fn judge(
         standing.needs.push((format!("sower seed -e {name}"), "seed it".to_owned()));
         ("Unknown", "", "Not seeded yet".to_owned())
     } else if let Some(first) = noted.failures.first() {
-        standing.needs.push(("sower validate".to_owned(), "see what is wrong".to_owned()));
+        let (foreign, refused): (Vec<&Entry>, Vec<&Entry>) =
+            noted.failures.iter().partition(|failure| failure.code == FOREIGN_ROW);
+        if !refused.is_empty() {
+            standing.needs.push(("sower validate".to_owned(), "see what is wrong".to_owned()));
+        }
+        for id in foreign.iter().filter_map(|failure| failure.integration.as_deref()) {
+            standing
+                .needs
+                .push((format!("sower explain {id} -e {name}"), "see what stands in its way".to_owned()));
+        }
         let place = first.location.clone().or_else(|| first.integration.clone()).unwrap_or_default();
         let told = match noted.invalid {
             0 => format!("{} refused", counted(noted.failures.len(), "integration")),

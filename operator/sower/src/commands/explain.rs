@@ -32,7 +32,7 @@ pub async fn run(args: &ExplainArgs, context: &Context) -> Result<Exit, Failure>
         (member, evidence, verdict)
     };
     let all: Vec<(&Member, Evidence, Verdict)> = answers.into_iter().map(judged).collect();
-    if all.iter().all(|(_, evidence, _)| evidence.offers.is_empty() && evidence.carried.is_none()) {
+    if all.iter().all(|(_, evidence, _)| evidence.is_nothing()) {
         return Err(unknown(&args.id, &all));
     }
     let head = head(&args.id, &session, &all);
@@ -59,6 +59,7 @@ pub async fn run(args: &ExplainArgs, context: &Context) -> Result<Exit, Failure>
 fn unknown(id: &str, all: &[(&Member, Evidence, Verdict)]) -> Failure {
     let ids = all.iter().flat_map(|(_, evidence, _)| &evidence.ids);
     let nearest = ids
+        .filter(|known| *known != id)
         .map(|known| (strsim::damerau_levenshtein(known, id), known))
         .min()
         .filter(|(distance, _)| *distance <= 2 || *distance * 3 <= id.len());
@@ -95,7 +96,8 @@ fn head(id: &str, session: &Session, all: &[(&Member, Evidence, Verdict)]) -> He
         .iter()
         .filter(|(_, evidence, _)| evidence.shown().is_some())
         .min_by_key(|(member, ..)| !session.is_general(member))
-        .or_else(|| all.iter().find(|(_, evidence, _)| evidence.carried.is_some()));
+        .or_else(|| all.iter().find(|(_, evidence, _)| evidence.carried.is_some()))
+        .or_else(|| all.iter().find(|(_, evidence, _)| evidence.removed.is_some()));
     let Some((_, evidence, _)) = shown else {
         return Head {
             id: id.to_owned(),
@@ -107,15 +109,19 @@ fn head(id: &str, session: &Session, all: &[(&Member, Evidence, Verdict)]) -> He
         };
     };
     let carried = evidence.carried.as_ref();
+    let removed = evidence.removed.as_ref().map(|removed| &removed.row);
     let version = evidence.summary().map(|summary| summary.version.clone());
     let found = evidence.shown();
     let (commit, edited) = found.map_or((None, false), |found| last_commit(evidence, found));
     Head {
         id: id.to_owned(),
-        version: version.or_else(|| carried.map(|carried| carried.listed.version.clone())),
+        version: version
+            .or_else(|| carried.map(|carried| carried.listed.version.clone()))
+            .or_else(|| removed.map(|row| row.content.version.clone())),
         path: found
             .map(|found| found.place.path.clone())
-            .or_else(|| carried.and_then(|carried| carried.path.clone())),
+            .or_else(|| carried.and_then(|carried| carried.path.clone()))
+            .or_else(|| removed.map(|row| row.path.clone())),
         commit,
         brought: evidence.summary().and_then(|summary| brought(&summary.checksum, all)),
         edited,

@@ -16,6 +16,9 @@ use crate::output::{document, time};
 use crate::session::{Member, Session};
 use crate::standing::{self, Standing};
 
+/// The status of a row that Sower did not write.
+const FOREIGN: &str = "foreign";
+
 /// Runs it.
 ///
 /// # Errors
@@ -34,13 +37,18 @@ fn version(row: &Listed) -> String {
     format!("{}{}", row.version, if row.in_conflict { " !" } else { "" })
 }
 
+/// `foreign` where the row is not Sower's.
+fn status(row: &Listed) -> &str {
+    if standing::is_ours(row) { &row.status } else { FOREIGN }
+}
+
 fn described(member: &Member, row: &Listed) -> Fields {
     let fields = Fields::default()
         .with("environment", &row.environment)
         .with("id", &row.id)
         .with("name", &row.name)
         .with("version", &row.version)
-        .with("status", &row.status)
+        .with("status", status(row))
         .with("actions", row.actions)
         .with("triggers", row.triggers)
         .with("revision", row.revision.as_ref().map(sower_core::snapshot::Revision::full))
@@ -99,7 +107,7 @@ fn of_one(rows: &[(&Member, Listed)]) -> Table {
         table.row([
             row.id.clone(),
             version(row),
-            row.status.clone(),
+            status(row).to_owned(),
             row.actions.to_string(),
             row.triggers.to_string(),
             row.revision.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
@@ -125,6 +133,7 @@ fn matrix(rows: &[(&Member, Listed)], session: &Session, answered: &[&Member]) -
         rows.iter().map(|(member, row)| ((row.id.as_str(), key(member)), row)).collect();
     for id in ids {
         let cell = |member: &Member| match held.get(&(id, key(member))) {
+            Some(row) if !standing::is_ours(row) => format!("{} ({FOREIGN})", row.version),
             Some(row) => version(row),
             // What could not be asked is not known to be absent.
             None if !answered.iter().any(|known| key(known) == key(member)) => "?".to_owned(),

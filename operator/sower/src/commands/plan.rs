@@ -11,7 +11,7 @@ use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Files, Job, Kind, Planned, SeedingError};
 use sower_core::compare::{self, Change};
 use sower_core::gate::{Gate, HeldReason};
-use sower_core::plan::{Kept, KeptWhy, Operation, Verb};
+use sower_core::plan::{Kept, KeptWhy, Operation, Plan, Verb};
 use sower_store::Store;
 
 use crate::cli::{Format, PlanArgs, Where};
@@ -219,7 +219,7 @@ fn table(members: &[Member], made: &[Result<Made, Trouble>]) -> String {
 impl Made {
     fn exit(&self, differences: bool) -> Exit {
         let Planned { reading, plan, .. } = &self.planned;
-        let refused = reading.invalid() > 0 || plan.kept.iter().any(|kept| kept.why == KeptWhy::ForeignRow);
+        let refused = reading.invalid() + foreign(plan) > 0;
         match (refused, differences && !plan.is_empty()) {
             (true, _) => Exit::Failed,
             (false, true) => Exit::Differences,
@@ -243,7 +243,7 @@ impl Made {
             plan.updated(),
             plan.deleted(),
             plan.unchanged,
-            changes::besides(plan.conflicts.len(), planned.reading.invalid()),
+            changes::besides(plan.conflicts.len(), planned.reading.invalid() + foreign(plan)),
             excluded(planned)
         ));
         for (id, replaced_by) in &plan.deprecated {
@@ -272,12 +272,17 @@ impl Made {
             let inside = self.updates.iter().find(|(id, _)| *id == operation.id);
             let inside = inside.map(|(_, changes)| inside_of(changes)).unwrap_or_default();
             // One entry of the list: a cut never parts an integration from what changes inside it.
-            lines.push(format!("{}{why}{inside}", changes::operation(operation)));
+            lines.push(format!("{}{why}{inside}", changes::operation(operation, &self.planned.state)));
         }
         lines.extend(plan.conflicts.iter().map(changes::conflict));
         lines.extend(plan.kept.iter().filter_map(kept));
         lines
     }
+}
+
+/// How many integrations rows of others keep out.
+fn foreign(plan: &Plan) -> usize {
+    plan.kept.iter().filter(|kept| kept.why == KeptWhy::ForeignRow).count()
 }
 
 /// The changes inside an integration, one line each, in columns.

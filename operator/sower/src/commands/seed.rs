@@ -42,7 +42,7 @@ pub async fn run(args: &SeedArgs, context: &Context) -> Result<Exit, Failure> {
 /// Environments that are seeded side by side.
 const SIDE_BY_SIDE: usize = 8;
 /// The code of an integration whose id is held by somebody else's row.
-const FOREIGN_ROW: &str = "foreign-row";
+pub const FOREIGN_ROW: &str = "foreign-row";
 
 /// What became of one environment.
 struct Tried<'a> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sower_controllers::seeding::Planned;
-use sower_core::plan::{Conflict, Operation, Resolution, Verb};
+use sower_core::plan::{Conflict, Operation, Resolution, State, Verb};
 
 use crate::failure::Failure;
 
@@ -22,8 +22,8 @@ pub fn mark(verb: Verb) -> char {
 
 /// `~ stripe 1.0.0 -> 1.1.0`.
 #[must_use]
-pub fn operation(operation: &Operation) -> String {
-    let Operation { id, verb, from, to, place, revision: _, source: _, revert } = operation;
+pub fn operation(operation: &Operation, state: &State) -> String {
+    let Operation { id, verb, from, to, place, revision: _, source, revert } = operation;
     let version = |content: &Option<sower_core::plan::Content>| {
         content.as_ref().map(|content| content.version.clone()).unwrap_or_default()
     };
@@ -34,7 +34,9 @@ pub fn operation(operation: &Operation) -> String {
         Verb::Remove => format!("{mark} {id} {from}"),
         Verb::Move => {
             let path = place.as_ref().map(|place| place.path.as_str()).unwrap_or_default();
-            format!("{mark} {id} {to}   now in {path}")
+            let moved = state.rows.get(id).is_none_or(|row| row.path != path);
+            let now = if moved { format!("in {path}") } else { format!("from source {source}") };
+            format!("{mark} {id} {to}   now {now}")
         }
         Verb::Update if from == to => format!("{mark} {id} {to}"),
         Verb::Update => format!("{mark} {id} {from} -> {to}"),
@@ -142,7 +144,8 @@ pub fn deprecated(id: &str, replaced_by: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sower_core::plan::{ConflictType, Content};
+    use sower_core::catalog::Place;
+    use sower_core::plan::{ConflictType, Content, Current};
 
     use super::*;
 
@@ -171,11 +174,31 @@ mod tests {
             (Verb::Update, content("1.0.0"), content("1.0.0"), "~ stripe 1.0.0"),
             (Verb::Remove, content("1.0.0"), None, "- stripe 1.0.0"),
         ] {
-            assert_eq!(operation(&changed(verb, from, to)), expected);
+            assert_eq!(operation(&changed(verb, from, to), &State::default()), expected);
         }
         let reverted =
             Operation { revert: true, ..changed(Verb::Update, content("1.1.0"), content("1.0.0")) };
-        assert_eq!(operation(&reverted), "~ stripe 1.1.0 -> 1.0.0   (a revert)");
+        assert_eq!(operation(&reverted, &State::default()), "~ stripe 1.1.0 -> 1.0.0   (a revert)");
+    }
+
+    #[test]
+    fn a_move_says_what_is_another() {
+        let row = Current {
+            id: "stripe".into(),
+            content: content("1.0.0").expect("one"),
+            source: "old".into(),
+            path: "stripe.yaml".into(),
+            removed: false,
+        };
+        let state = State { rows: [("stripe".to_owned(), row)].into(), ..State::default() };
+        for (path, expected) in [
+            ("stripe.yaml", "~ stripe 1.0.0   now from source default"),
+            ("a/stripe.yaml", "~ stripe 1.0.0   now in a/stripe.yaml"),
+        ] {
+            let place = Place { source: "default".into(), path: path.into(), document: 0 };
+            let moved = changed(Verb::Move, content("1.0.0"), content("1.0.0"));
+            assert_eq!(operation(&Operation { place: Some(place), ..moved }, &state), expected);
+        }
     }
 
     #[test]

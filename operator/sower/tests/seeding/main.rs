@@ -4,6 +4,7 @@
 mod checkout;
 
 mod environments;
+mod foreign;
 mod guards;
 mod manifests;
 mod seeded;

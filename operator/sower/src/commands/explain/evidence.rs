@@ -7,7 +7,7 @@ use sower_core::catalog::{Found, SourceCatalog, Summary};
 use sower_core::compare::{self, Change};
 use sower_core::diff::{Wish, diff};
 use sower_core::hash::spec_digest;
-use sower_core::plan::{Conflict, Excluded, Kept, Operation, Plan, State};
+use sower_core::plan::{Conflict, Current, Excluded, Kept, Operation, Plan, State};
 use sower_core::resolve::resolve;
 use sower_core::select::select;
 use sower_core::snapshot::Revision;
@@ -23,6 +23,8 @@ pub struct Evidence {
     pub offers: Vec<Found>,
     /// What the database holds.
     pub carried: Option<Definition>,
+    /// What is left of it where it was taken out, and rows that Sower did not write hang on it still.
+    pub removed: Option<Removed>,
     /// Why it is left out.
     pub excluded: Option<Excluded>,
     /// What the next seeding does with it.
@@ -39,7 +41,21 @@ pub struct Evidence {
     pub ids: Vec<String>,
 }
 
+/// A definition that stays for the sake of others' rows.
+pub struct Removed {
+    /// The row that stays.
+    pub row: Current,
+    /// Number and time of the seeding that took it out; its number is none where its log row is forgotten.
+    pub by: Option<(Option<i64>, Timestamp)>,
+}
+
 impl Evidence {
+    /// Neither a source nor the database knows it.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.offers.is_empty() && self.carried.is_none() && self.removed.is_none()
+    }
+
     /// The first valid document.
     #[must_use]
     pub fn summary(&self) -> Option<&Summary> {
@@ -91,7 +107,14 @@ pub async fn gather(session: &Session, member: &Member, id: &str) -> Result<Evid
         Some(number) if reading.is_none() => store.numbered(member.name(), number).await.map_err(failed)?,
         _ => None,
     };
+    let removed = match state.rows.get(id).filter(|row| row.removed) {
+        None => None,
+        Some(row) => {
+            Some(Removed { row: row.clone(), by: store.removed_by(member.name(), id).await.map_err(failed)? })
+        }
+    };
     let mut evidence = Evidence {
+        removed,
         offers,
         excluded: plan.excluded.into_iter().find(|excluded| excluded.id == id),
         operation: plan.operations.into_iter().find(|operation| operation.id == id),

@@ -9,13 +9,17 @@ use sower_core::compare::Change;
 use sower_core::plan::{Cause, Conflict, ConflictType, KeptWhy, Resolution, Verb};
 use sower_core::problem::Problem;
 
-use super::evidence::{self, Evidence};
+use super::evidence::{self, Evidence, Removed};
 use crate::output::document::Fields;
 use crate::output::time;
 use crate::session::Member;
+use crate::standing::is_ours;
 
 /// Most differences that are listed.
 const LISTED: usize = 50;
+
+/// What frees an id that somebody else's row holds.
+const FREE: &str = "let whoever wrote that row delete or rename it";
 
 /// What becomes of an integration in one environment.
 #[derive(Debug, Default)]
@@ -53,6 +57,14 @@ impl Verdict {
     pub fn of(member: &Member, evidence: &Evidence, id: &str) -> Self {
         let mut verdict = Self { environment: member.name().to_owned(), ..Self::default() };
         match &evidence.carried {
+            Some(carried) if !is_ours(&carried.listed) => {
+                verdict.state = "foreign";
+                verdict.version = Some(carried.listed.version.clone());
+                verdict.detail = "Sower did not write this row, and leaves it as it is".to_owned();
+                if !evidence.offers.is_empty() {
+                    verdict.remedy = Some(("To carry it there", format!("{FREE}, and seed again")));
+                }
+            }
             Some(carried) => {
                 verdict.state = "carried";
                 verdict.version = Some(carried.listed.version.clone());
@@ -128,7 +140,8 @@ impl Verdict {
             self.remedy = Some(("To carry it there", format!("{}.", excluded.why.remedy(id, member.name()))));
         } else if evidence.kept.as_ref().is_some_and(|kept| kept.why == KeptWhy::ForeignRow) {
             self.state = "refused";
-            self.detail = "a row that Sower did not write holds its id".to_owned();
+            self.detail = "a row that Sower did not write holds its id, or that of a part of it".to_owned();
+            self.remedy = Some(("To carry it there", format!("{FREE}, and seed again")));
         } else if let Some(problem) = first_error(&evidence.offers).filter(|_| evidence.summary().is_none()) {
             self.state = "refused";
             self.detail = format!("{}: {}", problem.code, problem.message);
@@ -142,6 +155,14 @@ impl Verdict {
         } else if !evidence.conflicts.is_empty() {
             self.state = "held";
             self.detail = "a conflict keeps it out".to_owned();
+        } else if let Some(Removed { row, by }) = &evidence.removed {
+            self.state = "removed";
+            self.version = Some(row.content.version.clone());
+            let by = match by {
+                Some((Some(number), _)) => format!("by seeding {number}; "),
+                _ => String::new(),
+            };
+            self.detail = format!("{by}rows that Sower did not write hang on it still");
         } else {
             self.state = "absent";
             self.detail = "no source of this environment offers it".to_owned();
@@ -225,7 +246,7 @@ impl Verdict {
 
     fn shown_state(&self) -> String {
         match (&self.version, self.state) {
-            (Some(version), "carried") => format!("carried {version}"),
+            (Some(version), "carried" | "foreign" | "removed") => format!("{} {version}", self.state),
             _ => self.state.to_owned(),
         }
     }
