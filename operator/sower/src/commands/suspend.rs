@@ -25,6 +25,8 @@ pub async fn run(args: &SuspendArgs, suspend: bool, context: &Context) -> Result
     let command = if suspend { "suspend" } else { "resume" };
     if settings.target.value == TargetKind::Files {
         let project = Project::open(settings)?;
+        // Nothing is changed here: without a name the lines of all are named.
+        let asked = Asked { all: asked.all || asked.environment.is_none(), ..asked };
         let chosen = project.to_change(command, asked)?;
         return Err(edit(command, suspend, &chosen, &project));
     }
@@ -67,9 +69,28 @@ fn edit(command: &str, suspend: bool, chosen: &[&LoadedEnvironment], project: &P
         "{command} patches a resource of a cluster; with files `spec.suspend: {suspend}` {what}"
     ));
     let failure = chosen.iter().fold(failure, |failure, environment| {
-        failure.next(format!("edit {}", environment.name), project.place(environment, "/suspend"))
+        failure.next(format!("edit {}", environment.name), line(environment, suspend, project))
     });
     failure.next("in a cluster", format!("sower {command} {}-n NAMESPACE", one_of(chosen)))
+}
+
+/// The line that says it, or below which it is to be said.
+fn line(environment: &LoadedEnvironment, suspend: bool, project: &Project) -> String {
+    let place = project.place(environment, "/suspend");
+    if environment.lines.contains_key("/suspend") {
+        return place;
+    }
+    if !suspend {
+        return format!("{place} does not suspend it");
+    }
+    let text = project.files.texts.get(&environment.path).map(String::as_str).unwrap_or_default();
+    // Of several documents, the nearest `spec` above what is known of this one's.
+    let below = environment.lines.values().map(|(line, _)| *line as usize).min().unwrap_or(usize::MAX);
+    let spec = text.lines().enumerate().filter(|(at, line)| *at < below && line.starts_with("spec:")).last();
+    match spec {
+        Some((at, _)) => format!("{place}:{}, below `spec`", at + 1),
+        None => format!("{place}, in its `spec`"),
+    }
 }
 
 fn one_of(chosen: &[&LoadedEnvironment]) -> String {

@@ -42,13 +42,15 @@ fn words_that_are_off_say_what_is_meant() {
     exit 2
     $ sower suspend -e production
     (2) error: suspend patches a resource of a cluster; with files `spec.suspend: true` stops seeding it
-    (2)   edit production:  environments/production.yaml
+    (2)   edit production:  environments/production.yaml:4, below `spec`
     (2)   in a cluster:     sower suspend -e production -n NAMESPACE
     exit 2
     $ sower resume
-    (2) error: which environment? There are development, production, staging
-    (2)   one:  sower resume -e development
-    (2)   all:  sower resume --all
+    (2) error: resume patches a resource of a cluster; with files `spec.suspend: false` lets it be seeded
+    (2)   edit development:  environments/development.yaml does not suspend it
+    (2)   edit production:   environments/production.yaml does not suspend it
+    (2)   edit staging:      environments/staging.yaml does not suspend it
+    (2)   in a cluster:      sower resume --all -n NAMESPACE
     exit 2
     $ sower run --standalone -n sower
     (2) error: --standalone acts on files, and --namespace asks a cluster
