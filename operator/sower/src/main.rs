@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Exit {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(usage::words(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => return usage::refuse(&error),
     };

@@ -1,5 +1,7 @@
 //! Words that are off: clap's findings, said as every other error is.
 
+use std::ffi::OsString;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Error};
 
@@ -25,6 +27,17 @@ pub fn refuse(error: &Error) -> Exit {
             failure.exit
         }
     }
+}
+
+/// `sower help seed` is `sower seed --help`.
+pub fn words(typed: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = typed.collect();
+    if words.get(1).is_some_and(|word| word == "help") {
+        words.remove(1);
+        words.truncate(2);
+        words.push("--help".into());
+    }
+    words
 }
 
 /// The command among the typed words, by its own name.
@@ -176,6 +189,19 @@ mod tests {
         );
         check("explain", "error: ID is missing\n  examples:  sower explain --help\n");
         check("seed -e a --all", "error: --environment and --all exclude each other\n");
+    }
+
+    #[test]
+    fn help_is_a_word_too() {
+        for (typed, expected) in [
+            ("sower help", "sower --help"),
+            ("sower help seed", "sower seed --help"),
+            ("sower explain help", "sower explain help"),
+            ("sower", "sower"),
+        ] {
+            let words = words(typed.split(' ').map(OsString::from));
+            assert_eq!(words, expected.split(' ').map(OsString::from).collect::<Vec<_>>(), "{typed}");
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Style {
         }
     }
 
-    /// Writes to standard output. A closed pipe ends the program in silence.
+    /// Writes to standard output. A closed pipe is silent: what was to be done goes on, and has its exit status.
     pub fn say(&self, text: &str) {
         if self.out { self.raw(&coloured(text)) } else { self.raw(text) }
     }
@@ -48,7 +48,7 @@ impl Style {
         let mut out = std::io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
             Err(error) => {
                 self.note(&format!("error: the result cannot be written: {error}"));
                 std::process::exit(1);

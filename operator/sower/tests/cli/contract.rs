@@ -149,6 +149,16 @@ fn a_closed_pipe_is_silent() {
 }
 
 #[test]
+fn a_closed_pipe_hides_no_failure() {
+    let checkout = Checkout::new();
+    checkout.edit("integrations/slack/integration.yaml", "version: 1.0.0", "version: v1");
+    let mut child =
+        command(checkout.path(), "validate -q").stdout(Stdio::piped()).spawn().expect("sower runs");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("an end").code(), Some(1));
+}
+
+#[test]
 fn an_interrupted_command_says_so() {
     let checkout = Checkout::new();
     // A database that takes connections and never says a word.
@@ -204,7 +214,7 @@ fn what_lies_beneath_is_said_when_asked() {
 #[test]
 fn help_and_version_are_results() {
     let root = std::path::Path::new("/");
-    for words in ["--version", "seed --help", "--help"] {
+    for words in ["--version", "seed --help", "--help", "help", "help seed"] {
         let ran = run(root, words, &[]);
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{words}");
         assert!(!ran.out.is_empty());
