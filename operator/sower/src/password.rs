@@ -14,20 +14,20 @@ pub fn refuse_password(url: &str) -> Result<(), Failure> {
         .next("instead", "take it out, and set SOWER_DATABASE_URL or SOWER_SOURCE"))
 }
 
-/// `sower.toml` takes no git URL with a password.
+/// `sower.toml` takes no git URL with a password, nor with a token in place of the user's name.
 ///
 /// # Errors
 /// Usage, which repeats nothing of it.
 pub fn refuse_credentials(source: &str) -> Result<(), Failure> {
-    // Before the host of a URL, as `USER:PASSWORD@`; an ssh URL's `git@` is no secret.
-    let secret = source
-        .split_once("://")
-        .and_then(|(_, rest)| rest.split(['/', '?', '#']).next()?.rsplit_once('@'))
-        .is_some_and(|(user, _)| user.contains(':'));
-    if !secret {
+    // Before the host of a URL, as `USER:PASSWORD@`. The user of an ssh URL, and `git`, are no secret.
+    let Some((scheme, rest)) = source.split_once("://") else { return Ok(()) };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let Some((user, _)) = authority.rsplit_once('@') else { return Ok(()) };
+    let harmless = user.is_empty() || user == "git" || scheme.eq_ignore_ascii_case("ssh");
+    if harmless && !user.contains(':') {
         return Ok(());
     }
-    Err(Failure::usage("sower.toml holds the password of a git source, and sower.toml is in git")
+    Err(Failure::usage("sower.toml holds the password or token of a git source, and sower.toml is in git")
         .next("instead", "take it out; git's own credential helpers and ssh-agent are asked"))
 }
 
@@ -74,10 +74,21 @@ mod tests {
 
     #[test]
     fn a_source_with_a_password_in_the_file_is_refused() {
-        assert!(refuse_credentials("https://u:secret@git.example.com/x.git").is_err());
-        for source in
-            ["ssh://git@git.example.com/x.git", "git@git.example.com:x.git", ".#HEAD", "https://h:1/@a/b"]
-        {
+        for source in [
+            "https://u:secret@git.example.com/x.git",
+            "https://secret@git.example.com/x.git#main",
+            "ssh://git:secret@git.example.com/x.git",
+        ] {
+            let refused = refuse_credentials(source).expect_err(source);
+            assert!(!refused.text().contains("secret"), "{source}");
+        }
+        for source in [
+            "ssh://deploy@git.example.com/x.git",
+            "https://git@git.example.com/x.git",
+            "git@git.example.com:x.git",
+            ".#HEAD",
+            "https://h:1/@a/b",
+        ] {
             assert!(refuse_credentials(source).is_ok(), "{source}");
         }
     }

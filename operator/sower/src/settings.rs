@@ -296,7 +296,11 @@ fn read_file(path: &Path) -> Result<SettingsFile, Failure> {
             let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
             format!(":{line}:{column}")
         });
-        Failure::usage(format!("{}{}: {}", path.display(), at.unwrap_or_default(), e.message()))
+        let failure = Failure::usage(format!("{}{}: {}", path.display(), at.unwrap_or_default(), e.message()));
+        if !e.message().starts_with("unknown field") {
+            return failure;
+        }
+        failure
             .next("", "its fields are environments, source, database, target and [environment.NAME] with source, database")
     })
 }
@@ -351,6 +355,16 @@ mod tests {
             .expect("written");
         let failure = resolve(&Where::default(), dir.path(), &[]).expect_err("refused");
         assert!(!failure.text().contains("secret"), "{}", failure.text());
+    }
+
+    #[test]
+    fn fields_are_named_where_one_is_unknown_alone() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for (text, named) in [("sorce = \".\"\n", true), ("source = [\n", false), ("source = 1\n", false)] {
+            std::fs::write(dir.path().join("sower.toml"), text).expect("written");
+            let failure = resolve(&Where::default(), dir.path(), &[]).expect_err("refused");
+            assert_eq!(failure.text().contains("its fields are"), named, "{}", failure.text());
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::output::document::{self, Fields};
 use crate::reach::Reach;
 use crate::session::Member;
 use crate::settings::{Settings, without_password};
+use crate::trouble::sentence;
 use crate::{job, origin};
 
 /// Runs it.
@@ -241,7 +242,7 @@ async fn read(
     };
     let job = job::job(settings, &loaded, &origin::Secrets::of(files)).map_err(text)?;
     let seeder = job::seeder(settings, None, None).map_err(text)?;
-    let reading = seeder.read(&job, &context.cancel).await.map_err(|error| error.full().to_owned())?;
+    let reading = seeder.read(&job, &context.cancel).await.map_err(|error| sentence(error.full()))?;
     let dirty = reading.sources.iter().map(|source| source.snapshot.dirty.len()).sum();
     Ok((reading.revision_short(), dirty))
 }
