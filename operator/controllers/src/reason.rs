@@ -65,6 +65,15 @@ impl Reason {
         }
     }
 
+    /// Whether a source is to blame.
+    #[must_use]
+    pub fn is_source(self) -> bool {
+        matches!(
+            self,
+            Self::AuthenticationFailed | Self::SourceNotFound | Self::SourceEmpty | Self::FetchFailed
+        )
+    }
+
     /// The condition beside Ready.
     #[must_use]
     pub fn with(self) -> With {

@@ -79,7 +79,8 @@ pub fn seeder(
         .map_err(|error| Failure::failed(format!("the folder of git mirrors, {}: {error}", cache.display())))?
         .ambient(files)
         .allow_local(files);
-    Ok(Seeder::new(fetcher, platform(), metrics))
+    let seeder = Seeder::new(fetcher, platform(), metrics);
+    Ok(if files { seeder.noting() } else { seeder })
 }
 
 fn users_cache() -> PathBuf {

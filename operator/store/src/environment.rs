@@ -8,7 +8,7 @@ use sower_core::snapshot::Revision;
 
 use crate::error::StoreError;
 use crate::open::Store;
-use crate::session::{Row, Tx, time};
+use crate::session::{Bind, Row, Tx, time, to_json};
 
 /// What an environment holds of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +101,29 @@ impl Store {
         let sql = format!("SELECT {COLUMNS} FROM public.environments e ORDER BY e.name");
         let rows = self.ask("reading the environments", &sql).await?;
         rows.iter().map(read).collect()
+    }
+
+    /// Notes how a seeding ended that wrote nothing. Where the row has moved on since, its own note stands.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn note(&self, row: &EnvironmentRow, summary: &serde_json::Value) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        tx.run(
+            "noting how a seeding ended",
+            "UPDATE environments SET summary = $2::json, updated_at = $3::timestamptz \
+             WHERE name = $1 AND seq = $4 AND epoch = $5 AND keeper = $6",
+            &[
+                (&row.name).into(),
+                (&to_json(summary, "noting how a seeding ended")?).into(),
+                (&time(Timestamp::now())).into(),
+                row.seq.into(),
+                row.epoch.into(),
+                Bind::Maybe(row.keeper.as_deref()),
+            ],
+        )
+        .await?;
+        tx.commit().await
     }
 
     /// Takes the environment for this keeper, before the first write. Where it is this keeper's already, nothing is

@@ -24,6 +24,7 @@ pub use error::{Kind, LONGEST_MESSAGE, SeedingError, fitting};
 pub use fetch::{Files, Reader, Snapshot};
 pub use job::{Job, Listing, Origin, Resource, SourceInput};
 pub use reading::{ReadSource, Reading};
+pub use seeded::Trouble;
 
 use crate::metrics::Metrics;
 
@@ -34,6 +35,7 @@ pub struct Seeder {
     platform: semver::Version,
     metrics: Option<Metrics>,
     holder: Arc<str>,
+    notes: bool,
 }
 
 /// What a seeding would do.
@@ -134,13 +136,26 @@ impl Seeder {
     #[must_use]
     pub fn new(fetcher: Fetcher, platform: semver::Version, metrics: Option<Metrics>) -> Self {
         let holder = format!("sower-{}", std::process::id()).into();
-        Self { reader: Arc::new(Reader::new(fetcher, metrics.clone())), platform, metrics, holder }
+        Self {
+            reader: Arc::new(Reader::new(fetcher, metrics.clone())),
+            platform,
+            metrics,
+            holder,
+            notes: false,
+        }
     }
 
     /// Names the process that writes, for the log rows: a Pod's name.
     #[must_use]
     pub fn held_by(mut self, holder: &str) -> Self {
         self.holder = holder.into();
+        self
+    }
+
+    /// Notes in the environment's row why a seeding wrote nothing: where no resource has a status that says so.
+    #[must_use]
+    pub fn noting(mut self) -> Self {
+        self.notes = true;
         self
     }
 
@@ -182,6 +197,24 @@ impl Seeder {
     ) -> Result<Seeded, SeedingError> {
         let started = Instant::now();
         let row = store.environment(&job.environment).await?;
+        let ended = self.seed_from(store, job, row.clone(), started, cancel).await;
+        if let Some(row) = row.as_ref().filter(|_| self.notes) {
+            let noted = seeded::note_trouble(store, row, &ended).await;
+            if let Err(error) = noted {
+                tracing::warn!(%error, "why nothing was written could not be noted");
+            }
+        }
+        ended
+    }
+
+    async fn seed_from(
+        &self,
+        store: &Store,
+        job: &Job,
+        row: Option<EnvironmentRow>,
+        started: Instant,
+        cancel: &CancellationToken,
+    ) -> Result<Seeded, SeedingError> {
         seeded::refuse_other_keeper(row.as_ref(), job)?;
         let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
         if let Some(done) = seeded::already(row.as_ref(), job, &snapshots, &self.platform, started) {

@@ -52,6 +52,50 @@ pub(super) struct Noted {
     /// where they are too many, or a source keeps all its rows: then the next plan is of the whole catalog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) attention: Option<BTreeSet<String>>,
+    /// Why the seeding after it wrote nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trouble: Option<Trouble>,
+}
+
+/// Why a seeding wrote nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trouble {
+    /// The reason of the condition Ready.
+    pub reason: String,
+    /// As the condition says it.
+    pub message: String,
+    /// When it was first met.
+    pub since: Timestamp,
+}
+
+impl Trouble {
+    /// What is worth a note: what a guard held, and a source that cannot be had or is empty. A database that does not
+    /// answer takes no notes, and another keeper's environment none of ours.
+    fn of(ended: &Result<Seeded, SeedingError>) -> Option<Self> {
+        let (reason, message) = match ended {
+            Ok(Seeded::Held { held, .. }) => (held.reason.as_str(), &held.message),
+            Err(error) if error.reason.is_source() => (error.reason.as_str(), &error.message),
+            _ => return None,
+        };
+        Some(Self { reason: reason.to_owned(), message: message.clone(), since: Timestamp::now() })
+    }
+}
+
+/// Notes in the environment's row why a seeding wrote nothing, once.
+pub(super) async fn note_trouble(
+    store: &Store,
+    row: &EnvironmentRow,
+    ended: &Result<Seeded, SeedingError>,
+) -> Result<(), StoreError> {
+    let Some(trouble) = Trouble::of(ended) else { return Ok(()) };
+    let Some(Value::Object(mut summary)) = Some(row.summary.clone()) else { return Ok(()) };
+    let before = summary.get("trouble").and_then(|told| Trouble::deserialize(told).ok());
+    if before.is_some_and(|b| (b.reason, b.message) == (trouble.reason.clone(), trouble.message.clone())) {
+        return Ok(());
+    }
+    summary.insert("trouble".to_owned(), serde_json::to_value(trouble).unwrap_or_default());
+    store.note(row, &Value::Object(summary)).await
 }
 
 /// Another keeper has the environment: said before anything is fetched.
@@ -100,7 +144,7 @@ pub(super) fn already(
         return None;
     }
     let noted: Noted = serde_json::from_value(row.summary.clone()).ok()?;
-    if noted.look_again {
+    if noted.look_again || noted.trouble.is_some() {
         return None;
     }
     let report = Report {
@@ -442,6 +486,7 @@ fn note(planned: &Planned) -> Value {
         carried: standing + planned.carried_beyond() + plan.created() - plan.deleted(),
         look_again,
         attention: attention(planned).filter(|_| !look_again),
+        trouble: None,
     };
     serde_json::to_value(noted).unwrap_or_default()
 }

@@ -40,7 +40,8 @@ impl Kit {
         let url = DatabaseUrl::parse(&format!("sqlite://{}/sower.db", folder.path().display())).unwrap();
         let store = Store::open(&url, &Options::default()).await.unwrap();
         let fetcher = Fetcher::new(folder.path().join("cache")).unwrap();
-        let kit = Self { store, seeder: Seeder::new(fetcher, semver::Version::new(0, 1, 0), None), folder };
+        let seeder = Seeder::new(fetcher, semver::Version::new(0, 1, 0), None).noting();
+        let kit = Self { store, seeder, folder };
         kit.git(&["init", "--quiet", "--initial-branch=main"]);
         kit.write_file("catalog/shared.json", "{\"type\":\"object\"}");
         kit
