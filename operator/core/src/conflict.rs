@@ -80,7 +80,8 @@ pub struct Offer<'a> {
     pub checksum: &'a str,
 }
 
-/// The conflict of an id that several sources offer, the first in order first. `here` is what the database holds.
+/// The conflict of an id that several sources offer, the first in order first: what is carried, and what the next best
+/// offer is. `here` is what the database holds.
 #[must_use]
 pub fn duplicate(
     id: &str,
@@ -89,14 +90,27 @@ pub fn duplicate(
     resolution: Resolution,
 ) -> Option<Conflict> {
     let (first, last) = (offers.first()?, offers.last()?);
-    let winner = if resolution == Resolution::Skip { first } else { last };
+    let (winner, other) = match resolution {
+        Resolution::Skip => (first, offers.get(1)?),
+        Resolution::Override => (last, offers.iter().rev().nth(1)?),
+    };
+    // What is carried from now on: the winner, unless its version is a conflict with what is there.
+    let carried = match here {
+        Some(here)
+            if here.checksum != winner.checksum
+                && precedence(winner.version, &here.version) != Ordering::Greater =>
+        {
+            &here.version
+        }
+        _ => winner.version,
+    };
     let told = listed(offers.iter().map(|o| format!("{} offers {}", o.source, o.version)), offers.len());
     let parts: Vec<&str> = offers.iter().flat_map(|o| [o.source, o.checksum]).collect();
     Some(Conflict {
         integration: id.to_owned(),
         kind: ConflictType::Duplicate,
-        current_version: here.map(|c| c.version.clone()),
-        new_version: Some(winner.version.to_owned()),
+        current_version: Some(carried.to_owned()),
+        new_version: Some(other.version.to_owned()),
         resolution,
         message: format!("{told}: {} wins", winner.source),
         fingerprint: fingerprint(ConflictType::Duplicate, &parts),
@@ -138,6 +152,27 @@ mod tests {
         assert_eq!([of(0), of(1), of(2), of(3)], ["", "0", "0 and 1", "0, 1 and 2"]);
         assert!(of(20).ends_with("18 and 19"));
         assert!(of(25).ends_with("18, 19 and 5 more"));
+    }
+
+    #[test]
+    fn a_duplicate_sets_what_is_carried_beside_the_other_offer() {
+        let offers = [
+            Offer { source: "a", version: "1.0.0", checksum: "v1:a" },
+            Offer { source: "b", version: "3.0.0", checksum: "v1:b" },
+        ];
+        let here =
+            |version: &str, checksum: &str| Content { version: version.into(), checksum: checksum.into() };
+        for (here, resolution, carried, other) in [
+            (None, Resolution::Skip, "1.0.0", "3.0.0"),
+            (Some(here("1.0.0", "v1:a")), Resolution::Skip, "1.0.0", "3.0.0"),
+            (Some(here("1.0.0", "v1:a")), Resolution::Override, "3.0.0", "1.0.0"),
+            (Some(here("3.0.0", "v1:b")), Resolution::Override, "3.0.0", "1.0.0"),
+            (Some(here("2.0.0", "v1:c")), Resolution::Skip, "2.0.0", "3.0.0"),
+        ] {
+            let found = duplicate("x", here.as_ref(), &offers, resolution).expect("a conflict");
+            let versions = (found.current_version.as_deref(), found.new_version.as_deref());
+            assert_eq!(versions, (Some(carried), Some(other)), "{here:?} {resolution:?}");
+        }
     }
 
     #[test]
