@@ -17,6 +17,7 @@ mod output;
 mod password;
 mod project;
 mod reach;
+mod serving;
 mod session;
 mod settings;
 mod snapshots;

@@ -1,7 +1,6 @@
 //! `sower run`: the operator.
 
 use std::io::IsTerminal as _;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +15,6 @@ use sower_controllers::stores::DefaultDatabase;
 use sower_server::Readiness;
 use sower_source::Fetcher;
 use sower_store::DatabaseUrl;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
@@ -25,6 +23,7 @@ use crate::cluster::Cluster;
 use crate::failure::{Exit, Failure};
 use crate::job::platform;
 use crate::logging;
+use crate::serving::{address, stop_at_signals};
 use crate::settings::Settings;
 
 /// How long answers under way may take once everything else has ended.
@@ -41,7 +40,7 @@ const LOOK_FOR_UNUSED: Duration = Duration::from_secs(3600);
 /// Where it cannot begin: no cluster, a taken port, a folder that cannot be written.
 pub async fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     start_log(args, context);
-    let stop = stop_at_signals()?;
+    let stop = stop_at_signals(|| tracing::info!("told to stop; what was begun ends first"))?;
     let cluster = Cluster::connect(&args.at).await?;
     let mut registry = Registry::default();
     let operator = operator(args, cluster.client, Metrics::new(&mut registry))?;
@@ -132,29 +131,6 @@ fn identity() -> String {
             format!("{}-{}", if host.is_empty() { "sower" } else { host }, std::process::id())
         }
     }
-}
-
-fn address(args: &RunArgs) -> Result<SocketAddr, Failure> {
-    args.listen
-        .parse()
-        .map_err(|_| Failure::usage(format!("`{}` is no ADDRESS:PORT, such as 127.0.0.1:8400", args.listen)))
-}
-
-fn stop_at_signals() -> Result<CancellationToken, Failure> {
-    let no_signals = |error: std::io::Error| Failure::failed(format!("signals cannot be received: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    let stop = CancellationToken::new();
-    let told = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("told to stop; what was begun ends first");
-        told.cancel();
-    });
-    Ok(stop)
 }
 
 fn start_log(args: &RunArgs, context: &Context) {

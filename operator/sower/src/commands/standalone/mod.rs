@@ -8,20 +8,19 @@ mod supervisor;
 mod told;
 mod watching;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use sower_controllers::metrics::Metrics;
 use sower_server::Readiness;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{RunArgs, TargetKind};
 use crate::commands::Context;
 use crate::failure::{Exit, Failure};
 use crate::project::Project;
+use crate::serving::{address, stop_at_signals};
 use crate::settings::Settings;
 
 use log::Log;
@@ -48,7 +47,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     }
     let log = Log::start(args.log_format, context);
     let project = Project::open(settings)?;
-    let stop = stop_at_signals()?;
+    let stop = stop_at_signals(|| {})?;
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
     let readiness = Readiness::default();
@@ -77,33 +76,4 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     shared.databases.close().await;
     shared.log.stopped(settled, &opening::again(&shared.settings));
     Ok(Exit::Done)
-}
-
-fn address(args: &RunArgs) -> Result<SocketAddr, Failure> {
-    args.listen
-        .parse()
-        .map_err(|_| Failure::usage(format!("`{}` is no ADDRESS:PORT, such as 127.0.0.1:8400", args.listen)))
-}
-
-/// A token that the first signal cancels. The second ends the process: nothing half-written is committed by that.
-fn stop_at_signals() -> Result<CancellationToken, Failure> {
-    let no_signals = |error: std::io::Error| Failure::failed(format!("signals cannot be received: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    let stop = CancellationToken::new();
-    let told = stop.clone();
-    tokio::spawn(async move {
-        either(&mut terminate, &mut interrupt).await;
-        told.cancel();
-        either(&mut terminate, &mut interrupt).await;
-        std::process::exit(Exit::Interrupted as i32);
-    });
-    Ok(stop)
-}
-
-async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }
