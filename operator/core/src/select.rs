@@ -25,8 +25,6 @@ pub struct Selection {
     pub excluded: Vec<Excluded>,
     /// Invalid documents whose id the environment's lists let in, sorted in the same manner.
     pub invalid: Vec<(String, Place)>,
-    /// Deprecated integrations among the wanted: id, and what replaces it.
-    pub deprecated: Vec<(String, Option<String>)>,
 }
 
 /// Selects from all sources. The result does not depend on the order of the documents.
@@ -73,12 +71,6 @@ pub fn select(
         .excluded
         .sort_by(|a, b| (&a.id, rank(&a.place), &a.place).cmp(&(&b.id, rank(&b.place), &b.place)));
     selection.invalid.sort_by(|(a, at), (b, bt)| (a, rank(at), at).cmp(&(b, rank(bt), bt)));
-    for Wanted { summary, .. } in &selection.wanted {
-        let new = selection.deprecated.last().is_none_or(|(id, _)| *id != summary.id);
-        if summary.lifecycle == Lifecycle::Deprecated && new {
-            selection.deprecated.push((summary.id.clone(), summary.replaced_by.clone()));
-        }
-    }
     selection
 }
 

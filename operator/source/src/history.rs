@@ -90,21 +90,6 @@ impl GitTree {
         }
         found
     }
-
-    /// Whether `commit` is this tree's commit or one before it. None where the fetched history ends too early to tell.
-    #[must_use]
-    pub fn descends_from(&self, commit: &str) -> Option<bool> {
-        let Ok(other) = Oid::from_str(commit) else { return Some(false) };
-        if other == self.commit_oid() {
-            return Some(true);
-        }
-        let repository = self.lock();
-        let known = repository.find_commit(other).is_ok();
-        if known && repository.graph_descendant_of(self.commit_oid(), other).unwrap_or(false) {
-            return Some(true);
-        }
-        if repository.is_shallow() { None } else { Some(false) }
-    }
 }
 
 fn at(repository: &Repository, commit: &Commit<'_>, path: &str) -> Option<(Oid, ObjectType)> {

@@ -177,15 +177,6 @@ impl GitTree {
         self.below.map(|(id, _)| id.to_string())
     }
 
-    /// The [`GitTree::tree_id`] that the source's path had in another commit; none if the commit is not in the history
-    /// that was fetched, or had nothing there.
-    #[must_use]
-    pub fn tree_id_at(&self, commit: &str) -> Option<String> {
-        let repository = self.lock();
-        let top = repository.find_commit(Oid::from_str(commit).ok()?).ok()?.tree_id();
-        look_up(&repository, top, &self.in_repository(&self.path)).map(|(id, _)| id.to_string())
-    }
-
     /// The files below the source's path that differ from an earlier [`GitTree::tree_id`], sorted by path. None where
     /// that tree is not known here any more: then everything has to be compared.
     ///

@@ -94,8 +94,7 @@ async fn a_forced_push_moves_and_a_deleted_branch_is_missing() {
     assert_eq!(fetched.commit, after);
     let tree = fetched.tree("integrations").unwrap();
     assert_eq!(paths(&tree), ["integrations/b.yaml", "integrations/slack/integration.yaml"]);
-    assert_eq!(tree.descends_from(&before), Some(false));
-    assert_eq!(tree.descends_from(&after), Some(true));
+    assert_eq!(tree.head().unwrap().subject, "Rewritten");
     repository.git(&["checkout", "-q", "main"]);
     repository.git(&["branch", "-q", "-D", "work"]);
     let error = fetch.get(&url, Reference::Branch("work".into())).await.unwrap_err();
@@ -131,7 +130,6 @@ async fn what_changed_and_who_did_it_is_known() {
         ]
     );
     assert_eq!(tree.changed_since(&"1".repeat(40)).unwrap(), None);
-    assert_eq!(tree.tree_id_at(&old), before.tree_id());
     let last = &tree.log("integrations/slack/integration.yaml", 1)[0];
     assert_eq!(
         (last.id.as_str(), last.author.as_str(), last.subject.as_str()),

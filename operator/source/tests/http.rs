@@ -64,7 +64,6 @@ async fn a_mirror_is_shallow_then_follows_pushes_and_asks_only_once() {
     assert_eq!(tree.read("integrations/n.yaml").unwrap(), b"pushed");
     assert_eq!(tree.files(), fetched.tree("integrations").unwrap().files());
     assert_eq!(tree.changed_since(&before.tree_id().unwrap()).unwrap().unwrap().len(), 1);
-    assert_eq!(tree.descends_from(&first.commit), Some(true));
     assert_eq!(tree.log("integrations/n.yaml", 1)[0].subject, "Pushed");
     git(&fetch.mirrors()[0], &["fsck", "--connectivity-only"]);
 }
@@ -88,8 +87,7 @@ async fn a_mirror_is_deepened_to_the_commits_that_are_asked_for_within_a_bound()
     assert_eq!(commits(&fetch), 8);
     let tree = fetched.tree("integrations").unwrap();
     assert_eq!(tree.commit_info(&near).unwrap().subject, "Number 15");
-    assert_eq!(tree.descends_from(&near), Some(true));
-    assert_eq!(tree.descends_from(&first), None, "beyond what was fetched nobody knows");
+    assert_eq!(tree.commit_info(&first), None, "beyond what was fetched nobody knows");
     assert!(tree.log("integrations/slack/integration.yaml", 1).is_empty());
 
     request.deepen_to = vec![first.clone()];

@@ -45,7 +45,7 @@ pub struct EnvironmentRow {
     pub selection_hash: Option<String>,
     /// What the last writer noted of its outcome.
     pub summary: serde_json::Value,
-    /// Log id of a seeding that began and has not ended: it runs, or died. See [`Store::recover`].
+    /// Log id of a seeding that began and has not ended: it runs, or died; the next one closes it.
     pub running: Option<String>,
     /// When the last seeding was committed.
     pub seeded_at: Option<Timestamp>,
@@ -195,17 +195,6 @@ impl Store {
         crate::seeding::close_running(&mut tx, environment, now).await?;
         tx.commit().await?;
         Ok(epoch)
-    }
-
-    /// Closes, as failed, a seeding that was left running by a process that died.
-    ///
-    /// # Errors
-    /// As of any write: see [`StoreError`].
-    pub async fn recover(&self, fence: &Fence) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        lock(&mut tx, fence).await?;
-        crate::seeding::close_running(&mut tx, &fence.environment, Timestamp::now()).await?;
-        tx.commit().await
     }
 }
 

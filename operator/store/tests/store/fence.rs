@@ -75,7 +75,7 @@ async fn what_was_left_running_is_closed(bed: Bed) {
     let seeding = bed.begin().await.unwrap();
     let row = bed.store.environment(ENV).await.unwrap().unwrap();
     assert_eq!(row.running, Some(seeding.id.clone()));
-    bed.store.recover(&seeding.fence).await.unwrap();
+    bed.store.raise_epoch(ENV, "another").await.unwrap();
     assert_eq!(bed.store.environment(ENV).await.unwrap().unwrap().running, None);
     let log = bed.store.history(None, 5).await.unwrap();
     assert_eq!(

@@ -11,3 +11,4 @@ mod rows;
 mod scale;
 mod settling;
 mod tls;
+mod touched;

@@ -133,7 +133,10 @@ async fn a_migration_that_waits_too_long_for_another_is_tried_again() {
     bed.forget_tables().await;
     let mut other = PgConnection::connect(&bed.database.as_ref().unwrap().url()).await.unwrap();
     let lock = i64::from_be_bytes(*b"\0\0\0sower");
-    sqlx::raw_sql(AssertSqlSafe(format!("SELECT pg_advisory_lock({lock})"))).execute(&mut other).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("SELECT pg_advisory_lock({lock})")))
+        .execute(&mut other)
+        .await
+        .unwrap();
     let hasty = Options { lock_timeout: std::time::Duration::from_millis(50), ..Options::default() };
     let error = Store::open(&bed.url, &hasty).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Transient, "DatabaseUnavailable"), "{error}");
