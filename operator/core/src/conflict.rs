@@ -105,7 +105,9 @@ pub fn duplicate(
         _ => winner.version,
     };
     let told = listed(offers.iter().map(|o| format!("{} offers {}", o.source, o.version)), offers.len());
-    let parts: Vec<&str> = offers.iter().flat_map(|o| [o.source, o.checksum]).collect();
+    // Another winner is another conflict: what is told of it, and remembered, is not the same.
+    let offered = offers.iter().flat_map(|o| [o.source, o.checksum]);
+    let parts: Vec<&str> = std::iter::once(winner.source).chain(offered).collect();
     Some(Conflict {
         integration: id.to_owned(),
         kind: ConflictType::Duplicate,

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, environment, manifest};
 
 #[test]
 fn a_checkout_is_seeded() {
@@ -192,6 +192,25 @@ fn only_some_are_seeded_and_unchanged_rows_written_again() {
     Plan PLANPLANPLAN for development: 0 create, 0 update, 0 delete, 0 unchanged
     exit 1
     ");
+}
+
+#[test]
+fn a_duplicate_is_listed_with_what_is_carried_and_what_is_not() {
+    let checkout = Checkout::uncommitted();
+    for (source, version) in [("a", "1.0.0"), ("b", "3.0.0")] {
+        checkout.write(&format!("{source}/stripe/integration.yaml"), &manifest("stripe", version, "Money"));
+    }
+    let sources = "  sources: [{ name: a, folder: ., path: a }, { name: b, folder: ., path: b }]\n";
+    checkout.write("sower.toml", "");
+    checkout.write("environments/production.yaml", &environment("production", "stripe", sources));
+    let listed = || {
+        assert_eq!(checkout.run("seed -e production -q").exit, 0);
+        checkout.run("get conflicts -e production -q").out.lines().last().unwrap_or_default().to_owned()
+    };
+    assert!(listed().contains("duplicate   1.0.0   3.0.0   skip "), "{}", listed());
+    let overriding = format!("{sources}  conflicts: {{ duplicate: override }}\n");
+    checkout.write("environments/production.yaml", &environment("production", "stripe", &overriding));
+    assert!(listed().contains("duplicate   3.0.0   1.0.0   override "), "{}", listed());
 }
 
 #[test]
