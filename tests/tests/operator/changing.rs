@@ -63,7 +63,7 @@ async fn a_cluster_is_changed_from_the_command_line() -> Result<()> {
     ensure!(held.err.contains(&plan) && held.err.contains("allow it:       kubectl -n "), "{}", held.err);
     let plan = sower(&bed, &format!("plan -e production --database {}", bed.database.url()))?.expect(0)?;
     ensure!(plan.out.contains("- ash 1.0.0   folder gone since "), "{plan:?}");
-    ensure!(plan.err.contains("It would be held: Plan "), "{plan:?}");
+    ensure!(plan.err.contains("It would be held: plan "), "{plan:?}");
 
     let told = sower(&bed, "suspend -e production")?.expect(0)?;
     let go_on = format!("Go on: sower resume -e production -n {namespace}\n");
