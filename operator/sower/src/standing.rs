@@ -8,6 +8,7 @@ use kube::Api;
 use kube::api::ListParams;
 use serde::Deserialize;
 use sower_controllers::reason::Reason;
+use sower_controllers::seeding::Trouble;
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::plan::Conflict;
 use sower_core::report::Failure as Entry;
@@ -96,8 +97,10 @@ impl Condition {
 struct Noted {
     conflicts: Vec<Conflict>,
     failures: Vec<Entry>,
+    processed: usize,
     excluded: usize,
     invalid: usize,
+    trouble: Option<Trouble>,
 }
 
 /// How one environment stands.
@@ -305,14 +308,13 @@ async fn of_rows(session: &Session, member: &Member) -> Result<Standing, Failure
         ..Standing::default()
     };
     judge(&mut standing, member, row.as_ref(), &noted, seedings.first());
-    standing.failures = noted.failures;
     standing.seedings = seedings;
     let ready = Condition {
         kind: "Ready".into(),
         status: standing.ready.clone(),
         reason: standing.reason.clone(),
         message: standing.message.clone(),
-        since: standing.seeded_at,
+        since: noted.trouble.as_ref().map(|trouble| trouble.since).or(standing.seeded_at),
     };
     let first = conflicts.iter().map(|open| open.since).min();
     let named: Vec<&str> = conflicts.iter().map(|open| open.conflict.integration.as_str()).collect();
@@ -330,6 +332,7 @@ async fn of_rows(session: &Session, member: &Member) -> Result<Standing, Failure
         },
         since: first.or(standing.seeded_at),
     };
+    standing.failures = noted.failures;
     standing.conditions = vec![ready, free];
     Ok(standing)
 }
@@ -359,6 +362,14 @@ fn judge(
     } else if row.is_none_or(|row| row.applied.is_empty()) {
         standing.needs.push((format!("sower seed -e {name}"), "seed it".to_owned()));
         ("Unknown", "", "Not seeded yet".to_owned())
+    } else if let Some(Trouble { reason, message, .. }) = &noted.trouble {
+        let next = match reason.as_str() {
+            "PruneLimitExceeded" => (format!("sower plan -e {name}"), "see what would go".to_owned()),
+            "ManifestsInvalid" => ("sower validate".to_owned(), "see what is wrong".to_owned()),
+            _ => ("sower doctor".to_owned(), "see what is in the way".to_owned()),
+        };
+        standing.needs.push(next);
+        ("False", reason.as_str(), message.clone())
     } else if let Some(first) = noted.failures.first() {
         let (foreign, refused): (Vec<&Entry>, Vec<&Entry>) =
             noted.failures.iter().partition(|failure| failure.code == FOREIGN_ROW);
@@ -371,10 +382,11 @@ fn judge(
                 .push((format!("sower explain {id} -e {name}"), "see what stands in its way".to_owned()));
         }
         let place = first.location.clone().or_else(|| first.integration.clone()).unwrap_or_default();
+        let total = noted.processed + noted.excluded + noted.invalid;
         let told = match noted.invalid {
             0 => format!("{} refused", counted(noted.failures.len(), "integration")),
-            1 => "1 manifest is invalid".to_owned(),
-            several => format!("{several} manifests are invalid"),
+            1 => format!("1 of {} is invalid", counted(total, "manifest")),
+            several => format!("{several} of {} are invalid", counted(total, "manifest")),
         };
         ("False", "ManifestsInvalid", format!("{told}: {place} {}", first.code))
     } else if skipped > 0 {

@@ -43,6 +43,9 @@ fn an_unexpected_deletion_is_held() {
     "#);
     let report = checkout.json("seed -e development -o json");
     assert_eq!((&report["status"], &report["deleted"]), (&json!("refused"), &json!(0)));
+    let status = checkout.transcript("status -e development");
+    assert!(status.contains("PruneLimitExceeded"), "{status}");
+    assert!(status.contains("sower plan -e development"), "{status}");
     let text = environment("development", "\"*\"", "  pruneLimit: 3\n");
     checkout.write("environments/development.yaml", &text);
     assert_snapshot!(checkout.transcript("seed -e development"), @r"
@@ -55,6 +58,24 @@ fn an_unexpected_deletion_is_held() {
     Seeded development at main@COMMIT7 (seeding 2): 0 created, 1 updated, 3 deleted, 0 unchanged in TOOK
     exit 0
     ");
+    let status = checkout.transcript("status -e development");
+    assert!(status.contains("Seeded main@COMMIT7") && !status.contains("PruneLimit"), "{status}");
+}
+
+#[test]
+fn an_empty_source_stays_in_the_status_until_it_is_mended() {
+    let checkout = Checkout::new();
+    checkout.run("seed -e development");
+    let integrations = checkout.path().join("integrations");
+    let aside = checkout.path().join("aside");
+    std::fs::rename(&integrations, &aside).expect("moved away");
+    checkout.run("seed -e development");
+    let status = checkout.transcript("status -e development");
+    assert!(status.contains("SourceEmpty") && status.contains("holds no manifest"), "{status}");
+    std::fs::rename(&aside, &integrations).expect("moved back");
+    checkout.run("seed -e development");
+    let status = checkout.transcript("status -e development");
+    assert!(status.contains("Seeded main@COMMIT7") && !status.contains("SourceEmpty"), "{status}");
 }
 
 #[test]
