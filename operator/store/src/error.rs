@@ -170,9 +170,7 @@ impl StoreError {
                 Some("run the output of `sower generate migrations` there, or allow `migrate: Auto`")
             }
             Self::SchemaIncompatible { .. } => Some("upgrade this Sower"),
-            Self::SchemaForeign { .. } => {
-                Some("give Sower a database of its own, or rename that table")
-            }
+            Self::SchemaForeign { .. } => Some("give Sower a database of its own, or rename that table"),
             Self::Migration { .. } => Some(
                 "its user must own the database, or run the output of `sower generate migrations` as one who does",
             ),
