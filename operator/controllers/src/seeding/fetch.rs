@@ -187,6 +187,9 @@ impl Reader {
             return Ok(folder.clone());
         }
         let folder = Arc::new(Folder::new(dir, self.fetcher.limits())?);
+        if folders.len() >= MOST_TREES {
+            folders.clear();
+        }
         folders.insert(dir.to_path_buf(), folder.clone());
         Ok(folder)
     }
