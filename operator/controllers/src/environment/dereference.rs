@@ -9,6 +9,7 @@ use sower_store::Migrate;
 use super::DEFAULT_SOURCE;
 use crate::cluster::Scope;
 use crate::cluster_source;
+use crate::reason::Reason;
 use crate::secrets;
 use crate::seeding::{Job, Origin, SeedingError, SourceInput};
 use crate::stores::{Database, DefaultDatabase};
@@ -41,7 +42,8 @@ pub async fn database(
     let database = match (&spec.secret_ref, &rules.database) {
         (Some(reference), _) => {
             let namespace = environment.namespace().unwrap_or_default();
-            let data = secrets::read(client, &namespace, &reference.name).await?;
+            let data = secrets::read(client, &namespace, &reference.name).await;
+            let data = data.map_err(|error| of_the_database(error, &reference.name))?;
             secrets::database(&format!("The secret {}", reference.name), &data, rules.allow_local)?
         }
         (None, DefaultDatabase::Url(url)) => Database { url: url.clone(), tls: sower_store::Tls::default() },
@@ -54,6 +56,20 @@ pub async fn database(
     };
     let url = database.url.of_environment(&environment.name_any());
     Ok((Database { url, ..database }, migrate))
+}
+
+/// The database's Secret is no source's: where it cannot be had, the spec names nothing, or nobody knows yet.
+fn of_the_database(error: SeedingError, secret: &str) -> SeedingError {
+    match error.reason {
+        Reason::AuthenticationFailed => {
+            SeedingError::invalid_spec(format!("{error}: the database needs its key url"))
+        }
+        _ => {
+            let text = format!("Database unavailable: secret {secret} cannot be read now; retrying");
+            let detail = Some(error.full().to_owned());
+            SeedingError { detail, ..SeedingError::new(Reason::DatabaseUnavailable, error.kind, text) }
+        }
+    }
 }
 
 /// The job of an environment, without an epoch yet.
@@ -155,6 +171,20 @@ pub fn secret_of<'a>(environment: &'a Environment, source: Option<&str>) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seeding::Kind;
+
+    #[test]
+    fn a_secret_of_the_database_blames_no_source() {
+        let missing =
+            SeedingError::new(Reason::AuthenticationFailed, Kind::Stalled, "The secret db is not there");
+        let error = of_the_database(missing, "db");
+        assert_eq!((error.reason, error.kind), (Reason::InvalidSpec, Kind::Stalled));
+        assert_eq!(error.message, "The secret db is not there: the database needs its key url");
+        let silent = SeedingError::new(Reason::FetchFailed, Kind::Transient, "no answer in time");
+        let error = of_the_database(silent, "db");
+        assert_eq!((error.reason, error.kind), (Reason::DatabaseUnavailable, Kind::Transient));
+        assert_eq!(error.full(), "no answer in time");
+    }
 
     #[test]
     fn a_reference_is_the_one_that_is_set_or_main() {

@@ -47,7 +47,8 @@ pub fn of_seeded(
         database_read: planned.is_some() || sources.iter().all(|source| source.applied.is_some()),
         sources,
         counts: Some(counts(report, holding, ids.len())),
-        failures: Some(failures(report, holding)),
+        failures: Some(failures(report)),
+        kept: holding.kept.clone(),
         plan: planned.filter(|_| waits).map(|planned| plan(&planned.plan)),
         conflicts: Some(Conflicts { skipped: ids }),
         written: written(seeded),
@@ -60,6 +61,10 @@ pub fn of_error(environment: &Environment, error: &SeedingError) -> Outcome {
     let SeedingError { reason, kind: _, message, detail, source_name, keeper: _ } = error;
     let secret = match reason {
         Reason::AuthenticationFailed => secret_of(environment, source_name.as_deref()).map(str::to_owned),
+        // Of the database's Secret, which no source names.
+        Reason::InvalidSpec if source_name.is_none() => secret_of(environment, None)
+            .filter(|secret| message.contains(&format!("secret {secret} ")))
+            .map(str::to_owned),
         _ => None,
     };
     Outcome::of(Verdict::Failed {
@@ -195,21 +200,14 @@ fn plan(plan: &Plan) -> PlanStatus {
 }
 
 /// The same whether or not the sources were read this time: what nothing changed is no news.
-fn failures(report: &Report, holding: &Holding) -> Vec<Failure> {
+fn failures(report: &Report) -> Vec<Failure> {
     let failures = report.errors.iter().take(FAILURES);
     failures
-        .map(|failure| {
-            let id = failure.integration.as_deref().filter(|_| failure.location.is_some());
-            let message = match id.and_then(|id| holding.kept.get_key_value(id)) {
-                Some((id, version)) => format!("{}; {id} keeps {version}", failure.message),
-                None => failure.message.clone(),
-            };
-            Failure {
-                integration: failure.integration.clone(),
-                code: failure.code.clone(),
-                location: failure.location.as_deref().map(|place| cut(place, 2048)),
-                message: cut(&message, 4096),
-            }
+        .map(|failure| Failure {
+            integration: failure.integration.clone(),
+            code: failure.code.clone(),
+            location: failure.location.as_deref().map(|place| cut(place, 2048)),
+            message: cut(&failure.message, 4096),
         })
         .collect()
 }

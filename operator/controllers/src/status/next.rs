@@ -15,20 +15,21 @@ pub(super) fn next(
     let namespace = environment.metadata.namespace.as_deref().unwrap_or_default();
     let kubectl = format!("kubectl -n {namespace}");
     let edit = || format!("{kubectl} edit env/{name}");
+    let renew = || match secret(outcome) {
+        Some((secret, keys)) => format!(
+            "{kubectl} create secret generic {secret} {keys} --dry-run=client -o yaml | kubectl apply -f -"
+        ),
+        None => edit(),
+    };
     Some(match outcome.verdict.reason() {
-        Reason::InvalidSpec | Reason::SourceNotFound | Reason::SourceEmpty => edit(),
+        Reason::SourceNotFound | Reason::SourceEmpty => edit(),
         Reason::KeptElsewhere => {
-            format!("{kubectl} annotate --overwrite env/{name} sower.dev/take-over=true")
+            format!(
+                "{kubectl} annotate --overwrite env/{name} sower.dev/take-over=true # suspend it there first"
+            )
         }
         Reason::SchemaIncompatible => format!("sower doctor -n {namespace}"),
-        Reason::AuthenticationFailed => match secret(outcome) {
-            Some((secret, keys)) => {
-                format!(
-                    "{kubectl} create secret generic {secret} {keys} --dry-run=client -o yaml | kubectl apply -f -"
-                )
-            }
-            None => edit(),
-        },
+        Reason::InvalidSpec | Reason::AuthenticationFailed => renew(),
         Reason::PruneLimitExceeded => {
             let deletes = status.plan.as_ref().map_or(0, |plan| plan.delete);
             format!("{kubectl} patch env/{name} --type=merge -p '{{\"spec\":{{\"pruneLimit\":{deletes}}}}}'")

@@ -81,10 +81,13 @@ fn refused(before: &EnvironmentStatus, after: &EnvironmentStatus, outcome: &Outc
     }
     let mut told = String::new();
     for (index, failure) in after.failures.iter().enumerate() {
-        let Failure { integration: _, code, location, message } = failure;
+        let Failure { integration, code, location, message } = failure;
+        let id = integration.as_ref().filter(|_| location.is_some());
+        let kept = id.and_then(|id| outcome.kept.get_key_value(id));
+        let kept = kept.map(|(id, version)| format!("; {id} keeps {version}")).unwrap_or_default();
         let place = location.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
         let separator = if index == 0 { "" } else { " · " };
-        let next = format!("{separator}{place}{code}: {message}");
+        let next = format!("{separator}{place}{code}: {message}{kept}");
         if index > 0 && told.len() + next.len() > REFUSED {
             told.push_str(&format!(" (and {} more)", after.failures.len() - index));
             break;

@@ -1,5 +1,7 @@
 //! What a reconcile came to, as far as its status is concerned.
 
+use std::collections::BTreeMap;
+
 use sower_core::snapshot::Revision;
 use sower_crds::environment::{Counts, Failure, PlanStatus};
 
@@ -18,6 +20,8 @@ pub struct Outcome {
     pub counts: Option<Counts>,
     /// What was refused; none: not known.
     pub failures: Option<Vec<Failure>>,
+    /// The versions that refused integrations keep, by id; for the event.
+    pub kept: BTreeMap<String, String>,
     /// The plan, while it is not applied.
     pub plan: Option<PlanStatus>,
     /// Conflicts that are skipped; none: not known.
@@ -124,6 +128,7 @@ impl Outcome {
             database_read: false,
             counts: None,
             failures: None,
+            kept: BTreeMap::new(),
             plan: None,
             conflicts: None,
             written: None,

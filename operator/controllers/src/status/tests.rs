@@ -62,12 +62,13 @@ fn invalid() -> Outcome {
         integration: Some("slack".into()),
         code: "bad-version".into(),
         location: Some("integrations/slack/integration.yaml:6:12".into()),
-        message: "`v2.1` is not a semantic version; slack keeps 2.0.3".into(),
+        message: "`v2.1` is not a semantic version".into(),
     };
     let first = "integrations/slack/integration.yaml:6:12 bad-version".into();
     Outcome {
         verdict: Verdict::Invalid { invalid: 1, total: 43, first },
         failures: Some(vec![failure]),
+        kept: [("slack".to_owned(), "2.0.3".to_owned())].into(),
         ..seeded("9d41e07", &[])
     }
 }
@@ -277,6 +278,29 @@ fn a_seeding_and_what_it_refused_are_told() {
         ]
     );
     assert_eq!(status.next.as_deref(), Some("sower rule bad-version"));
+    // That it keeps its rows only the event says.
+    assert_eq!(status.failures[0].message, "`v2.1` is not a semantic version");
+}
+
+#[test]
+fn what_is_to_be_typed_names_what_is_to_be_done_first() {
+    let next = |outcome: &Outcome| compose(&environment(), outcome, at(0)).next.expect("asked");
+    let kept = failed(Reason::KeptElsewhere, "production in this database is kept by files", None);
+    assert!(next(&kept).ends_with("sower.dev/take-over=true # suspend it there first"), "{}", next(&kept));
+    let message = "The secret db is not there: the database needs its key url".to_owned();
+    let missing = Outcome::of(Verdict::Failed {
+        reason: Reason::InvalidSpec,
+        message: message.clone(),
+        detail: None,
+        source: None,
+        secret: Some("db".into()),
+    });
+    assert!(next(&missing).contains("create secret generic db --from-literal=url=URL"), "{}", next(&missing));
+    // The sources are not to blame.
+    let before = with(&environment(), &seeded("3f2c1a9", &[]), 0);
+    let status = with(&before, &missing, 1).status.expect("a status");
+    assert_eq!(find(&status.conditions, kind::READY).map(|c| c.message.as_str()), Some(message.as_str()));
+    assert_eq!(find(&status.conditions, kind::SOURCE_READY).map(|c| c.status.as_str()), Some("True"));
 }
 
 #[test]
