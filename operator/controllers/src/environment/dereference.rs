@@ -19,7 +19,7 @@ use crate::stores::{Database, DefaultDatabase};
 pub struct Rules {
     /// First part of what an environment's keeper is called.
     pub cluster_name: String,
-    /// `file://`, folders and SQLite are taken from resources.
+    /// `file://` and SQLite are taken from resources.
     pub allow_local: bool,
     /// The database of environments that name none.
     pub database: DefaultDatabase,
@@ -85,7 +85,7 @@ pub async fn job(
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
     let mut sources = Vec::new();
     for source in &environment.spec.sources {
-        let origin = origin(client, scope, (&namespace, &name), source, rules).await?;
+        let origin = origin(client, scope, (&namespace, &name), source).await?;
         let path = source.folder_path().to_owned();
         sources.push(SourceInput { name: source.name.clone(), priority: source.priority, path, origin });
     }
@@ -112,7 +112,6 @@ async fn origin(
     scope: &Scope,
     (namespace, environment): (&str, &str),
     source: &Source,
-    rules: &Rules,
 ) -> Result<Origin, SeedingError> {
     let named = |error: SeedingError| SeedingError { source_name: Some(source.name.clone()), ..error };
     match source.origin() {
@@ -122,12 +121,9 @@ async fn origin(
             let of = (namespace, environment);
             cluster_source::list(client, scope, of, &source.name, &selector).await.map(Origin::Listing)
         }
-        Some(Place::Folder(folder)) if rules.allow_local => Ok(Origin::Folder(folder.into())),
-        Some(Place::Folder(_)) => Err(named(SeedingError::invalid_spec(
-            "A folder is a source for files only: start Sower with --allow-local",
-        ))),
-        None => Err(named(SeedingError::invalid_spec(format!(
-            "The source {} names no place, or several of git, folder and cluster",
+        // The CRD refuses both.
+        Some(Place::Folder(_)) | None => Err(named(SeedingError::invalid_spec(format!(
+            "The source {} names neither git nor cluster, or both",
             source.name
         )))),
     }
@@ -144,8 +140,9 @@ async fn request(client: &Client, namespace: &str, git: &GitSource) -> Result<Fe
     Ok(FetchRequest { credentials, ..FetchRequest::new(&git.url, reference(&git.reference)) })
 }
 
-/// At most one is set, says the CRD; none is the branch `main`.
-fn reference(of: &GitRef) -> Reference {
+/// What of a repository a spec names. At most one is set, says the CRD; none is the branch `main`.
+#[must_use]
+pub fn reference(of: &GitRef) -> Reference {
     match of {
         GitRef { commit: Some(commit), .. } => Reference::Commit(commit.clone()),
         GitRef { tag: Some(tag), .. } => Reference::Tag(tag.clone()),
