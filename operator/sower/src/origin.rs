@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use sower_controllers::environment::reference;
 use sower_controllers::seeding::{Origin, SourceInput};
 use sower_crds::EnvironmentSpec;
-use sower_crds::source::{self, GitRef, Source};
+use sower_crds::source::{self, Source};
 use sower_source::{Credentials, FetchRequest, Location, Reference};
 
 use crate::environments::EnvironmentFiles;
@@ -154,19 +155,6 @@ fn origin_of(location: Location) -> Origin {
         Location::Remote { url, reference } => {
             Origin::Git(FetchRequest::new(url, Reference::Named(reference)))
         }
-    }
-}
-
-/// What of a repository the spec names.
-#[must_use]
-pub fn reference(git: &GitRef) -> Reference {
-    let GitRef { branch, tag, semver, commit } = git;
-    match (branch, tag, semver, commit) {
-        (_, _, _, Some(commit)) => Reference::Commit(commit.clone()),
-        (_, _, Some(range), None) => Reference::Semver(range.clone()),
-        (_, Some(tag), None, None) => Reference::Tag(tag.clone()),
-        (Some(branch), None, None, None) => Reference::Branch(branch.clone()),
-        (None, None, None, None) => Reference::Branch("main".into()),
     }
 }
 

@@ -2,13 +2,12 @@
 //! Integrations that it lists.
 
 use kube::core::Selector;
-use sower_controllers::environment::DEFAULT_SOURCE;
+use sower_controllers::environment::{DEFAULT_SOURCE, reference};
 use sower_controllers::seeding::{Job, Origin, SeedingError, SourceInput};
 use sower_controllers::{cluster_source, secrets};
 use sower_crds::source::{self, GitSource, Source};
 use sower_source::{Credentials, FetchRequest};
 
-use crate::origin::reference;
 use crate::reach::Reach;
 use crate::session::Member;
 
