@@ -52,7 +52,7 @@ pub fn watched(job: &Job) -> Watched {
                 watched.repositories.push(dir.clone());
             }
             Origin::Checkout { dir, .. } => watched.repositories.push(dir.clone()),
-            Origin::Git(_) | Origin::Listing(_) => {}
+            Origin::Git(_) | Origin::Listing(_) | Origin::Glance(_) => {}
         }
     }
     watched

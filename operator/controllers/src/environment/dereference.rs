@@ -1,5 +1,7 @@
 //! Environment → job: every reference is followed, inside its own namespace. Needs a client.
 
+use std::sync::Arc;
+
 use kube::{Client, ResourceExt as _};
 use sower_crds::environment::{Environment, Migrate as MigrateWord};
 use sower_crds::source::{GitRef, GitSource, Origin as Place, Source};
@@ -78,7 +80,7 @@ fn of_the_database(error: SeedingError, secret: &str) -> SeedingError {
 /// As of the first reference that cannot be followed.
 pub async fn job(
     client: &Client,
-    scope: &Scope,
+    scope: &Arc<Scope>,
     environment: &Environment,
     rules: &Rules,
 ) -> Result<Job, SeedingError> {
@@ -91,9 +93,9 @@ pub async fn job(
     }
     if sources.is_empty() {
         let all = kube::core::Selector::default();
-        let listing = cluster_source::list(client, scope, (&namespace, &name), DEFAULT_SOURCE, &all).await?;
+        let glance = cluster_source::glance(client, scope, (&namespace, &name), DEFAULT_SOURCE, &all).await?;
         let (name, path) = (DEFAULT_SOURCE.to_owned(), String::new());
-        sources.push(SourceInput { name, priority: 0, path, origin: Origin::Listing(listing) });
+        sources.push(SourceInput { name, priority: 0, path, origin: Origin::Glance(glance) });
     }
     let (spec, keeper, take_over) =
         (environment.spec.clone(), keeper(environment, rules), super::take_over::wanted(environment));
@@ -109,7 +111,7 @@ pub fn keeper(environment: &Environment, rules: &Rules) -> String {
 
 async fn origin(
     client: &Client,
-    scope: &Scope,
+    scope: &Arc<Scope>,
     (namespace, environment): (&str, &str),
     source: &Source,
 ) -> Result<Origin, SeedingError> {
@@ -119,7 +121,7 @@ async fn origin(
         Some(Place::Cluster(cluster)) => {
             let selector = cluster_source::selector(&source.name, cluster)?;
             let of = (namespace, environment);
-            cluster_source::list(client, scope, of, &source.name, &selector).await.map(Origin::Listing)
+            cluster_source::glance(client, scope, of, &source.name, &selector).await.map(Origin::Glance)
         }
         // The CRD refuses both.
         Some(Place::Folder(_)) | None => Err(named(SeedingError::invalid_spec(format!(

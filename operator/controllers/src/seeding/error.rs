@@ -89,6 +89,10 @@ impl SeedingError {
             {
                 format!("Credentials rejected by {host}")
             }
+            // It begins with the name of a host.
+            FetchError::AuthenticationFailed { .. }
+            | FetchError::Unreachable { .. }
+            | FetchError::TimedOut { .. } => error.to_string(),
             other => {
                 let text = other.to_string();
                 let mut characters = text.chars();

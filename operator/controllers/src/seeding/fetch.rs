@@ -11,7 +11,7 @@ use sower_source::{Checkout, FetchError, FetchRequest, Fetcher, Folder, GitTree}
 use tokio_util::sync::CancellationToken;
 
 use super::error::SeedingError;
-use super::job::{Listing, Origin, SourceInput};
+use super::job::{Glance, Listing, Origin, SourceInput};
 use crate::metrics::{EnvironmentLabels, Metrics};
 
 /// Where the documents of a source are.
@@ -19,10 +19,19 @@ use crate::metrics::{EnvironmentLabels, Metrics};
 pub enum Files {
     /// Files.
     Tree(Arc<dyn Tree>),
-    /// Files of the commit in [`Snapshot::git`], which are not listed yet: see [`Reader::list`].
-    Unlisted(TreeKey),
+    /// Not listed yet: see [`Reader::list`].
+    Unlisted(Unlisted),
     /// Resources of a cluster.
     Listing(Arc<Listing>),
+}
+
+/// What can be listed.
+#[derive(Clone)]
+pub enum Unlisted {
+    /// The files of the commit in [`Snapshot::git`].
+    Commit(TreeKey),
+    /// Resources of a cluster.
+    Resources(Glance),
 }
 
 /// What a listing is remembered by: the repository, and the source's path.
@@ -123,13 +132,13 @@ impl Reader {
                 let request = FetchRequest { deepen_to, timeout, ..request };
                 let fetched = self.fetcher.fetch(&request, cancel).await?;
                 let revision = fetched.revision.clone();
-                let files = Files::Unlisted(TreeKey(format!("{}\n{path}", request.url)));
+                let files = Files::Unlisted(Unlisted::Commit(TreeKey(format!("{}\n{path}", request.url))));
                 let tree = blocking(move || fetched.unlisted(&path)).await?;
                 Ok(snapshot(revision, git_tree_id(&tree), files, Some(tree), Vec::new()))
             }
             Origin::Checkout { dir, reference } => {
                 let limits = self.fetcher.limits();
-                let files = Files::Unlisted(TreeKey(format!("{}\n{path}", dir.display())));
+                let files = Files::Unlisted(Unlisted::Commit(TreeKey(format!("{}\n{path}", dir.display()))));
                 let (revision, tree) = blocking(move || {
                     let checkout = Checkout::discover(&dir)?;
                     let revision = checkout.resolve(&reference)?;
@@ -151,6 +160,10 @@ impl Reader {
                 };
                 Ok(snapshot(revision, id, Files::Tree(Arc::new(tree)), git, dirty))
             }
+            Origin::Glance(glance) => {
+                let (revision, id) = (glance.revision.clone(), glance.revision.digest.clone());
+                Ok(snapshot(revision, id, Files::Unlisted(Unlisted::Resources(glance)), None, Vec::new()))
+            }
             Origin::Listing(listing) => {
                 let revision = listing.revision.clone();
                 let id = revision.digest.clone();
@@ -162,12 +175,19 @@ impl Reader {
     /// The same snapshots, with their files listed.
     ///
     /// # Errors
-    /// The first source that has too many files, or a broken repository.
+    /// The first source that has too many files, or a broken repository, or cannot be listed.
     pub async fn list(self: &Arc<Self>, snapshots: Vec<Snapshot>) -> Result<Vec<Snapshot>, SeedingError> {
         try_join_all(snapshots.into_iter().map(|snapshot| async move {
-            let (Files::Unlisted(key), Some(tree)) = (&snapshot.files, snapshot.git.clone()) else {
-                return Ok(snapshot);
+            let key = match &snapshot.files {
+                Files::Unlisted(Unlisted::Commit(key)) => key,
+                Files::Unlisted(Unlisted::Resources(glance)) => {
+                    let listing = glance.read().await?;
+                    let (revision, tree_id) = (listing.revision.clone(), listing.revision.digest.clone());
+                    return Ok(Snapshot { revision, tree_id, files: Files::Listing(listing), ..snapshot });
+                }
+                Files::Tree(_) | Files::Listing(_) => return Ok(snapshot),
             };
+            let Some(tree) = snapshot.git.clone() else { return Ok(snapshot) };
             let (reader, key) = (self.clone(), key.clone());
             let listed = blocking(move || {
                 let before = reader.remembered(&key);

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use serde_json::Value;
 use sower_core::snapshot::Revision;
 use sower_crds::environment::EnvironmentSpec;
 use sower_source::FetchRequest;
 
+use super::error::SeedingError;
 use crate::metrics::EnvironmentLabels;
 
 /// One seeding, or one plan.
@@ -71,6 +73,40 @@ pub enum Origin {
     },
     /// Integration resources of a cluster, listed already.
     Listing(Arc<Listing>),
+    /// Integration resources of a cluster, which are read only if they are not at the revision that was seeded.
+    Glance(Glance),
+}
+
+/// At which revision the Integration resources are that a cluster source selects, and how they are read.
+#[derive(Clone)]
+pub struct Glance {
+    /// As [`Listing::revision`].
+    pub revision: Revision,
+    read: Arc<dyn Fn() -> BoxFuture<'static, Result<Arc<Listing>, SeedingError>> + Send + Sync>,
+}
+
+impl Glance {
+    /// What is at `revision`, and read by `read`.
+    pub fn new(
+        revision: Revision,
+        read: impl Fn() -> BoxFuture<'static, Result<Arc<Listing>, SeedingError>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { revision, read: Arc::new(read) }
+    }
+
+    /// The resources as they are now: at this revision, or at a later one.
+    ///
+    /// # Errors
+    /// As the listing.
+    pub async fn read(&self) -> Result<Arc<Listing>, SeedingError> {
+        (self.read)().await
+    }
+}
+
+impl std::fmt::Debug for Glance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Glance").field("revision", &self.revision).finish_non_exhaustive()
+    }
 }
 
 /// The Integration resources that a cluster source selects.

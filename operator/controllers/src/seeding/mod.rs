@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::{Kind, LONGEST_MESSAGE, SeedingError, fitting};
 pub use fetch::{Files, Reader, Snapshot};
-pub use job::{Job, Listing, Origin, Resource, SourceInput};
+pub use job::{Glance, Job, Listing, Origin, Resource, SourceInput};
 pub use reading::{ReadSource, Reading};
 pub use seeded::Trouble;
 

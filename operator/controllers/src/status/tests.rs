@@ -109,7 +109,7 @@ fn outcomes() -> Vec<Outcome> {
         failed(SchemaIncompatible, "the tables are of schema 9; this Sower knows 1", None),
         failed(SourceNotFound, "Branch `main` not found in https://git.acme.example/a.git", None),
         failed(SourceEmpty, "catalog at main@9d41e07 holds no manifest", None),
-        failed(FetchFailed, "Git.acme.example does not answer: connection refused", None),
+        failed(FetchFailed, "git.acme.example does not answer: connection refused", None),
         failed(SeedingFailed, "The connection to the database was lost", None),
         Outcome::of(Verdict::Suspended),
     ]

@@ -128,7 +128,7 @@ fn revision_here(job: &Job) -> Option<String> {
         Origin::Folder(dir) => {
             Folder::new(dir, Limits::default()).ok()?.scan(&source.path).ok()?.revision().clone()
         }
-        Origin::Git(_) | Origin::Listing(_) => return None,
+        Origin::Git(_) | Origin::Listing(_) | Origin::Glance(_) => return None,
     };
     Some(revision.to_string())
 }
