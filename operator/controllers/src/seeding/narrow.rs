@@ -46,6 +46,18 @@ type Paths = BTreeSet<(String, String)>;
 /// Why the whole catalog is to be planned.
 pub(super) type Whole = &'static str;
 
+/// What a change touches: nothing else is read.
+struct Gathered {
+    sources: Vec<Source>,
+    /// The files that were read.
+    files: Paths,
+    /// The documents as they were seeded, and as they are now; sorted by place.
+    before: Vec<Found>,
+    after: Vec<Found>,
+    /// What the environment holds of their integrations.
+    here: Here,
+}
+
 /// The plan, or why there is none.
 pub(super) async fn plan(
     store: &Store,
@@ -58,41 +70,11 @@ pub(super) async fn plan(
     let Some((row, noted)) = row.and_then(|row| settled(job, row, snapshots, selection_hash)) else {
         return Ok(Err("the last seeding is none to stand on"));
     };
-    let Some(sources) = changes(row, snapshots).await? else {
-        return Ok(Err("what was seeded is not at hand"));
-    };
-    let touched = store.touched(&job.environment).await?;
-    let files = files(&sources, &touched.links, touched.marked);
-    if touched.foreign || files.len() > MOST_FILES {
-        return Ok(Err("too many files, or a definition of somebody else's"));
-    }
-    let fresh = {
-        let (sources, files) = (sources.clone(), files.clone());
-        blocking(move || read(&sources, &files, &[])).await?
-    };
-    let paths: Vec<(&str, &str)> = files.iter().map(|(source, path)| (&**source, &**path)).collect();
-    let replaced = store.documents(&job.environment, &paths).await?;
-    let Some(ids) = ids(&fresh, &replaced, noted.attention.iter().flatten(), &touched.links) else {
-        return Ok(Err("too many integrations, or a document without an id"));
-    };
-    let asked: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let (mut before, mut here) = store.about(&job.environment, &asked).await?;
-    before.extend(replaced);
-    before.sort_by(|a, b| a.place.cmp(&b.place));
-    before.dedup_by(|a, b| a.place == b.place);
-    let after = {
-        let known: Vec<Found> =
-            before.iter().filter(|found| !within(&files, found)).cloned().chain(fresh).collect();
-        let sources = sources.clone();
-        blocking(move || read(&sources, &Paths::new(), &known)).await?
-    };
-    if !stands(row, &here) {
-        return Ok(Err("the rows are not those of the last seeding alone"));
-    }
-    if !(known(&ids, &after) && remain(&before, &after)) {
-        return Ok(Err("a document is gone, or an integration came into sight"));
-    }
-
+    let Gathered { sources, files, before, after, mut here } =
+        match gather(store, row, &noted, snapshots).await? {
+            Ok(gathered) => gathered,
+            Err(why) => return Ok(Err(why)),
+        };
     let (old, new) = (catalogs(&sources, &before), catalogs(&sources, &after));
     let choose = |catalogs: &[SourceCatalog]| select(&job.environment, &job.spec, platform, catalogs);
     let (chosen_before, chosen) = (choose(&old), choose(&new));
@@ -108,12 +90,12 @@ pub(super) async fn plan(
         && plan.conflicts.iter().all(|conflict| conflict.kind != ConflictType::Dependency)
         && !(job.spec.strict && invalid);
     let standing = here.state.rows.values().filter(|current| !current.removed).count();
-    let counted = |whole: usize, part: usize| whole.checked_sub(part).filter(|_| simple);
+    let beyond = |whole: usize, part: usize| whole.checked_sub(part).filter(|_| simple);
     let (Some(processed), Some(unchanged), Some(excluded), Some(carried)) = (
-        counted(noted.processed, was.processed),
-        counted(noted.unchanged, was.unchanged),
-        counted(noted.excluded, was.excluded.len()),
-        counted(noted.carried, standing),
+        beyond(noted.processed, was.processed),
+        beyond(noted.unchanged, was.unchanged),
+        beyond(noted.excluded, was.excluded.len()),
+        beyond(noted.carried, standing),
     ) else {
         return Ok(Err("something goes, cannot agree, or was not settled"));
     };
@@ -130,6 +112,50 @@ pub(super) async fn plan(
         known: memories(&sources, before),
         beyond: Some(Beyond { excluded, carried }),
     }))
+}
+
+/// Reads the files that differ, and asks for whatever they touch.
+async fn gather(
+    store: &Store,
+    row: &EnvironmentRow,
+    noted: &Noted,
+    snapshots: &[Snapshot],
+) -> Result<Result<Gathered, Whole>, SeedingError> {
+    let Some(sources) = changes(row, snapshots).await? else {
+        return Ok(Err("what was seeded is not at hand"));
+    };
+    let touched = store.touched(&row.name).await?;
+    let files = files(&sources, &touched.links, touched.marked);
+    if touched.foreign || files.len() > MOST_FILES {
+        return Ok(Err("too many files, or a definition of somebody else's"));
+    }
+    let fresh = {
+        let (sources, files) = (sources.clone(), files.clone());
+        blocking(move || read(&sources, &files, &[])).await?
+    };
+    let paths: Vec<(&str, &str)> = files.iter().map(|(source, path)| (&**source, &**path)).collect();
+    let replaced = store.documents(&row.name, &paths).await?;
+    let Some(ids) = ids(&fresh, &replaced, noted.attention.iter().flatten(), &touched.links) else {
+        return Ok(Err("too many integrations, or a document without an id"));
+    };
+    let asked: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let (mut before, here) = store.about(&row.name, &asked).await?;
+    before.extend(replaced);
+    before.sort_by(|a, b| a.place.cmp(&b.place));
+    before.dedup_by(|a, b| a.place == b.place);
+    let after = {
+        // Two documents of one id are told apart only where both are at hand.
+        let rest = before.iter().filter(|found| !within(&files, found)).cloned();
+        let (sources, known) = (sources.clone(), rest.chain(fresh).collect::<Vec<_>>());
+        blocking(move || read(&sources, &Paths::new(), &known)).await?
+    };
+    if !stands(row, &here) {
+        return Ok(Err("the rows are not those of the last seeding alone"));
+    }
+    if !(asked_for(&ids, &after) && remain(&before, &after)) {
+        return Ok(Err("a document is gone, or an integration came into sight"));
+    }
+    Ok(Ok(Gathered { sources, files, before, after, here }))
 }
 
 /// What the last seeding noted, if this one differs from it in the files of commits alone.
@@ -238,7 +264,7 @@ fn stands(row: &EnvironmentRow, here: &Here) -> bool {
 }
 
 /// Everything that was read is about integrations that were asked for.
-fn known(ids: &BTreeSet<String>, after: &[Found]) -> bool {
+fn asked_for(ids: &BTreeSet<String>, after: &[Found]) -> bool {
     after.iter().all(|found| found.id.as_ref().is_some_and(|id| ids.contains(id)))
 }
 
