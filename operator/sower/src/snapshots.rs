@@ -12,6 +12,9 @@ use crate::environments::EnvironmentFiles;
 use crate::failure::Failure;
 use crate::settings::Settings;
 
+/// The name of the source: nothing is told of it.
+const SOURCE: &str = "default";
+
 /// A folder whose manifests are read.
 pub struct Disk {
     folder: Folder,
@@ -20,7 +23,7 @@ pub struct Disk {
 
 /// What was read of a folder.
 pub struct Read {
-    /// Every document found.
+    /// Every document found, and every manifest that is empty.
     pub found: Vec<Found>,
     tree: FolderTree,
     prefix: PathBuf,
@@ -39,13 +42,14 @@ impl Disk {
         Ok(Self { prefix: prefix(opened.dir(), settings), folder: opened })
     }
 
-    /// Every manifest below a path.
+    /// Every manifest below a path, sorted by place; then those that are empty.
     ///
     /// # Errors
     /// Where the folder cannot be read.
     pub fn load(&self, path: &str) -> Result<Read, Failure> {
         let tree = self.scan(path)?;
-        let found = manifest::load("default", &tree, LoadLimits::FILES.without_bytes(), &|_| None);
+        let mut found = manifest::load(SOURCE, &tree, LoadLimits::FILES.without_bytes(), &|_| None);
+        found.extend(manifest::empty_files(SOURCE, &tree, manifest::is_named, &found));
         Ok(Read { found, tree, prefix: self.prefix.clone(), last: RefCell::default() })
     }
 
@@ -55,7 +59,8 @@ impl Disk {
     /// Where the folder cannot be read.
     pub fn load_file(&self, path: &str) -> Result<Read, Failure> {
         let tree = self.scan(path)?;
-        let found = manifest::load_file("default", &tree, path);
+        let mut found = manifest::load_file(SOURCE, &tree, path);
+        found.extend(manifest::empty_files(SOURCE, &tree, |named| named == path, &found));
         Ok(Read { found, tree, prefix: self.prefix.clone(), last: RefCell::default() })
     }
 

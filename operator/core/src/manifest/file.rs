@@ -166,7 +166,8 @@ fn settle(
     Loaded { found, id: Some(IdPlace { mark: id_mark, pointer: id_pointer }) }
 }
 
-fn without_id(source: &str, entry: &FileEntry, document: u32, sink: Sink<'_>) -> Loaded {
+/// A document of which not even the id is known.
+pub(crate) fn without_id(source: &str, entry: &FileEntry, document: u32, sink: Sink<'_>) -> Loaded {
     let found = Found {
         place: Place { source: source.to_owned(), path: entry.path.clone(), document },
         blob: entry.blob.clone(),

@@ -7,6 +7,7 @@
 mod address;
 mod canonical;
 mod document;
+mod empty;
 mod environment;
 mod file;
 mod integration;
@@ -22,6 +23,7 @@ pub mod tree;
 
 pub use canonical::{canonical, checksum};
 pub use document::is_named;
+pub use empty::empty_files;
 pub use environment::{LoadedEnvironment, load_environments};
 pub use load::{Limits, ResourceEntry, load, load_file, load_resources, load_value};
 

@@ -5,9 +5,11 @@ use super::Rule;
 pub(super) const SYNTAX: Rule = Rule {
     summary: "The file is not YAML or JSON",
     meaning: "From the marked place on the file cannot be read, so nothing can be said of what follows in it. Its documents \
-              before that place are read.",
+              before that place are read. A file that is named as a manifest and holds no document at all is a warning: it \
+              deletes nothing, and environments keep the rows they have of it.",
     remedy: "Look at the marked place and the line before it: a bracket that is not closed, a tab in the indentation, or text \
-             with `: `, `#` or `${` in it that stands without quotes.",
+             with `: `, `#` or `${` in it that stands without quotes. Delete a file that is empty, or write its manifest \
+             again.",
     wrong: "category: [productivity\n",
     right: "category: [productivity]\n",
 };

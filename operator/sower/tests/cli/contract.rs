@@ -103,6 +103,27 @@ fn warnings_fail_where_that_is_asked() {
 }
 
 #[test]
+fn a_manifest_that_was_emptied_is_told_by_validate_too() {
+    let checkout = Checkout::new();
+    checkout.write("integrations/slack/integration.yaml", "# nothing\n");
+    checkout
+        .write("integrations/package/manifest.json", "{\"kind\": \"App\", \"apiVersion\": \"apps/v1\"}\n");
+    let ran = checkout.sower("validate -o concise");
+    let told = "integrations/slack/integration.yaml:1:1: warning[syntax]: \
+                the file is named as a manifest and holds none\n";
+    assert_eq!((ran.code, ran.out.as_str()), (0, told));
+    let ran = checkout.sower("validate");
+    assert!(ran.out.contains("delete the file to delete the integration"), "{}", ran.out);
+    assert!(ran.err.starts_with("1 warning in 1 of 4 integrations; 3 environments are fine"), "{}", ran.err);
+    assert_eq!(checkout.sower("validate --strict -q").code, 1);
+
+    // A file that is named is a manifest, so its name does not matter.
+    checkout.write("notes.yaml", "");
+    assert_eq!(checkout.sower("validate notes.yaml -o concise").out.lines().count(), 1);
+    assert_eq!(checkout.sower("validate integrations/slack/integration.yaml --strict -q").code, 1);
+}
+
+#[test]
 fn a_setting_comes_from_flag_then_variable_then_file() {
     let checkout = Checkout::new();
     let from =

@@ -38,7 +38,7 @@ fn the_older_form_is_taken_as_it_stands() {
 fn only_our_documents_are_found() {
     let foreign = "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: x }\n";
     let environment = "apiVersion: sower.dev/v1alpha1\nkind: Environment\nmetadata: { name: x }\nspec: {}\n";
-    let found = load_all(&[
+    let files = [
         ("kustomization.yaml", "resources: [a.yaml]\n"),
         ("templates/x.yaml", "apiVersion: sower.dev/v1alpha1\nkind: {{ .Kind }\n: [\n"),
         ("notes/sower.dev.yaml", "see sower.dev/docs: [\n"),
@@ -47,9 +47,35 @@ fn only_our_documents_are_found() {
         ("README.md", "apiVersion: sower.dev/v1alpha1"),
         ("data.json", "{\"apiVersion\": \"sower.dev\""),
         ("bin.yaml", "sower.dev/\u{0}\u{1}"),
-        ("empty.integration.yaml", "# nothing\n"),
-    ]);
-    assert_eq!(ids(&found), []);
+        ("package/manifest.json", "{\"name\": \"x\", \"kind\": \"app\", \"apiVersion\": 2}"),
+        ("empty.yaml", ""),
+    ];
+    assert_eq!(ids(&load_all(&files)), []);
+    assert_eq!(empty_files("test", &Memory::of(&files), is_named, &[]), []);
+}
+
+#[test]
+fn an_empty_file_with_the_name_of_a_manifest_is_a_warning_and_no_document() {
+    let files = [
+        ("a/integration.yaml", ""),
+        ("b.integration.yaml", "\u{feff}# nothing\n\n  \n"),
+        ("c/manifest.yaml", "---\n---\n# nothing\n"),
+        ("d/manifest.json", "\n"),
+        ("e/integration.yaml", PLAIN),
+        ("f/integration.yaml", "a: [\n"),
+        ("g/integration.yaml", "text\n"),
+        ("notes.yaml", ""),
+    ];
+    let tree = Memory::of(&files);
+    let found = load("test", &tree, Limits::FILES, &|_| None);
+    let paths: Vec<&str> = found.iter().map(|f| f.place.path.as_str()).collect();
+    assert_eq!(paths, ["e/integration.yaml", "f/integration.yaml", "g/integration.yaml"]);
+    let empty = empty_files("test", &tree, is_named, &found);
+    let told: Vec<String> = empty.iter().flat_map(|f| &f.problems).map(ToString::to_string).collect();
+    let expected = ["a/integration.yaml", "b.integration.yaml", "c/manifest.yaml", "d/manifest.json"]
+        .map(|path| format!("{path}:1:1: warning[syntax]: the file is named as a manifest and holds none"));
+    assert_eq!(told, expected);
+    assert_eq!(empty_files("test", &tree, |path| path == "notes.yaml", &found).len(), 1);
 }
 
 #[test]
