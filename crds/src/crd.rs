@@ -79,7 +79,9 @@ fn with_schema(
 fn structural<T: JsonSchema>() -> Value {
     let mut schema = annotated::<T>();
     each(&mut schema, &mut |node| {
-        node.remove("x-sower");
+        if let Some(word) = node.remove("x-sower") {
+            say_in_words(node, word.as_str().unwrap_or_default());
+        }
         node.remove("enumDescriptions");
         if node.get("additionalProperties") == Some(&Value::Bool(false)) {
             node.remove("additionalProperties");
@@ -102,6 +104,26 @@ fn one_owner(schema: &mut Value) {
             field["x-kubernetes-map-type"] = "atomic".into();
         }
     }
+}
+
+/// In place of a pattern, whose message nobody reads with profit, a rule that says what is expected.
+fn say_in_words(node: &mut Map<String, Value>, word: &str) {
+    let Some(pattern) = node.get("pattern").and_then(Value::as_str) else { return };
+    let fits = format!("self.matches(r'{pattern}')");
+    let (rule, message) = match word {
+        "duration" => (format!("self != '' && {fits}"), "must be a duration such as 30s, 5m or 1h30m"),
+        "version" => (fits, "a version must be MAJOR.MINOR.PATCH, such as 1.4.0 or 2.0.0-rc.1"),
+        "commit" => (fits, "commit must be a whole hash: 40 hex digits in lower case"),
+        "percent" => (
+            format!("type(self) == int || {fits}"),
+            "pruneLimit must be a percentage from 0% to 100%, such as 20%, or a count",
+        ),
+        _ => return,
+    };
+    // A field's own rule says more.
+    node.entry("x-kubernetes-validations").or_insert_with(|| json!([{ "rule": rule, "message": message }]));
+    node.remove("pattern");
+    node.remove("minLength");
 }
 
 /// A structural schema has one type. Of a count or a text it is Kubernetes' own `int-or-string`, else it is free, and

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::defaults::{is_default, is_on, on};
-use crate::period::Period;
+use crate::period::{self, Period};
 use crate::prune_limit::PruneLimit;
 use crate::source::Source;
 use crate::status;
@@ -99,9 +99,6 @@ words! {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = ("!has(self.allowedIntegrations) || self.allowedIntegrations.size() > 0", "allowedIntegrations must not be empty: leave it out to allow every integration"),
-    validation = ("!has(self.interval) || (self.interval.matches('^([0-9]+[hms])+$') && duration(self.interval) >= duration('1s'))", "interval must be a duration of at least 1s, such as 30s, 5m or 1h"),
-    validation = ("!has(self.retryInterval) || (self.retryInterval.matches('^([0-9]+[hms])+$') && duration(self.retryInterval) >= duration('1s'))", "retryInterval must be a duration of at least 1s, such as 30s, 5m or 1h"),
-    validation = ("!has(self.timeout) || (self.timeout.matches('^([0-9]+[hms])+$') && duration(self.timeout) >= duration('1s'))", "timeout must be a duration of at least 1s, such as 30s, 5m or 1h"),
 )]
 pub struct EnvironmentSpec {
     /// Where manifests come from; the first wins a duplicate that is skipped. Absent: in a cluster the Integration
@@ -132,14 +129,17 @@ pub struct EnvironmentSpec {
     /// How often the sources are asked for something new. Default 5m.
     #[serde(default = "interval", skip_serializing_if = "is_interval")]
     #[schemars(extend("default" = "5m"))]
+    #[x_kube(validation = (period::A_SECOND, "interval must be a duration of at least 1s, such as 30s, 5m or 1h"))]
     pub interval: Period,
     /// How soon a failed seeding is tried again. Default 1m.
     #[serde(default = "retry_interval", skip_serializing_if = "is_retry_interval")]
     #[schemars(extend("default" = "1m"))]
+    #[x_kube(validation = (period::A_SECOND, "retryInterval must be a duration of at least 1s, such as 30s, 5m or 1h"))]
     pub retry_interval: Period,
     /// How long a seeding may take, the fetch included. Default 5m.
     #[serde(default = "timeout", skip_serializing_if = "is_timeout")]
     #[schemars(extend("default" = "5m"))]
+    #[x_kube(validation = (period::A_SECOND, "timeout must be a duration of at least 1s, such as 30s, 5m or 1h"))]
     pub timeout: Period,
     /// Stops seeding. Default false.
     #[serde(default, skip_serializing_if = "is_default")]

@@ -37,7 +37,8 @@ impl PruneLimit {
 }
 
 fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit())
+    let padded = text.len() > 1 && text.starts_with('0');
+    !text.is_empty() && text.len() <= 3 && !padded && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 impl fmt::Display for PruneLimit {
@@ -79,6 +80,7 @@ mod tests {
             (PruneLimit::Percent("0%".into()), 42, Some(0)),
             (PruneLimit::Percent("100%".into()), 42, Some(42)),
             (PruneLimit::Percent("101%".into()), 42, None),
+            (PruneLimit::Percent("020%".into()), 42, None),
             (PruneLimit::Percent("20".into()), 42, None),
             (PruneLimit::Percent("+5%".into()), 42, None),
             (PruneLimit::Count(3), 42, Some(3)),

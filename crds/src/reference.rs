@@ -108,6 +108,7 @@ fn text(word: &str) -> &'static str {
         "path" => "path",
         "range" => "range of versions",
         "percent" => "percentage",
+        "commit" => "40 hex digits",
         "dependency" => "`id` or `id@range`",
         _ => "text",
     }

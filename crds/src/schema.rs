@@ -12,7 +12,7 @@ use crate::{EnvironmentSpec, IntegrationSpec};
 /// `additionalProperties: false`; maps have `additionalProperties: SCHEMA`; free-form values have neither, or no `type`;
 /// closed lists of words are `{type: string, enum: [...]}`; one-or-many and the like are `anyOf` of such schemas; no
 /// field takes null. `x-sower` says what a value means: id, item, version, duration, url, git-url, link, path, pattern,
-/// percent, range, glob, dependency, expression (a text with `${ }`), template (any JSON whose texts are), schema (a
+/// percent, range, commit, glob, dependency, expression (a text with `${ }`), template (any JSON whose texts are), schema (a
 /// JSON Schema), schemas (a map of them), any (opaque).
 #[must_use]
 pub fn integration_schema() -> Value {

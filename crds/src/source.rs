@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::defaults::is_default;
 use crate::environment::SecretRef;
-use crate::period::Period;
+use crate::period::{self, Period};
 use crate::text;
 
 /// A place where manifests come from: exactly one of git, folder and cluster.
@@ -19,7 +19,6 @@ use crate::text;
     validation = ("!has(self.path) || (!self.path.startsWith('/') && !self.path.split('/').exists(part, part == '..'))", "path must be relative and must not contain `..`"),
     validation = ("!has(self.path) || !has(self.git) || !has(self.git.path)", "path stands beside git or in it, not in both places"),
     validation = ("!has(self.path) || !has(self.cluster)", "a cluster source has no path"),
-    validation = ("!has(self.interval) || (self.interval.matches('^([0-9]+[hms])+$') && duration(self.interval) >= duration('1s'))", "interval must be a duration of at least 1s, such as 30s, 5m or 1h"),
 )]
 pub struct Source {
     /// Its name, unique in the environment.
@@ -30,6 +29,7 @@ pub struct Source {
     pub priority: i32,
     /// How often it is asked for something new. Default: the environment's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = (period::A_SECOND, "interval must be a duration of at least 1s, such as 30s, 5m or 1h"))]
     pub interval: Option<Period>,
     /// The folder to read, from its root. Default: the root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,7 +139,7 @@ fn range(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn commit(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "minLength": 40, "maxLength": 64, "pattern": "^([0-9a-f]{40}|[0-9a-f]{64})$" })
+    json_schema!({ "type": "string", "maxLength": 64, "pattern": "^[0-9a-f]{40}$", "x-sower": "commit" })
 }
 
 /// Integration resources of the Environment's namespace.

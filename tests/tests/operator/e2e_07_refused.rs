@@ -14,6 +14,12 @@ async fn integration(namespace: &Namespace, name: &str, spec: Value) -> Result<(
     Ok(namespace.api::<Integration>().patch(name, &how, &Patch::Apply(document)).await.map(drop)?)
 }
 
+/// Whether the API server says it, and nothing in its own words where the words are ours.
+fn said(error: &anyhow::Error, message: &str) -> bool {
+    let error = format!("{error:#}");
+    error.contains(message) && !error.contains("in body should")
+}
+
 fn git(fields: Value) -> Value {
     let mut git = json!({ "url": "https://git.example.com/catalog.git" });
     if let (Value::Object(git), Value::Object(fields)) = (&mut git, fields) {
@@ -26,6 +32,8 @@ fn git(fields: Value) -> Value {
 async fn e2e_07_bad_environments_are_refused_with_our_messages() -> Result<()> {
     let namespace = ControlPlane::with_crds().await?.namespace("refused").await?;
     let period = |field: &str| format!("{field} must be a duration of at least 1s, such as 30s, 5m or 1h");
+    let commit = "commit must be a whole hash: 40 hex digits in lower case".to_owned();
+    let limit = "pruneLimit must be a percentage from 0% to 100%, such as 20%, or a count".to_owned();
     let two = json!({ "sources": [{ "name": "a", "cluster": {} }, { "name": "a", "cluster": {} }] });
     let cases = [
         (
@@ -36,6 +44,9 @@ async fn e2e_07_bad_environments_are_refused_with_our_messages() -> Result<()> {
         (json!({ "interval": "0s" }), period("interval")),
         (json!({ "retryInterval": "-1s" }), period("retryInterval")),
         (json!({ "timeout": "5" }), period("timeout")),
+        (json!({ "timeout": "" }), period("timeout")),
+        (json!({ "timeout": "1m1h" }), period("timeout")),
+        (json!({ "sources": [{ "name": "a", "cluster": {}, "interval": "0m" }] }), period("interval")),
         (
             json!({ "sources": [{ "name": "a" }] }),
             "a source takes exactly one of git, folder and cluster".to_owned(),
@@ -61,7 +72,11 @@ async fn e2e_07_bad_environments_are_refused_with_our_messages() -> Result<()> {
             git(json!({ "ref": { "branch": "main", "tag": "v1" } })),
             "ref takes exactly one of branch, tag, semver and commit".to_owned(),
         ),
-        (git(json!({ "ref": { "commit": "abc" } })), "spec.sources[0].git.ref.commit".to_owned()),
+        (git(json!({ "ref": { "commit": "abc" } })), commit.clone()),
+        (git(json!({ "ref": { "commit": "a".repeat(64) } })), commit),
+        (json!({ "pruneLimit": "500%" }), limit.clone()),
+        (json!({ "pruneLimit": "05%" }), limit.clone()),
+        (json!({ "pruneLimit": "" }), limit),
         (
             json!({ "seedingStrategy": "fast" }),
             "spec.seedingStrategy: Unsupported value: \"fast\"".to_owned(),
@@ -78,7 +93,7 @@ async fn e2e_07_bad_environments_are_refused_with_our_messages() -> Result<()> {
     for (spec, message) in cases {
         match environment(&namespace, "bad", spec.clone()).await {
             Ok(_) => wrong.push(format!("{spec} is taken")),
-            Err(error) if format!("{error:#}").contains(&message) => {}
+            Err(error) if said(&error, &message) => {}
             Err(error) => wrong.push(format!("{spec}: `{error:#}` instead of `{message}`")),
         }
     }
@@ -96,6 +111,7 @@ async fn e2e_07_bad_integrations_are_refused_with_our_messages() -> Result<()> {
         }
         spec
     };
+    let version = "a version must be MAJOR.MINOR.PATCH, such as 1.4.0 or 2.0.0-rc.1";
     let action = |fields: Value| {
         let mut action = json!({ "id": "go", "name": "Go", "request": { "method": "GET", "path": "/" } });
         if let (Value::Object(action), Value::Object(fields)) = (&mut action, fields) {
@@ -105,6 +121,10 @@ async fn e2e_07_bad_integrations_are_refused_with_our_messages() -> Result<()> {
     };
     let cases = [
         (json!({ "name": "Acme" }), "spec.version"),
+        (with(json!({ "version": "v1" })), version),
+        (with(json!({ "version": "v1.0.0" })), version),
+        (with(json!({ "version": "" })), version),
+        (with(json!({ "minPlatformVersion": "1" })), version),
         (action(json!({ "idempotency": {} })), "idempotency takes exactly one of header and parameter"),
         (
             action(json!({ "idempotency": { "header": "a", "parameter": "b" } })),
@@ -113,6 +133,10 @@ async fn e2e_07_bad_integrations_are_refused_with_our_messages() -> Result<()> {
         (
             with(json!({ "rateLimit": [{ "requests": 1, "cost": 1, "per": "1s" }] })),
             "a rate limit takes exactly one of requests, cost and concurrent",
+        ),
+        (
+            with(json!({ "rateLimit": [{ "requests": 1, "per": "5" }] })),
+            "must be a duration such as 30s, 5m or 1h30m",
         ),
         (with(json!({ "rateLimit": [{ "requests": 1 }] })), "a rate limit of requests or cost needs per"),
         (
@@ -145,7 +169,7 @@ async fn e2e_07_bad_integrations_are_refused_with_our_messages() -> Result<()> {
     for (spec, message) in cases {
         match integration(&namespace, "bad", spec.clone()).await {
             Ok(()) => wrong.push(format!("{spec} is taken")),
-            Err(error) if format!("{error:#}").contains(message) => {}
+            Err(error) if said(&error, message) => {}
             Err(error) => wrong.push(format!("{spec}: `{error:#}` instead of `{message}`")),
         }
     }

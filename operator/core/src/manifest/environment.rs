@@ -217,21 +217,6 @@ fn check_source(source: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
                 None,
             );
         }
-        if let Some((commit, text)) = reference.get("commit").and_then(|c| Some((c, c.text()?))) {
-            let hex = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-            // Shorter and longer ones are told by the schema's bounds.
-            if (40..=64).contains(&text.len()) && !(hex && matches!(text.len(), 40 | 64)) {
-                let message = format!("`{text}` is no whole commit hash");
-                sink.push(
-                    Code::WrongType,
-                    commit.mark,
-                    &path.key("commit"),
-                    message,
-                    "40 or 64 hex digits",
-                    None,
-                );
-            }
-        }
     }
 }
 

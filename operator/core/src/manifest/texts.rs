@@ -30,6 +30,7 @@ pub(crate) fn check(word: &str, text: &str, node: &Node, path: &Path<'_>, sink: 
         }
         "percent" => check_percent(text, node, path, sink),
         "range" => check_range(text, node, path, sink),
+        "commit" => check_commit(text, node, path, sink),
         _ => return false,
     }
     true
@@ -127,6 +128,14 @@ pub(crate) fn check_range(text: &str, node: &Node, path: &Path<'_>, sink: &mut S
 /// Whether a text is an npm range.
 pub(crate) fn is_range(text: &str) -> bool {
     text.len() <= 256 && !text.trim().is_empty() && nodejs_semver::Range::parse(text).is_ok()
+}
+
+fn check_commit(text: &str, node: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
+    let hex = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if text.len() != 40 || !hex {
+        let message = format!("`{}` is no whole commit hash", shortened(text));
+        sink.push(Code::WrongType, node.mark, path, message, "40 hex digits in lower case", None);
+    }
 }
 
 fn check_duration(text: &str, node: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {

@@ -51,6 +51,15 @@ fn every_fault_is_told_at_its_place() {
         ("ref: { branch: main }", "ref: { semver: newest }", "bad-range", 8, 72),
         ("ref: { branch: main }", "ref: { commit: abc }", "wrong-type", 8, 72),
         (
+            "ref: { branch: main }",
+            "ref: { commit: 3a7bd3e2360a3d29eea436fcfb7e44c735d117c42d1c1835420b6b9942dd4f1b }",
+            "wrong-type",
+            8,
+            72,
+        ),
+        ("pruneLimit: 10%", "pruneLimit: 500%", "wrong-type", 13, 15),
+        ("pruneLimit: 10%", "pruneLimit: 05%", "wrong-type", 13, 15),
+        (
             "https://git.acme.example/catalog.git",
             "http://git.acme.example/catalog.git",
             "insecure-url",
