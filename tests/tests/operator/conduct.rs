@@ -44,6 +44,29 @@ async fn a_watched_secret_is_noticed() -> Result<()> {
     bed.seeded("production", &commit).await.map(drop)
 }
 
+/// Nobody watches Secrets, and who makes the missing one does not wait for the interval.
+#[tokio::test]
+async fn a_missing_database_secret_is_noticed_when_it_comes() -> Result<()> {
+    let bed = Bed::make("awaited").await?;
+    let catalog = bed.catalog()?;
+    let commit = catalog.plant(&["ash"])?;
+    let fields = json!({
+        "interval": "1h", "retryInterval": "1s", "database": { "secretRef": { "name": "own-database" } },
+    });
+    bed.environment("preview", with(catalog.spec(), fields)).await?;
+    bed.until("the Secret is missed", async || {
+        let read = bed.read("preview").await?;
+        let ready = condition(&read, "Ready").with_context(|| told(&read))?;
+        let stalled = condition(&read, "Stalled").with_context(|| told(&read))?;
+        ensure!(ready.reason == "InvalidSpec" && ready.message.contains("own-database"), "{}", told(&read));
+        ensure!(stalled.message == "Waits for the Secret, or for a change of the spec", "{stalled:?}");
+        Ok(())
+    })
+    .await?;
+    bed.namespace.secret("own-database", &[("url", &bed.database.url())]).await?;
+    bed.seeded("preview", &commit).await.map(drop)
+}
+
 /// Without the database's Secret no row can be deleted: the finalizer is released, and an Event says that rows stay.
 #[tokio::test]
 async fn a_missing_secret_releases_the_finalizer_with_an_event() -> Result<()> {

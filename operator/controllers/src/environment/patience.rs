@@ -20,6 +20,12 @@ impl Patience {
         jittered(interval(spec), random())
     }
 
+    /// Where the Secret of the database is missed: no watch tells that it came, and to look for it costs next to nothing.
+    pub fn soon(&self, namespace: &str, name: &str, spec: &EnvironmentSpec) -> Duration {
+        self.forget(namespace, name);
+        jittered(backoff(spec, 1), random())
+    }
+
     /// After a failure.
     pub fn after(&self, namespace: &str, name: &str, spec: &EnvironmentSpec, kind: Kind) -> Duration {
         match kind {
@@ -100,6 +106,7 @@ mod tests {
         assert!(stalled <= Duration::from_secs(10) && stalled >= Duration::from_secs(9));
         let waiting = Kind::Waiting(Duration::from_secs(7));
         assert_eq!(patience.after("n", "a", &spec, waiting), Duration::from_secs(7));
+        assert!(patience.soon("n", "a", &spec) <= Duration::from_secs(1));
     }
 
     #[test]

@@ -86,6 +86,7 @@ async fn whole(context: &Context, namespace: &str, name: &str) -> Action {
     let patience = &context.shared.patience;
     Action::requeue(match kind {
         None => patience.rest(namespace, name, &environment.spec),
+        Some(_) if outcome.misses_database_secret() => patience.soon(namespace, name, &environment.spec),
         Some(kind) => patience.after(namespace, name, &environment.spec, kind),
     })
 }

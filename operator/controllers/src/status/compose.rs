@@ -152,7 +152,11 @@ fn beside(conditions: &mut Conditions, outcome: &Outcome, generation: Option<i64
     };
     unset(conditions, away);
     if let Some(there) = there {
-        set(conditions, there, Said::new(true, reason.to_string(), reason.waits_for()), generation, now);
+        let waits_for = match outcome.misses_database_secret() {
+            true => "Waits for the Secret, or for a change of the spec",
+            false => reason.waits_for(),
+        };
+        set(conditions, there, Said::new(true, reason.to_string(), waits_for), generation, now);
     }
 }
 

@@ -135,6 +135,12 @@ impl Outcome {
         }
     }
 
+    /// Whether it is the database's Secret that stands in the way.
+    #[must_use]
+    pub fn misses_database_secret(&self) -> bool {
+        matches!(self.verdict, Verdict::Failed { reason: Reason::InvalidSpec, secret: Some(_), .. })
+    }
+
     /// The short revision that is applied: one source's alone, several as `name=revision,…`.
     #[must_use]
     pub fn applied(&self) -> Vec<(&str, &Revision)> {
