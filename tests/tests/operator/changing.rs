@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sower_tests::bed::Bed;
-use sower_tests::catalog::with;
+use sower_tests::catalog::{path, with};
 use sower_tests::sower::{Ran, Sower};
 
 /// Runs `sower` outside of any checkout, with this cluster's kubeconfig and nothing else.
@@ -97,4 +97,33 @@ async fn a_cluster_is_changed_from_the_command_line() -> Result<()> {
         rejected.err
     );
     rejected.err.lines().last().context("lines").map(drop)
+}
+
+/// What is refused keeps its rows, and is counted once: as refused.
+#[tokio::test]
+async fn what_is_refused_is_not_unchanged_too() -> Result<()> {
+    let bed = Bed::make("refusing").await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["ash", "elm", "fir", "oak"])?;
+    bed.environment("production", with(catalog.spec(), json!({ "interval": "1h" }))).await?;
+    bed.seeded("production", &first).await?;
+
+    catalog.tree.replace(&path("oak"), "version: 1.0.0", "version: v2.1")?;
+    let second = catalog.push("Break one")?;
+    let told = format!("production is now at main@{} (3 unchanged, 1 refused)\n", &second[..7]);
+    let seeded = sower(&bed, "seed -e production")?.expect(1)?;
+    ensure!(seeded.out.ends_with(&told), "{seeded:?}");
+    // It was told before, and is no news.
+    let again = sower(&bed, "seed -e production")?.expect(1)?;
+    ensure!(again.out.ends_with(&told.replace(" is now ", " is ")), "{again:?}");
+    let report = sower(&bed, "seed -e production -q -o json")?.expect(1)?.json()?;
+    ensure!(report["unchanged"] == 3 && report["integrationsProcessed"] == 3, "{report}");
+
+    // What never came keeps no row.
+    catalog.write("yew", "v1")?;
+    let third = catalog.push("Bring a broken one")?;
+    let seeded = sower(&bed, "seed -e production")?.expect(1)?;
+    let told = format!("main@{} (3 unchanged, 2 refused)\n", &third[..7]);
+    ensure!(seeded.out.ends_with(&told), "{seeded:?}");
+    Ok(())
 }

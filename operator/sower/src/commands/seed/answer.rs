@@ -1,7 +1,10 @@
 //! What the operator's answer tells: its status says how it stands, its events what it did.
 
+use std::collections::BTreeSet;
+
 use sower_controllers::reason::Reason;
 use sower_core::report::{Failure as Entry, Outcome, Report};
+use sower_crds::environment::Failure as Refused;
 use sower_crds::{Condition, EnvironmentStatus};
 
 use super::for_people;
@@ -25,6 +28,8 @@ pub struct Answer {
     pub after: EnvironmentStatus,
     /// What it told as events since.
     pub told: Vec<String>,
+    /// Refused integrations that keep their rows: those count as carried, and are not unchanged.
+    pub kept: usize,
     /// How long it took.
     pub milliseconds: u64,
 }
@@ -34,6 +39,39 @@ impl Answer {
     fn seeding(&self) -> Option<(String, String)> {
         self.told.iter().rev().find_map(|message| number_and_counts(message))
     }
+
+    /// Integrations that are carried as the sources have them.
+    fn processed(&self) -> usize {
+        let counts = self.after.counts.unwrap_or_default();
+        number(counts.integrations).saturating_sub(self.kept)
+    }
+}
+
+fn number(value: i32) -> usize {
+    usize::try_from(value).unwrap_or(0)
+}
+
+/// What the event of refused manifests begins with.
+pub fn begins(first: &Refused) -> String {
+    let place = first.location.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+    format!("{place}{}: {}", first.code, first.message)
+}
+
+/// How many of the refused integrations keep rows that they had. The `event` says `slack keeps 2.0.3` of those, as far as
+/// it has room; it comes when they are refused first, and is forgotten in time. Of what it does not tell, rows are taken
+/// to be there: a manifest breaks more often than a broken one comes.
+pub fn kept(failures: &[Refused], event: Option<&str>) -> usize {
+    let beyond = |event: &str| -> Option<usize> {
+        event.rsplit_once(" (and ")?.1.strip_suffix(" more)")?.parse().ok()
+    };
+    let told = event.map_or(0, |event| failures.len().saturating_sub(beyond(event).unwrap_or(0)));
+    let keeps = |(index, failure): (usize, &Refused)| {
+        // What has no place is refused for somebody else's row: there is none of its own.
+        let id = failure.integration.clone().filter(|_| failure.location.is_some())?;
+        let said = event.is_some_and(|event| event.contains(&format!("; {id} keeps ")));
+        (said || index >= told).then_some(id)
+    };
+    failures.iter().enumerate().filter_map(keeps).collect::<BTreeSet<String>>().len()
 }
 
 fn ready(status: &EnvironmentStatus) -> Option<&Condition> {
@@ -102,9 +140,8 @@ pub fn tell(
 }
 
 fn line(name: &str, answer: &Answer) -> String {
-    let Answer { before, after, told: _, milliseconds } = answer;
+    let Answer { before, after, told: _, kept: _, milliseconds } = answer;
     let counts = after.counts.unwrap_or_default();
-    let number = |value: i32| usize::try_from(value).unwrap_or(0);
     let besides = changes::besides(number(counts.conflicts), number(counts.invalid));
     let revision = after.revision.clone().unwrap_or_default();
     match answer.seeding() {
@@ -115,7 +152,7 @@ fn line(name: &str, answer: &Answer) -> String {
         None => {
             let moved = before.last_applied_revision != after.last_applied_revision;
             let is = if moved { "is now" } else { "is" };
-            format!("Nothing to do: {name} {is} at {revision} ({} unchanged{besides})\n", counts.integrations)
+            format!("Nothing to do: {name} {is} at {revision} ({} unchanged{besides})\n", answer.processed())
         }
     }
 }
@@ -169,11 +206,11 @@ fn with_percent(told: &str) -> String {
 }
 
 fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
-    let Answer { before: _, after, told: _, milliseconds } = answer;
+    let Answer { before: _, after, told: _, kept: _, milliseconds } = answer;
     let seeding = answer.seeding();
     let counts = after.counts.unwrap_or_default();
     let counted = seeding.as_ref().map(|(_, counted)| counted.as_str()).unwrap_or_default();
-    let processed = usize::try_from(counts.integrations).unwrap_or(0);
+    let processed = answer.processed();
     let failures = after.failures.iter().map(|failure| Entry {
         integration: failure.integration.clone(),
         code: failure.code.clone(),
@@ -200,8 +237,8 @@ fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
         connections_created: 0,
         conflicts: Vec::new(),
         errors: failures.collect(),
-        excluded: usize::try_from(counts.excluded).unwrap_or(0),
-        invalid: usize::try_from(counts.invalid).unwrap_or(0),
+        excluded: number(counts.excluded),
+        invalid: number(counts.invalid),
         duration: *milliseconds,
     }
 }
@@ -223,6 +260,28 @@ mod tests {
             (1, 41, 0)
         );
         assert_eq!(number_and_counts("Something else"), None);
+    }
+
+    #[test]
+    fn what_is_refused_and_keeps_its_rows_is_told_from_what_never_came() {
+        let refused = |id: &str, location: Option<&str>| Refused {
+            integration: Some(id.to_owned()),
+            code: "bad-version".into(),
+            location: location.map(str::to_owned),
+            message: "no".into(),
+        };
+        let failures = [
+            refused("ash", Some("a:1:1")),
+            refused("box", Some("b:1:1")),
+            refused("elm", None),
+            refused("ash", Some("a:2:1")),
+        ];
+        let event = "a:1:1: bad-version: no; ash keeps 1.0.0 · b:1:1: bad-version: no · bad-version: no";
+        assert!(event.starts_with(&begins(&failures[0])));
+        assert_eq!(kept(&failures, Some(event)), 1);
+        assert_eq!(kept(&failures, Some("a:1:1: bad-version: no; ash keeps 1.0.0 (and 3 more)")), 2);
+        assert_eq!(kept(&failures, None), 2);
+        assert_eq!(kept(&[], None), 0);
     }
 
     #[test]

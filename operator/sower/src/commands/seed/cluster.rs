@@ -153,29 +153,70 @@ async fn ask(
     // Where the status says what it said before, nothing happened: no event is waited for.
     let handled = before.last_handled_reconcile_at.clone();
     let same = before == EnvironmentStatus { last_handled_reconcile_at: handled, ..after.clone() };
-    let told = if same { Vec::new() } else { told_since(cluster, environment, &token).await };
-    Ok(Some(Answer { before, after, told, milliseconds }))
+    let events = Events::of(cluster, environment);
+    let told = if same { Vec::new() } else { events.since(&token).await };
+    let kept = match after.failures.first() {
+        None => 0,
+        Some(first) => {
+            let tries = if before.failures == after.failures { 1 } else { EVENT_TRIES };
+            let event = events.beginning(&answer::begins(first), tries).await;
+            answer::kept(&after.failures, event.as_deref())
+        }
+    };
+    Ok(Some(Answer { before, after, told, kept, milliseconds }))
 }
 
-/// What the operator told as events since it was asked, oldest first. They come after the status that they go with.
-async fn told_since(cluster: &Cluster, environment: &Environment, token: &str) -> Vec<String> {
-    let Ok(asked) = token.parse::<Timestamp>() else { return Vec::new() };
-    let uid = environment.metadata.uid.as_deref().unwrap_or_default();
-    let events: Api<Event> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let params = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
-    for _ in 0..EVENT_TRIES {
-        let Ok(listed) = events.list(&params).await else { break };
-        let mut told: Vec<(Timestamp, String)> = listed
-            .items
-            .into_iter()
-            .filter_map(|event| Some((event.event_time.as_ref()?.0, event.message?)))
-            .filter(|(at, _)| *at >= asked)
-            .collect();
-        told.sort();
-        if !told.is_empty() {
-            return told.into_iter().map(|(_, message)| message).collect();
+/// What the operator tells of an environment as events. They come after the status that they go with.
+struct Events {
+    api: Api<Event>,
+    params: ListParams,
+}
+
+impl Events {
+    fn of(cluster: &Cluster, environment: &Environment) -> Self {
+        let uid = environment.metadata.uid.as_deref().unwrap_or_default();
+        Self {
+            api: Api::namespaced(cluster.client.clone(), &cluster.namespace),
+            params: ListParams::default().fields(&format!("involvedObject.uid={uid}")),
         }
-        tokio::time::sleep(EVENT_PAUSE).await;
     }
-    Vec::new()
+
+    /// What was told since it was asked, oldest first.
+    async fn since(&self, token: &str) -> Vec<String> {
+        let Ok(asked) = token.parse::<Timestamp>() else { return Vec::new() };
+        for _ in 0..EVENT_TRIES {
+            let Some(told) = self.all().await else { break };
+            let told: Vec<String> =
+                told.into_iter().filter(|(at, _)| *at >= asked).map(|(_, message)| message).collect();
+            if !told.is_empty() {
+                return told;
+            }
+            tokio::time::sleep(EVENT_PAUSE).await;
+        }
+        Vec::new()
+    }
+
+    /// The newest that begins so, where it is not forgotten.
+    async fn beginning(&self, text: &str, tries: usize) -> Option<String> {
+        for attempt in 1..=tries {
+            let told = self.all().await?.into_iter().map(|(_, message)| message);
+            if let Some(message) = told.rev().find(|message| message.starts_with(text)) {
+                return Some(message);
+            }
+            if attempt < tries {
+                tokio::time::sleep(EVENT_PAUSE).await;
+            }
+        }
+        None
+    }
+
+    /// Whatever is still known, oldest first; none where it cannot be listed.
+    async fn all(&self) -> Option<Vec<(Timestamp, String)>> {
+        let listed = self.api.list(&self.params).await.ok()?;
+        let told = listed.items.into_iter();
+        let mut told: Vec<(Timestamp, String)> =
+            told.filter_map(|event| Some((event.event_time.as_ref()?.0, event.message?))).collect();
+        told.sort();
+        Some(told)
+    }
 }
