@@ -214,6 +214,29 @@ fn a_duplicate_is_listed_with_what_is_carried_and_what_is_not() {
 }
 
 #[test]
+fn a_duplicate_is_explained_with_the_offer_that_wins() {
+    let checkout = Checkout::uncommitted();
+    for (source, version) in [("a", "1.0.0"), ("b", "3.0.0")] {
+        checkout.write(&format!("{source}/stripe/integration.yaml"), &manifest("stripe", version, "Money"));
+    }
+    checkout.write("sower.toml", "");
+    for (priority, duplicate, head) in [
+        (0, "skip", "stripe 1.0.0 · a/stripe/integration.yaml"),
+        (0, "override", "stripe 3.0.0 · b/stripe/integration.yaml"),
+        (1, "skip", "stripe 3.0.0 · b/stripe/integration.yaml"),
+        (1, "override", "stripe 1.0.0 · a/stripe/integration.yaml"),
+    ] {
+        let spec = format!(
+            "  sources: [{{ name: a, folder: ., path: a }}, {{ name: b, folder: ., path: b, priority: {priority} }}]\n  \
+             conflicts: {{ duplicate: {duplicate} }}\n"
+        );
+        checkout.write("environments/production.yaml", &environment("production", "stripe", &spec));
+        let told = checkout.run("explain stripe -e production -q").out;
+        assert!(told.starts_with(head), "{priority} {duplicate}: {told}");
+    }
+}
+
+#[test]
 fn a_folder_without_git_has_a_digest_for_a_revision() {
     let checkout = Checkout::uncommitted();
     let text = checkout.transcripts(&["seed -e development", "seed -e development", "seed -e production -q"]);

@@ -1,5 +1,7 @@
 //! What is known of one integration in one environment: what git offers, what the database holds, and what becomes of it.
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use sower_controllers::seeding::{Planned, Reading};
@@ -7,10 +9,11 @@ use sower_core::catalog::{Found, SourceCatalog, Summary};
 use sower_core::compare::{self, Change};
 use sower_core::diff::{Wish, diff};
 use sower_core::hash::spec_digest;
-use sower_core::plan::{Conflict, Current, Excluded, Kept, Operation, Plan, State};
+use sower_core::plan::{Conflict, Current, Excluded, Kept, Operation, Plan, Resolution, State};
 use sower_core::resolve::resolve;
 use sower_core::select::select;
 use sower_core::snapshot::Revision;
+use sower_crds::environment::EnvironmentSpec;
 use sower_store::{Definition, Logged, Store, StoreError, document_id};
 
 use crate::failure::Failure;
@@ -19,7 +22,7 @@ use crate::session::{Member, Session};
 
 /// What is known of one integration in one environment.
 pub struct Evidence {
-    /// Every document of that id, in the order of the sources.
+    /// Every document of that id, the one that wins first.
     pub offers: Vec<Found>,
     /// What the database holds.
     pub carried: Option<Definition>,
@@ -94,8 +97,8 @@ pub async fn gather(session: &Session, member: &Member, id: &str) -> Result<Evid
         let (catalogs, plan, state) = remembered(&store, member).await.map_err(failed)?;
         (catalogs, plan, state, None)
     };
-    let offers: Vec<Found> = catalogs
-        .iter()
+    let offers: Vec<Found> = in_order(&member.loaded.spec, &catalogs)
+        .into_iter()
         .flat_map(|source| &source.found)
         .filter(|found| found.id.as_deref() == Some(id))
         .cloned()
@@ -130,6 +133,16 @@ pub async fn gather(session: &Session, member: &Member, id: &str) -> Result<Evid
         evidence.conflicts.push((conflict, changes));
     }
     Ok(evidence)
+}
+
+/// The sources in the order in which they win a duplicate in this environment.
+fn in_order<'a>(spec: &EnvironmentSpec, catalogs: &'a [SourceCatalog]) -> Vec<&'a SourceCatalog> {
+    let mut sources: Vec<&SourceCatalog> = catalogs.iter().collect();
+    sources.sort_by_key(|source| Reverse(source.priority));
+    if Resolution::from(spec.conflicts.duplicate) == Resolution::Override {
+        sources.reverse();
+    }
+    sources
 }
 
 /// What git has otherwise than the database.
@@ -167,6 +180,8 @@ async fn remembered(store: &Store, member: &Member) -> Result<(Vec<SourceCatalog
             mute: std::collections::BTreeSet::new(),
         });
     }
+    let listed = |source: &SourceCatalog| spec.sources.iter().position(|known| known.name == source.name);
+    catalogs.sort_by_key(|source| listed(source).unwrap_or(usize::MAX));
     let selection = select(name, spec, &job::platform(), &catalogs);
     let mut state = store.state(name).await?.state;
     state.carried = store.carried(name, &sower_core::resolve::questions(&selection, &state)).await?;
