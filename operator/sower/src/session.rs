@@ -330,7 +330,7 @@ impl Session {
     /// [`Session::trouble`] with the reason that programs read.
     #[must_use]
     pub fn troubled(&self, error: &SeedingError, member: &Member) -> Trouble {
-        let mut trouble = Trouble::new(error, member.name());
+        let mut trouble = Trouble::new(error, member.name()).asked_of(&self.settings);
         if let Some(cluster) = &self.cluster {
             for (_, command) in &mut trouble.failure.next {
                 if command.starts_with("sower ") {

@@ -214,6 +214,25 @@ impl Settings {
         .next("files", "cd into a checkout, or --environments DIR")
         .next("cluster", format!("{} -n NAMESPACE", typed())))
     }
+
+    /// What leads another command to the same database: ` --database URL` where it was given so, without its password.
+    #[must_use]
+    pub fn database_flag(&self) -> String {
+        match self.database.origin {
+            Origin::Flag(flag) => format!(" {flag} {}", quoted(&self.database_shown)),
+            _ => String::new(),
+        }
+    }
+}
+
+/// As a shell takes it for one word.
+#[must_use]
+pub fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:,@%+=".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', "'\\''"))
 }
 
 /// The command as it was typed, without its target.
@@ -342,6 +361,14 @@ mod tests {
             .expect("read");
         assert_eq!(settings.database.origin, Origin::Variable("SOWER_DATABASE_URL"));
         assert_eq!(settings.database_shown, "postgres://u@h/d");
+        assert_eq!(settings.database_flag(), "");
+        for (given, flag) in [
+            ("postgres://u:p@h/d", " --database postgres://u@h/d"),
+            ("postgres://h/d?sslmode=require&x=y", " --database 'postgres://h/d?sslmode=require&x=y'"),
+        ] {
+            let at = Where { database: Some(given.into()), ..Where::default() };
+            assert_eq!(resolve(&at, &inner, &[]).expect("read").database_flag(), flag);
+        }
 
         let at = Where { source: Some("z".into()), ..Where::default() };
         let settings = resolve(&at, &inner, &[]).expect("read");

@@ -6,6 +6,10 @@ use sower_core::report::{Failure as Entry, Outcome, Report};
 use sower_store::StoreError;
 
 use crate::failure::{Exit, Failure};
+use crate::settings::Settings;
+
+/// What tells what is set, and whether it answers.
+const DOCTOR: &str = "sower doctor";
 
 /// A failure with the reason that programs read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +42,15 @@ impl Trouble {
             trouble.failure.next.insert(0, ("mend it".to_owned(), hint.to_owned()));
         }
         trouble
+    }
+
+    /// Leads the doctor to the database that the command was given, where that is asked next.
+    #[must_use]
+    pub fn asked_of(mut self, settings: &Settings) -> Self {
+        for (_, command) in self.failure.next.iter_mut().filter(|(_, command)| command == DOCTOR) {
+            command.push_str(&settings.database_flag());
+        }
+        self
     }
 
     /// The environment says not to seed it.
@@ -93,7 +106,7 @@ fn failure(error: &SeedingError, environment: &str) -> Failure {
             } else {
                 "Nothing was written."
             };
-            Failure::failed(format!("{told}. {written}")).next("check it", "sower doctor")
+            Failure::failed(format!("{told}. {written}")).next("check it", DOCTOR)
         }
         Reason::AuthenticationFailed => match error.full().strip_prefix("Credentials rejected by ") {
             Some(host) => Failure::failed(format!(
@@ -119,7 +132,7 @@ fn failure(error: &SeedingError, environment: &str) -> Failure {
             "its manifests are looked for below the source's `path`, `integrations` where no source is named",
         ),
         Reason::SchemaIncompatible => {
-            Failure::failed(format!("{told}. Nothing was written.")).next("see more", "sower doctor")
+            Failure::failed(format!("{told}. Nothing was written.")).next("see more", DOCTOR)
         }
         _ => Failure::failed(format!("{told}. Nothing was written.")),
     }

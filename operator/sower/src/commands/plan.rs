@@ -21,7 +21,7 @@ use crate::output::progress::Progress;
 use crate::output::table::Table;
 use crate::output::{changes, document as program};
 use crate::session::{Member, Session};
-use crate::settings::without_password;
+use crate::settings::{quoted, without_password};
 use crate::trouble::Trouble;
 use document::Document;
 
@@ -95,15 +95,6 @@ fn given(args: &PlanArgs) -> String {
         }
     }
     text
-}
-
-/// As a shell takes it for one word.
-fn quoted(value: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./:,@%+=".contains(c);
-    if !value.is_empty() && value.chars().all(plain) {
-        return value.to_owned();
-    }
-    format!("'{}'", value.replace('\'', "'\\''"))
 }
 
 /// The guard of an environment that is not to be seeded.

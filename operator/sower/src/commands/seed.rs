@@ -126,13 +126,14 @@ async fn seed<'a>(
     context: &Context,
 ) -> Tried<'a> {
     let environment = tried.environment;
+    let ended = |trouble: Trouble| Err(trouble.asked_of(&project.settings));
     let store = match project.databases.of(&project.settings, environment).await {
         Ok(store) => store,
-        Err(error) => return Tried { result: Err(Trouble::database(error, &environment.name)), ..tried },
+        Err(error) => return Tried { result: ended(Trouble::database(error, &environment.name)), ..tried },
     };
     let seeded = match seeder.seed(&store, job, &context.cancel).await {
         Ok(seeded) => seeded,
-        Err(error) => return Tried { result: Err(Trouble::new(&error, &environment.name)), ..tried },
+        Err(error) => return Tried { result: ended(Trouble::new(&error, &environment.name)), ..tried },
     };
     let (mut reading, mut kept) = (None, Vec::new());
     if !seeded.report().errors.is_empty() {

@@ -128,12 +128,12 @@ fn a_database_that_does_not_answer_is_named_without_its_password() {
     $ sower seed -e production --database URL
     (2) from: files (sower.toml) · .#HEAD · postgres://sower@127.0.0.1:1/catalog
     (2) error: the database does not answer: postgres://sower@127.0.0.1:1/catalog: connection refused (3 tries in TOOK). Nothing was written.
-    (2)   check it:  sower doctor
+    (2)   check it:  sower doctor --database postgres://sower@127.0.0.1:1/catalog
     exit 1
     $ sower plan -e production --database URL
     (2) from: files (sower.toml) · .#HEAD at main@COMMIT7 · postgres://sower@127.0.0.1:1/catalog
     (2) error: the database does not answer: postgres://sower@127.0.0.1:1/catalog: connection refused (3 tries in TOOK). Nothing was written.
-    (2)   check it:  sower doctor
+    (2)   check it:  sower doctor --database postgres://sower@127.0.0.1:1/catalog
     exit 1
     ");
 }
