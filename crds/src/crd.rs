@@ -66,13 +66,19 @@ fn with_schema(
         "type": "object",
         "description": description,
         "required": ["spec"],
-        "properties": { "spec": spec, "status": status },
+        "properties": { "spec": spec, "status": unseen(status) },
     });
     let schema = serde_json::from_value(schema).expect("a structural schema is a schema of Kubernetes");
     if let Some(version) = crd.spec.versions.first_mut() {
         version.schema.get_or_insert_default().open_api_v3_schema = Some(schema);
     }
     crd
+}
+
+/// Until somebody looked at a resource, its status is about no generation of it: kstatus would take an empty one for done.
+fn unseen(mut status: Value) -> Value {
+    status["default"] = json!({ "observedGeneration": -1 });
+    status
 }
 
 /// The schema of a type as Kubernetes takes it: typed or free, without alternatives, every size bounded.

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
+use sower_crds::environment::Environment;
 use sower_crds::integration::Integration;
 use sower_tests::bed::environment;
 use sower_tests::control_plane::ControlPlane;
@@ -197,5 +198,23 @@ async fn e2e_07_an_id_is_immutable() -> Result<()> {
             "{other:?}: {refused:?}"
         );
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn e2e_07_what_nobody_looked_at_is_not_done() -> Result<()> {
+    let namespace = ControlPlane::with_crds().await?.namespace("unseen").await?;
+    integration(&namespace, "acme", json!({ "name": "Acme", "version": "1.0.0" })).await?;
+    let document = json!({ "apiVersion": "sower.dev/v1alpha1", "kind": "Environment", "metadata": { "name": "production" }, "spec": {} });
+    let how = PatchParams::apply("sower-tests").force();
+    let environment =
+        namespace.api::<Environment>().patch("production", &how, &Patch::Apply(document)).await?;
+    let acme = namespace.api::<Integration>().get("acme").await?;
+    // kstatus takes a resource whose status is about an older generation for one in progress.
+    let seen = (
+        environment.status.and_then(|status| status.observed_generation),
+        acme.status.and_then(|status| status.observed_generation),
+    );
+    ensure!(seen == (Some(-1), Some(-1)), "{seen:?}");
     Ok(())
 }
