@@ -56,5 +56,9 @@ pub use words::UnknownWord;
 pub const GROUP: &str = "sower.dev";
 /// The version of the resources.
 pub const VERSION: &str = "v1alpha1";
+/// The annotation of an Environment that asks for a seeding, whenever its value is another.
+pub const REQUESTED_AT: &str = "sower.dev/requestedAt";
+/// The annotation of an Environment that takes it from another keeper, once.
+pub const TAKE_OVER: &str = "sower.dev/take-over";
 /// The value of `apiVersion` in documents.
 pub const API_VERSION: &str = "sower.dev/v1alpha1";

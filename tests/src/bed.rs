@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
+use sower_crds::REQUESTED_AT;
 use sower_crds::environment::Environment;
 use sqlx::PgPool;
 
@@ -210,7 +211,7 @@ pub async fn request(namespace: &Namespace, name: &str) -> Result<String> {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let asked = format!("request {}", NEXT.fetch_add(1, Ordering::Relaxed));
-    let patch = json!({ "metadata": { "annotations": { "sower.dev/requestedAt": asked } } });
+    let patch = json!({ "metadata": { "annotations": { REQUESTED_AT: asked } } });
     namespace.api::<Environment>().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
     Ok(asked)
 }

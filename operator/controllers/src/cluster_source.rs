@@ -11,6 +11,7 @@ use kube::discovery::ApiResource;
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use sower_core::hash::hex;
 use sower_core::snapshot::Revision;
 use sower_crds::Integration;
 use sower_crds::source::ClusterSource;
@@ -193,15 +194,6 @@ fn document(mut object: DynamicObject) -> (Resource, String) {
     let blob = format!("sha256:{}", hex(&Sha256::digest(&mark)));
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     (Resource { namespace, name, blob, spec }, mark)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The selector of a source.

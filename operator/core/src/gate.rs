@@ -6,6 +6,7 @@ use sower_crds::environment::EnvironmentSpec;
 
 use crate::catalog::SourceCatalog;
 use crate::plan::{Plan, State, Verb};
+use crate::sentence::first_fitting;
 
 /// Whether a plan may be applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +79,7 @@ fn invalid(spec: &EnvironmentSpec, sources: &[SourceCatalog]) -> Option<Held> {
     let place = problem.map_or_else(|| first.place.path.clone(), |p| format!("{} {}", p.location(), p.code));
     Some(Held {
         reason: HeldReason::ManifestsInvalid,
-        message: fitting([format!("{told}: {place}"), told]),
+        message: first_fitting([format!("{told}: {place}"), told]),
         source: None,
         deleted: count,
         total,
@@ -108,7 +109,7 @@ fn pruned(plan: &Plan, spec: &EnvironmentSpec, state: &State) -> Option<Held> {
     let whose = if several { format!(" of {source}") } else { String::new() };
     Some(Held {
         reason: HeldReason::PruneLimitExceeded,
-        message: fitting([told(&whose), told("")]),
+        message: first_fitting([told(&whose), told("")]),
         source: Some(source.to_owned()),
         deleted,
         total,
@@ -120,15 +121,4 @@ fn pruned(plan: &Plan, spec: &EnvironmentSpec, state: &State) -> Option<Held> {
 #[must_use]
 pub fn allowed(spec: &EnvironmentSpec, total: usize) -> usize {
     spec.prune_limit.of(total).unwrap_or(0)
-}
-
-/// The first that is at most 100 characters long, as conditions have it; else the last.
-fn fitting<const N: usize>(texts: [String; N]) -> String {
-    let mut texts = texts.into_iter().peekable();
-    while let Some(text) = texts.next() {
-        if text.chars().count() <= 100 || texts.peek().is_none() {
-            return text;
-        }
-    }
-    String::new()
 }

@@ -51,7 +51,9 @@ impl Encoder {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Two hex digits a byte, in lower case.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
         .iter()

@@ -22,4 +22,5 @@ pub mod resolve;
 pub mod rows;
 pub mod rule;
 pub mod select;
+pub mod sentence;
 pub mod snapshot;

@@ -10,6 +10,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use crate::hash::hex;
+
 /// Version of this mapping: another number makes every environment look again at what it holds.
 pub const MAPPING: u32 = 1;
 
@@ -150,13 +152,7 @@ impl Rows<'_> {
 /// `v1:<hex of the sha256 of the bytes>`: v1 is the version of the canonical form.
 #[must_use]
 pub fn checksum(canonical: &str) -> String {
-    use std::fmt::Write as _;
-
-    Sha256::digest(canonical).iter().fold(String::from("v1:"), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    format!("v1:{}", hex(&Sha256::digest(canonical)))
 }
 
 #[derive(Deserialize)]
@@ -250,10 +246,6 @@ mod tests {
         r#""triggers":[{"event":"task.completed","id":"done","name":"Done"}],"version":"1.4.0"}"#
     );
 
-    fn hex(bytes: [u8; 32]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
     #[test]
     fn a_manifest_becomes_its_rows() {
         let rows = rows(ACME).unwrap();
@@ -278,12 +270,12 @@ mod tests {
     #[test]
     fn hashes_stay_as_they_are() {
         let rows = rows(ACME).unwrap();
-        let hashes: Vec<_> = rows.registry.iter().map(|row| hex(row.row_hash())).collect();
+        let hashes: Vec<_> = rows.registry.iter().map(|row| hex(&row.row_hash())).collect();
         let by_hand =
             "acme/done\x1facme\x1fdone\x1fDone\x1f\x1e\x1f".to_owned() + rows.registry[1].definition;
-        assert_eq!(hashes[1], hex(Sha256::digest(by_hand).into()));
+        assert_eq!(hashes[1], hex(&Sha256::digest(by_hand)));
         assert_eq!(
-            hex(rows.definition.row_hash()),
+            hex(&rows.definition.row_hash()),
             "f4e2b07b2efc0807e4cfe83f6e5ca8f6f676c4e7e1f65980ca4e7694f37405b8"
         );
         assert_eq!(hashes[0], "47231ba935a1716dfdaa9b33c8e3c32056afba4ad8dbc57024fc2383ed3c1f1d");

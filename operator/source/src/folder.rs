@@ -10,11 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use git2::{ObjectType, Oid};
 use sha2::{Digest, Sha256};
+use sower_core::hash::hex;
 use sower_core::snapshot::{FileEntry, ReadError, Revision, Tree};
 
 use crate::checkout::Checkout;
 use crate::walk::is_plain;
-use crate::{FetchError, GitTree, Limits, mirror, place};
+use crate::{FetchError, GitTree, Limits, place};
 
 const MAX_DEPTH: usize = 64;
 /// A file this young may change again within one tick of its clock: its id is not remembered.
@@ -275,7 +276,7 @@ fn digest(files: &[FileEntry]) -> String {
         hash.update(&file.blob);
         hash.update([0]);
     }
-    mirror::hex(&<[u8; 32]>::from(hash.finalize()))
+    hex(&<[u8; 32]>::from(hash.finalize()))
 }
 
 impl FolderTree {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use git2::{Oid, Repository};
 use sha2::{Digest, Sha256};
+use sower_core::hash::hex;
 
 use crate::{Address, Credentials, FetchError};
 
@@ -22,10 +23,6 @@ pub(crate) fn folder(cache: &Path, address: &Address, credentials: &Credentials)
     hash.update(credentials.digest());
     let digest: [u8; 32] = hash.finalize().into();
     cache.join(format!("{}.git", hex(&digest)))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// A mirror that this process alone writes, until it is dropped.

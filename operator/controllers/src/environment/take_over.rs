@@ -3,12 +3,9 @@
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
-use sower_crds::Environment;
+use sower_crds::{Environment, TAKE_OVER};
 
 use crate::secrets::PATIENCE;
-
-/// The annotation that asks for it.
-const TAKE_OVER: &str = "sower.dev/take-over";
 
 /// Whether it is asked for.
 #[must_use]

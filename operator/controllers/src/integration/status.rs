@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use sower_core::problem::Problem;
+use sower_core::sentence::first_fitting;
 use sower_crds::integration::{CarriedBy, Integration, IntegrationStatus};
 
 use crate::status::{Said, kind, names, set};
@@ -56,12 +57,10 @@ fn message(version: &str, carried: &[CarriedBy]) -> String {
                 if by.version == version { by.name.clone() } else { format!("{} ({})", by.name, by.version) }
             })
             .collect();
-    let text = format!("Carried by {}", names(&named));
-    if text.chars().count() <= crate::seeding::LONGEST_MESSAGE {
-        text
-    } else {
-        format!("Carried by {} environments", carried.len())
-    }
+    first_fitting([
+        format!("Carried by {}", names(&named)),
+        format!("Carried by {} environments", carried.len()),
+    ])
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sower_core::sentence;
 use sower_source::{ErrorKind as FetchKind, FetchError};
 use sower_store::{ErrorKind as StoreKind, StoreError};
 
@@ -36,26 +37,12 @@ pub struct SeedingError {
     pub keeper: Option<String>,
 }
 
-/// The longest message of a condition, in characters.
-pub const LONGEST_MESSAGE: usize = 100;
-
-/// A text cut to the length of a condition's message.
-#[must_use]
-pub fn fitting(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    if line.chars().count() <= LONGEST_MESSAGE {
-        return line.to_string();
-    }
-    let cut: String = line.chars().take(LONGEST_MESSAGE - 1).collect();
-    format!("{}…", cut.trim_end())
-}
-
 impl SeedingError {
     /// An error of one reason.
     #[must_use]
     pub fn new(reason: Reason, kind: Kind, text: impl Into<String>) -> Self {
         let text = text.into();
-        let message = fitting(&text);
+        let message = sentence::cut(&text);
         let detail = (message != text).then_some(text);
         Self { reason, kind, message, detail, source_name: None, keeper: None }
     }
@@ -153,7 +140,7 @@ mod tests {
     #[test]
     fn a_long_message_is_cut_and_kept_in_full() {
         let error = SeedingError::new(Reason::SeedingFailed, Kind::Transient, "x".repeat(300));
-        assert_eq!(error.message.chars().count(), LONGEST_MESSAGE);
+        assert_eq!(error.message.chars().count(), sentence::LONGEST);
         assert_eq!(error.full().len(), 300);
     }
 

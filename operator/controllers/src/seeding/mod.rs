@@ -20,7 +20,7 @@ use sower_source::Fetcher;
 use sower_store::{EnvironmentRow, Store};
 use tokio_util::sync::CancellationToken;
 
-pub use error::{Kind, LONGEST_MESSAGE, SeedingError, fitting};
+pub use error::{Kind, SeedingError};
 pub use fetch::{Files, Reader, Snapshot};
 pub use job::{Glance, Job, Listing, Origin, Resource, SourceInput};
 pub use reading::{ReadSource, Reading};

@@ -1,7 +1,9 @@
 //! outcome + previous status → status.
 
 use jiff::Timestamp;
+use sower_core::sentence::first_fitting;
 use sower_core::snapshot::{full_revision, short_revision};
+use sower_crds::REQUESTED_AT;
 use sower_crds::environment::{Environment, EnvironmentStatus, SourceStatus};
 
 use super::conditions::{Conditions, Said, find, set, unset};
@@ -9,10 +11,7 @@ use super::kind;
 use super::next::next;
 use super::outcome::{Outcome, Verdict};
 use crate::reason::{Reason, With};
-use crate::seeding::LONGEST_MESSAGE;
 
-/// The annotation that asks for a reconcile.
-pub(crate) const REQUESTED_AT: &str = "sower.dev/requestedAt";
 /// As much of it as the CRD takes, in characters.
 const LONGEST_REQUEST: usize = 256;
 /// Most failures that a status holds.
@@ -110,7 +109,7 @@ fn ready(
 fn message(status: &EnvironmentStatus, outcome: &Outcome) -> String {
     let at = |what: &str| match &status.revision {
         Some(revision) => {
-            fit([format!("{what}{revision}"), format!("{what}{} sources", outcome.sources.len())])
+            first_fitting([format!("{what}{revision}"), format!("{what}{} sources", outcome.sources.len())])
         }
         None => what.trim_end_matches(" at ").trim().to_owned(),
     };
@@ -128,11 +127,11 @@ fn message(status: &EnvironmentStatus, outcome: &Outcome) -> String {
                 0 => format!("{} {verb} refused", plural(*invalid, "integration")),
                 total => format!("{invalid} of {} {verb} invalid", plural(*total, "manifest")),
             };
-            fit([format!("{told}: {first}"), told])
+            first_fitting([format!("{told}: {first}"), told])
         }
         Verdict::Held { message, .. } => message.clone(),
         Verdict::Failed { message, secret: Some(secret), .. } if !message.contains(secret.as_str()) => {
-            fit([format!("{message} (secret {secret})"), message.clone()])
+            first_fitting([format!("{message} (secret {secret})"), message.clone()])
         }
         Verdict::Failed { message, .. } => message.clone(),
         Verdict::Suspended => at("Suspended at "),
@@ -177,7 +176,7 @@ fn source_ready(conditions: &mut Conditions, outcome: &Outcome, generation: Opti
                 return;
             }
             let each: Vec<String> = attempted.iter().map(|(name, at)| format!("{name} at {at}")).collect();
-            let told = fit([each.join(", "), format!("{} sources", attempted.len())]);
+            let told = first_fitting([each.join(", "), format!("{} sources", attempted.len())]);
             Said::new(true, "Fetched", told)
         }
     };
@@ -191,16 +190,10 @@ fn conflict_free(conditions: &mut Conditions, outcome: &Outcome, generation: Opt
         skipped => {
             let told = format!("{} skipped", plural(skipped, "conflict"));
             let named = format!("{told}: {}", super::notices::names(&conflicts.skipped));
-            Said::new(false, "ConflictsSkipped", fit([named, told]))
+            Said::new(false, "ConflictsSkipped", first_fitting([named, told]))
         }
     };
     set(conditions, kind::CONFLICT_FREE, said, generation, now);
-}
-
-/// The first that is short enough for a condition; else the last.
-fn fit<const N: usize>(texts: [String; N]) -> String {
-    let last = texts.last().cloned().unwrap_or_default();
-    texts.into_iter().find(|text| text.chars().count() <= LONGEST_MESSAGE).unwrap_or(last)
 }
 
 fn plural(count: usize, noun: &str) -> String {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::seeding::fitting;
+use sower_core::sentence;
 
 /// The conditions of one object.
 pub type Conditions = Vec<Condition>;
@@ -34,7 +34,7 @@ pub fn set(conditions: &mut Conditions, kind: &str, said: Said, generation: Opti
         before.filter(|before| before.status == status).map(|before| before.last_transition_time.clone());
     let condition = Condition {
         last_transition_time: since.unwrap_or_else(|| whole_seconds(now)),
-        message: fitting(&message),
+        message: sentence::cut(&message),
         observed_generation: generation,
         reason,
         status: status.to_owned(),

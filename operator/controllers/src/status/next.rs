@@ -1,5 +1,6 @@
 //! The one command that unblocks an environment.
 
+use sower_crds::TAKE_OVER;
 use sower_crds::environment::{Environment, EnvironmentStatus};
 
 use super::outcome::{Outcome, Verdict};
@@ -24,9 +25,7 @@ pub(super) fn next(
     Some(match outcome.verdict.reason() {
         Reason::SourceNotFound | Reason::SourceEmpty => edit(),
         Reason::KeptElsewhere => {
-            format!(
-                "{kubectl} annotate --overwrite env/{name} sower.dev/take-over=true # suspend it there first"
-            )
+            format!("{kubectl} annotate --overwrite env/{name} {TAKE_OVER}=true # suspend it there first")
         }
         Reason::SchemaIncompatible => format!("sower doctor -n {namespace}"),
         Reason::InvalidSpec | Reason::AuthenticationFailed => renew(),

@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 use serde_json::{Number, Value};
 use sha2::{Digest, Sha256};
 
+use crate::hash::hex;
+
 /// The canonical text of a JSON value.
 #[must_use]
 pub fn canonical(value: &Value) -> String {
@@ -20,13 +22,7 @@ pub fn canonical(value: &Value) -> String {
 /// `v1:<hex of the sha256 of the canonical bytes>`.
 #[must_use]
 pub fn checksum(bytes: impl AsRef<[u8]>) -> String {
-    let digest = Sha256::digest(bytes.as_ref());
-    let mut out = String::with_capacity(67);
-    out.push_str("v1:");
-    for byte in digest.as_slice() {
-        let _ = write!(out, "{byte:02x}");
-    }
-    out
+    format!("v1:{}", hex(&Sha256::digest(bytes.as_ref())))
 }
 
 fn write(value: &Value, out: &mut String) {

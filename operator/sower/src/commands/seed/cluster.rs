@@ -11,7 +11,7 @@ use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use sower_controllers::reason::Reason;
 use sower_crds::period::parse;
-use sower_crds::{Environment, EnvironmentStatus};
+use sower_crds::{Environment, EnvironmentStatus, REQUESTED_AT, TAKE_OVER};
 
 use super::answer::{self, Answer};
 use super::for_people;
@@ -25,13 +25,9 @@ use crate::output::progress::Progress;
 use crate::settings::Settings;
 use crate::trouble::Trouble;
 
-/// The annotation that asks for a seeding.
-const REQUESTED_AT: &str = "sower.dev/requestedAt";
 /// How often, and how far apart, the events of what was done are looked for.
 const EVENT_TRIES: usize = 20;
 const EVENT_PAUSE: Duration = Duration::from_millis(50);
-/// The annotation that takes an environment from another keeper.
-const TAKE_OVER: &str = "sower.dev/take-over";
 
 /// Asks the operator to seed, and waits for it.
 ///
