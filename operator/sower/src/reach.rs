@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt as _};
+use sower_controllers::secrets;
+use sower_controllers::stores::Database;
 use sower_core::manifest::LoadedEnvironment;
 use sower_crds::Environment;
 use sower_store::{DatabaseUrl, Tls};
@@ -17,7 +18,6 @@ use crate::cli::Where;
 use crate::cluster::Cluster;
 use crate::failure::Failure;
 use crate::session::Member;
-use crate::settings::without_password;
 
 /// How long the API server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -129,23 +129,18 @@ impl Reach {
     /// Where neither can be read from here: with the same command beside the operator.
     pub async fn database(&self, member: &Member) -> Result<(DatabaseUrl, Tls), Failure> {
         let secret = member.loaded.spec.database.as_ref().and_then(|database| database.secret_ref.as_ref());
-        let data = match secret {
-            Some(secret) => self.secret(member.namespace(), &secret.name).await,
-            None => std::env::var_os(MOUNTED).map(|folder| mounted(Path::new(&folder))),
+        let database = match secret {
+            Some(secret) => {
+                let data = secrets::read(&self.cluster.client, member.namespace(), &secret.name).await.ok();
+                data.map(|data| secrets::database(&format!("The secret {}", secret.name), &data, true))
+            }
+            None => std::env::var_os(MOUNTED).map(|folder| secrets::mounted(Path::new(&folder))),
         };
-        let address = data.as_ref().and_then(|data| data.get("url").or_else(|| data.get("uri")));
-        let (Some(data), Some(address)) = (&data, address) else { return Err(self.unreachable(member)) };
-        let url = DatabaseUrl::parse(&String::from_utf8_lossy(address))
-            .map_err(|error| Failure::failed(format!("the database of {}: {error}", member.name())))?;
-        let key = |name: &str| data.get(name).filter(|value| !value.is_empty()).cloned();
-        let tls = Tls { ca: key("ca.crt"), certificate: key("tls.crt"), key: key("tls.key") };
+        let Some(database) = database else { return Err(self.unreachable(member)) };
+        let Database { url, tls } = database.map_err(|error| {
+            Failure::failed(format!("the database of {}: {}", member.name(), error.full()))
+        })?;
         Ok((url.of_environment(member.name()), tls))
-    }
-
-    async fn secret(&self, namespace: &str, name: &str) -> Option<BTreeMap<String, Vec<u8>>> {
-        let api: Api<Secret> = Api::namespaced(self.cluster.client.clone(), namespace);
-        let secret = tokio::time::timeout(PATIENCE, api.get(name)).await.ok()?.ok()?;
-        Some(secret.data?.into_iter().map(|(key, value)| (key, value.0)).collect())
     }
 
     /// The failure that names the place from where the database can be reached.
@@ -169,14 +164,8 @@ impl Reach {
 /// The database that the operator's Pod has mounted, as people read it.
 #[must_use]
 pub fn mounted_database() -> Option<String> {
-    let data = mounted(&PathBuf::from(std::env::var_os(MOUNTED)?));
-    let url = data.get("url").or_else(|| data.get("uri"))?;
-    Some(without_password(String::from_utf8_lossy(url).trim()))
-}
-
-fn mounted(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let keys = ["url", "uri", "ca.crt", "tls.crt", "tls.key"];
-    keys.iter().filter_map(|key| Some(((*key).to_owned(), std::fs::read(folder.join(key)).ok()?))).collect()
+    let database = secrets::mounted(Path::new(&std::env::var_os(MOUNTED)?)).ok()?;
+    Some(database.url.to_string())
 }
 
 fn member(resource: Environment) -> Member {

@@ -99,7 +99,7 @@ async fn rows(context: &Context, environment: &Environment) -> Result<(), Seedin
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
     let (database, migrate) = dereference::database(&shared.client, environment, &shared.rules).await?;
     let store = shared.stores.open(&namespace, &name, database, migrate).await?;
-    let keeper = dereference::keeper(environment, &shared.rules);
+    let keeper = dereference::keeper(environment, &shared.rules.cluster_name);
     let Some(row) = store.environment(&name).await? else { return Ok(()) };
     if row.keeper.as_ref().is_some_and(|other| *other != keeper) {
         let (environment, keeper) = (name, row.keeper.unwrap_or_default());

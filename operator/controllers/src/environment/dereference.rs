@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kube::core::Selector;
 use kube::{Client, ResourceExt as _};
 use sower_crds::environment::{Environment, Migrate as MigrateWord};
 use sower_crds::source::{GitRef, GitSource, Origin as Place, Source};
@@ -74,44 +75,70 @@ fn of_the_database(error: SeedingError, secret: &str) -> SeedingError {
     }
 }
 
+/// How Integration resources are read.
+#[derive(Clone, Copy)]
+pub enum Resources<'a> {
+    /// At once, all of them, by one who watches nothing.
+    Listed,
+    /// Where something changed, held against the watch.
+    Watched(&'a Arc<Scope>),
+}
+
 /// The job of an environment, without an epoch yet.
 ///
 /// # Errors
 /// As of the first reference that cannot be followed.
 pub async fn job(
     client: &Client,
-    scope: &Arc<Scope>,
+    resources: Resources<'_>,
     environment: &Environment,
-    rules: &Rules,
+    cluster_name: &str,
 ) -> Result<Job, SeedingError> {
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
     let mut sources = Vec::new();
     for source in &environment.spec.sources {
-        let origin = origin(client, scope, (&namespace, &name), source).await?;
+        let origin = origin(client, resources, (&namespace, &name), source).await?;
         let path = source.folder_path().to_owned();
         sources.push(SourceInput { name: source.name.clone(), priority: source.priority, path, origin });
     }
     if sources.is_empty() {
-        let all = kube::core::Selector::default();
-        let glance = cluster_source::glance(client, scope, (&namespace, &name), DEFAULT_SOURCE, &all).await?;
+        let all = Selector::default();
+        let origin = read(client, resources, (&namespace, &name), DEFAULT_SOURCE, &all).await?;
         let (name, path) = (DEFAULT_SOURCE.to_owned(), String::new());
-        sources.push(SourceInput { name, priority: 0, path, origin: Origin::Glance(glance) });
+        sources.push(SourceInput { name, priority: 0, path, origin });
     }
     let (spec, keeper, take_over) =
-        (environment.spec.clone(), keeper(environment, rules), super::take_over::wanted(environment));
+        (environment.spec.clone(), keeper(environment, cluster_name), super::take_over::wanted(environment));
     Ok(Job { environment: name, spec, sources, keeper, take_over, only: None, reseed: false, epoch: None })
 }
 
 /// How the one who seeds this environment is called.
 #[must_use]
-pub fn keeper(environment: &Environment, rules: &Rules) -> String {
+pub fn keeper(environment: &Environment, cluster_name: &str) -> String {
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
-    format!("{}/{namespace}/{name}", rules.cluster_name)
+    format!("{cluster_name}/{namespace}/{name}")
+}
+
+async fn read(
+    client: &Client,
+    resources: Resources<'_>,
+    of: (&str, &str),
+    source: &str,
+    selector: &Selector,
+) -> Result<Origin, SeedingError> {
+    match resources {
+        Resources::Listed => {
+            cluster_source::list_once(client, of.0, source, selector).await.map(Origin::Listing)
+        }
+        Resources::Watched(scope) => {
+            cluster_source::glance(client, scope, of, source, selector).await.map(Origin::Glance)
+        }
+    }
 }
 
 async fn origin(
     client: &Client,
-    scope: &Arc<Scope>,
+    resources: Resources<'_>,
     (namespace, environment): (&str, &str),
     source: &Source,
 ) -> Result<Origin, SeedingError> {
@@ -120,8 +147,7 @@ async fn origin(
         Some(Place::Git(git)) => request(client, namespace, git).await.map(Origin::Git).map_err(named),
         Some(Place::Cluster(cluster)) => {
             let selector = cluster_source::selector(&source.name, cluster)?;
-            let of = (namespace, environment);
-            cluster_source::glance(client, scope, of, &source.name, &selector).await.map(Origin::Glance)
+            read(client, resources, (namespace, environment), &source.name, &selector).await
         }
         // The CRD refuses both.
         Some(Place::Folder(_)) | None => Err(named(SeedingError::invalid_spec(format!(

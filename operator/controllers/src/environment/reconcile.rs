@@ -219,7 +219,12 @@ async fn seed(
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
     let begun = tokio::time::Instant::now();
     let (job, database) = tokio::join!(
-        dereference::job(&shared.client, &context.scope, environment, &shared.rules),
+        dereference::job(
+            &shared.client,
+            dereference::Resources::Watched(&context.scope),
+            environment,
+            &shared.rules.cluster_name
+        ),
         dereference::database(&shared.client, environment, &shared.rules),
     );
     // Where several things are wrong, the first reason of the list is said: the spec, then the database, then sources.
@@ -229,7 +234,7 @@ async fn seed(
     let (database, migrate) = database?;
     let store = shared.stores.open(&namespace, &name, database, migrate).await?;
     let (keeper, take_over) =
-        (dereference::keeper(environment, &shared.rules), take_over::wanted(environment));
+        (dereference::keeper(environment, &shared.rules.cluster_name), take_over::wanted(environment));
     let epoch = context.term.epoch(&store, &name, &keeper, take_over).await?;
     let job = Job { epoch, ..job? };
     let seeded = match shared.seeder.seed(&store, &job, cancel).await {

@@ -1,12 +1,12 @@
 //! `sower plan`: what a seeding would change. Writes nothing.
 
 mod document;
-mod resource;
 
 use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
+use sower_controllers::environment::{self, Resources};
 use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Files, Job, Kind, Planned, SeedingError};
 use sower_core::compare::{self, Change};
@@ -15,6 +15,7 @@ use sower_core::plan::{Kept, KeptWhy, Operation, Plan, Verb};
 use sower_store::Store;
 
 use crate::cli::{Format, PlanArgs, Where};
+use crate::cluster::Cluster;
 use crate::commands::{Context, seed};
 use crate::failure::{Exit, Failure};
 use crate::output::progress::Progress;
@@ -109,12 +110,17 @@ struct Made {
 
 async fn make(session: &Session, member: &Member, only: Option<BTreeSet<String>>) -> Result<Made, Trouble> {
     let store = session.store(member).await.inspect_err(|_| session.cannot_read()).map_err(unnamed)?;
-    let job = match &session.cluster {
-        None => session.job(member).map_err(|failure| Trouble::of(Reason::InvalidSpec, failure))?,
-        Some(reach) => resource::job(reach, member).await.map_err(|error| {
-            session.cannot_read();
-            session.troubled(&error, member)
-        })?,
+    let job = match (&session.cluster, &member.resource) {
+        (Some(reach), Some(resource)) => {
+            let Cluster { client, name, .. } = &reach.cluster;
+            let job = environment::job(client, Resources::Listed, resource, name).await;
+            let job = job.map_err(|error| {
+                session.cannot_read();
+                session.troubled(&error, member)
+            })?;
+            Job { take_over: false, ..job }
+        }
+        _ => session.job(member).map_err(|failure| Trouble::of(Reason::InvalidSpec, failure))?,
     };
     let job = Job { only, ..job };
     let planned = session.plan_of(member, &store, &job).await?;
