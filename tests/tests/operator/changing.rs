@@ -125,5 +125,12 @@ async fn what_is_refused_is_not_unchanged_too() -> Result<()> {
     let seeded = sower(&bed, "seed -e production")?.expect(1)?;
     let told = format!("main@{} (3 unchanged, 2 refused)\n", &third[..7]);
     ensure!(seeded.out.ends_with(&told), "{seeded:?}");
+
+    // Nor is a file that was emptied.
+    catalog.tree.write(&path("elm"), "")?;
+    let fourth = catalog.push("Empty one")?;
+    let seeded = sower(&bed, "seed -e production")?.expect(1)?;
+    let told = format!("main@{} (2 unchanged, 3 refused)\n", &fourth[..7]);
+    ensure!(seeded.out.ends_with(&told), "{seeded:?}");
     Ok(())
 }

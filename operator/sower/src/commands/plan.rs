@@ -11,7 +11,7 @@ use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Files, Job, Kind, Planned, SeedingError};
 use sower_core::compare::{self, Change};
 use sower_core::gate::{Gate, HeldReason};
-use sower_core::plan::{Kept, KeptWhy, Operation, Plan, Verb};
+use sower_core::plan::{Kept, KeptWhy, Operation, Verb};
 use sower_store::Store;
 
 use crate::cli::{Format, PlanArgs, Where};
@@ -215,9 +215,7 @@ fn table(members: &[Member], made: &[Result<Made, Trouble>]) -> String {
 
 impl Made {
     fn exit(&self, differences: bool) -> Exit {
-        let Planned { reading, plan, .. } = &self.planned;
-        let refused = reading.invalid() + foreign(plan) > 0;
-        match (refused, differences && !plan.is_empty()) {
+        match (refused(&self.planned) > 0, differences && !self.planned.plan.is_empty()) {
             (true, _) => Exit::Failed,
             (false, true) => Exit::Differences,
             (false, false) => Exit::Done,
@@ -240,7 +238,7 @@ impl Made {
             plan.updated(),
             plan.deleted(),
             plan.unchanged,
-            changes::besides(plan.conflicts.len(), planned.reading.invalid() + foreign(plan)),
+            changes::besides(plan.conflicts.len(), refused(planned)),
             excluded(planned)
         ));
         for (id, replaced_by) in &plan.deprecated {
@@ -272,14 +270,24 @@ impl Made {
             lines.push(format!("{}{why}{inside}", changes::operation(operation, &self.planned.state)));
         }
         lines.extend(plan.conflicts.iter().map(changes::conflict));
-        lines.extend(plan.kept.iter().filter_map(kept));
+        lines.extend(plan.kept.iter().filter_map(|one| kept(one, is_emptied(&self.planned, one))));
         lines
     }
 }
 
-/// How many integrations rows of others keep out.
-fn foreign(plan: &Plan) -> usize {
-    plan.kept.iter().filter(|kept| kept.why == KeptWhy::ForeignRow).count()
+/// How many manifests are refused, integrations kept out by rows of others, and files that hold no manifest any more.
+fn refused(planned: &Planned) -> usize {
+    let kept = planned.plan.kept.iter();
+    let aside = kept.filter(|kept| kept.why == KeptWhy::ForeignRow || is_emptied(planned, kept)).count();
+    planned.reading.invalid() + aside
+}
+
+/// Whether rows stay because the file they came from is there and holds no manifest.
+fn is_emptied(planned: &Planned, kept: &Kept) -> bool {
+    let Some(row) = planned.state.rows.get(&kept.id) else { return false };
+    let mut sources = planned.reading.sources.iter().map(|source| &source.catalog);
+    kept.why == KeptWhy::Invalid
+        && sources.any(|catalog| catalog.name == row.source && catalog.mute.contains(&row.path))
 }
 
 /// The changes inside an integration, one line each, in columns.
@@ -306,8 +314,9 @@ fn inside_of(inside: &[Change]) -> String {
     inside.iter().map(line).collect()
 }
 
-fn kept(kept: &Kept) -> Option<String> {
+fn kept(kept: &Kept, emptied: bool) -> Option<String> {
     let why = match kept.why {
+        KeptWhy::Invalid if emptied => "kept: its file is there, and holds no manifest",
         KeptWhy::Invalid => "kept: its manifest is invalid",
         KeptWhy::ForeignRow => "left alone: a row that Sower did not write holds this id",
         KeptWhy::NotPruned => "kept: gone from its source, and spec.prune is false",

@@ -67,6 +67,25 @@ fn a_broken_manifest_keeps_its_rows_and_the_rest_comes_in() {
 }
 
 #[test]
+fn an_emptied_manifest_keeps_its_rows_and_is_named() {
+    let checkout = Checkout::new();
+    checkout.run("seed -e development");
+    checkout.write("integrations/slack/integration.yaml", "");
+    assert_snapshot!(checkout.transcripts(&["plan -e development -q", "seed -e development -q"]), @r"
+    $ sower plan -e development -q
+    = slack 1.0.0   kept: its file is there, and holds no manifest
+
+    Plan PLANPLANPLAN for development: 0 create, 0 update, 0 delete, 3 unchanged, 1 refused
+    exit 1
+    $ sower seed -e development -q
+    (2) error[syntax]: integrations/slack/integration.yaml: no document can be read in this file any more; delete the file to delete the integration
+    (2) slack keeps 1.0.0. Mend its manifest and seed again: the rest is in.
+    Nothing to do: development is at main@COMMIT7-dirty (3 unchanged, 1 refused)
+    exit 1
+    ");
+}
+
+#[test]
 fn a_strict_environment_takes_all_or_nothing() {
     let checkout = Checkout::new();
     checkout.write("environments/development.yaml", &environment("development", "\"*\"", "  strict: true\n"));

@@ -7,7 +7,8 @@ use sower_core::report::{Failure as Entry, Outcome, Report};
 use sower_crds::environment::Failure as Refused;
 use sower_crds::{Condition, EnvironmentStatus};
 
-use super::for_people;
+use super::told::is_whole_file;
+use super::{FOREIGN_ROW, for_people};
 use crate::cli::SeedArgs;
 use crate::cluster::Cluster;
 use crate::commands::Context;
@@ -142,7 +143,9 @@ pub fn tell(
 fn line(name: &str, answer: &Answer) -> String {
     let Answer { before, after, told: _, kept: _, milliseconds } = answer;
     let counts = after.counts.unwrap_or_default();
-    let besides = changes::besides(number(counts.conflicts), number(counts.invalid));
+    let aside =
+        after.failures.iter().filter(|f| f.code == FOREIGN_ROW || is_whole_file(f.location.as_deref()));
+    let besides = changes::besides(number(counts.conflicts), number(counts.invalid) + aside.count());
     let revision = after.revision.clone().unwrap_or_default();
     match answer.seeding() {
         Some((seeding, counted)) => {

@@ -5,7 +5,7 @@ use sower_core::gate::{Held, HeldReason};
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::plan::{Operation, Verb};
 use sower_core::problem::Problem;
-use sower_core::report::Report;
+use sower_core::report::{Failure as Entry, Report};
 
 use super::{FOREIGN_ROW, Tried, for_people};
 use crate::cli::Format;
@@ -48,6 +48,11 @@ pub fn tell(
     if let Some(reading) = reading {
         draw(reading, style);
     }
+    for Entry { code, location, message, .. } in
+        seeded.report().errors.iter().filter(|e| is_whole_file(e.location.as_deref()))
+    {
+        style.note(&format!("error[{code}]: {}: {message}", location.as_deref().unwrap_or_default()));
+    }
     let unknown = seeded.planned().and_then(changes::unknown);
     if let Some(failure) = &unknown {
         style.note(&failure.text());
@@ -89,7 +94,21 @@ pub fn tell(
 }
 
 fn refused(report: &Report) -> usize {
-    report.invalid + report.errors.iter().filter(|failure| failure.code == FOREIGN_ROW).count()
+    report.invalid
+        + report
+            .errors
+            .iter()
+            .filter(|e| e.code == FOREIGN_ROW || is_whole_file(e.location.as_deref()))
+            .count()
+}
+
+/// It is no document that is refused, but a file in which there is none any more: its place has no line.
+pub fn is_whole_file(location: Option<&str>) -> bool {
+    let is_number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u32>().is_ok());
+    location.is_some_and(|at| {
+        let mut parts = at.rsplitn(3, ':');
+        !(is_number(parts.next()) && is_number(parts.next()))
+    })
 }
 
 /// `Seeded production at main@c58e2f0 (seeding 2): 0 created, …`.
@@ -207,7 +226,7 @@ fn refusals(tried: &Tried<'_>, report: &Report, style: &Style) -> Exit {
         ));
     }
     if report.errors.len() > foreign.len() {
-        let whose = if report.invalid == 1 { "its manifest" } else { "the manifests" };
+        let whose = if refused(report) - foreign.len() == 1 { "its manifest" } else { "the manifests" };
         let keeps: Vec<String> =
             tried.kept.iter().map(|(id, version)| format!("{id} keeps {version}")).collect();
         style.note(&match keeps.as_slice() {
