@@ -4,10 +4,12 @@ mod kit;
 
 use kit::{Kit, manifest};
 use sower_controllers::reason::Reason;
-use sower_controllers::seeding::{Planned, Seeded};
+use sower_controllers::seeding::{Origin, Planned, Seeded, SourceInput};
 use sower_core::gate::HeldReason;
 use sower_core::plan::KeptWhy;
 use sower_core::report::{Outcome, Report};
+use sower_source::{FetchRequest, Reference};
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn a_seeding_creates_updates_and_deletes_what_git_says() {
@@ -223,6 +225,58 @@ async fn only_some_integrations_can_be_seeded() {
     assert_eq!(kit.seed("development", "{}").await.report().created, 1, "the rest still comes in");
 }
 
+#[tokio::test]
+async fn an_edit_beside_the_manifests_of_a_folder_is_seen_and_told() {
+    let kit = Kit::new().await;
+    kit.write_file("common.json", "{\"type\":\"object\"}");
+    kit.write("a", &manifest("a", "1.0.0", &["one"]).replace("../shared.json", "../../common.json"));
+    kit.commit("first");
+    let mut job = kit.job("development", "{\"conflicts\": {\"version\": \"override\"}}");
+    job.sources[0].origin = Origin::Folder(kit.repository());
+    let revision = |seeded: &Seeded| seeded.report().revision.clone().unwrap();
+    assert!(!revision(&kit.run(&job).await.unwrap()).contains("dirty"));
+    let again = kit.run(&job).await.unwrap();
+    assert!(matches!(again, Seeded::Unchanged { planned: None, .. }), "{again:?}");
+    kit.write_file("common.json", "{\"type\":\"object\",\"title\":\"other\"}");
+    let edited = kit.run(&job).await.unwrap();
+    assert_eq!(edited.report().updated, 1);
+    assert!(revision(&edited).ends_with("-dirty"), "no commit explains it: {}", revision(&edited));
+    kit.commit("second");
+    assert!(!revision(&kit.run(&job).await.unwrap()).contains("dirty"));
+}
+
+#[tokio::test]
+async fn a_row_that_is_gone_by_hand_comes_back_with_the_next_change() {
+    let kit = Kit::new().await;
+    for id in ["a", "b"] {
+        kit.write(id, &manifest(id, "1.0.0", &["one"]));
+    }
+    kit.commit("first");
+    let spec = "{\"seedingStrategy\": \"incremental\"}";
+    kit.seed("development", spec).await;
+    kit.forget("a").await;
+    kit.write("b", &manifest("b", "1.1.0", &["one"]));
+    kit.commit("second");
+    let report = kit.seed("development", spec).await.report().clone();
+    assert_eq!((report.created, report.updated), (1, 1), "{report:?}");
+}
+
+#[tokio::test]
+async fn whoever_was_asked_to_stop_notes_no_trouble() {
+    let kit = Kit::new().await;
+    kit.write("a", &manifest("a", "1.0.0", &["one"]));
+    kit.commit("first");
+    kit.seed("development", "{}").await;
+    let before = kit.store.environment("development").await.unwrap();
+    let mut job = kit.job("development", "{}");
+    let url = format!("file://{}", kit.repository().display());
+    job.sources[0].origin = Origin::Git(FetchRequest::new(&url, Reference::Branch("main".into())));
+    let stop = CancellationToken::new();
+    stop.cancel();
+    assert!(kit.run_until(&job, &stop).await.is_err());
+    assert_eq!(kit.store.environment("development").await.unwrap(), before);
+}
+
 /// A small generator of numbers, so that a failure names its seed.
 struct Numbers(u64);
 
@@ -261,7 +315,7 @@ fn edit(kit: &Kit, numbers: &mut Numbers, step: usize) {
     let (id, other) = (any(numbers), any(numbers));
     let version = format!("1.{}.{}", numbers.below(step + 1), numbers.below(2));
     let text = manifest(id, &version, &["one", "two"]);
-    match numbers.below(12) {
+    match numbers.below(16) {
         0 => kit.write(id, &manifest(id, "v9", &["one"])),
         1 => kit.remove(id),
         2 => {
@@ -276,6 +330,13 @@ fn edit(kit: &Kit, numbers: &mut Numbers, step: usize) {
         7 => kit.write(id, &format!("{text}---\n{}", manifest(other, &version, &["one"]))),
         8 => kit.write_file(&format!("catalog/{id}/notes.yaml"), "nothing: of ours\n"),
         9 => kit.write(id, &format!("{text}  dependencies: [{other}]\n")),
+        // A schema beside the folder of the manifests.
+        10 => kit.write(id, &text.replace("../shared.json", "../../common.json")),
+        11 => kit.write_file("common.json", &format!("{{\"type\":\"object\",\"title\":\"{step}\"}}")),
+        12 => kit.write_file(
+            &format!("more/{id}/integration.yaml"),
+            &text.replace("../shared.json", "../../common.json"),
+        ),
         _ => kit.write(id, &text),
     }
 }
@@ -291,9 +352,29 @@ async fn incremental_equals_full() {
         for id in ["a", "b", "c", "d", "e", "f", "g", "h"] {
             kit.write(id, &manifest(id, "1.0.0", &["one"]));
         }
+        kit.write_file("common.json", "{\"type\":\"object\"}");
+        kit.write_file(
+            "more/z/integration.yaml",
+            &manifest("z", "1.0.0", &["one"]).replace("../shared.json", "../../common.json"),
+        );
         kit.commit("first");
-        let rules =
-            ["", ", \"prune\": false", ", \"conflicts\": {\"version\": \"override\"}"][numbers.below(3)];
+        let two = numbers.below(2) == 1;
+        let job = |environment: &str, spec: &str| {
+            let mut job = kit.job(environment, spec);
+            if two {
+                let more = SourceInput { name: "more".into(), path: "more".into(), ..job.sources[0].clone() };
+                job.sources.push(more);
+            }
+            job
+        };
+        let rules = [
+            "",
+            ", \"prune\": false",
+            ", \"strict\": true",
+            ", \"conflicts\": {\"version\": \"override\"}",
+            ", \"conflicts\": {\"duplicate\": \"override\"}, \"featureFlags\": {\"betaFeatures\": true}",
+            ", \"blockedIntegrations\": [\"d*\", \"z\"]",
+        ][numbers.below(6)];
         for step in 0..10 {
             for _ in 0..=numbers.below(2) {
                 edit(&kit, &mut numbers, step);
@@ -303,11 +384,11 @@ async fn incremental_equals_full() {
                 format!("{{\"seedingStrategy\":\"{strategy}\",\"pruneLimit\":\"100%\"{rules}}}")
             };
             // To reseed reads everything: it is what both others are held against.
-            let mut anew = kit.job("anew", &spec("full"));
+            let mut anew = job("anew", &spec("full"));
             anew.reseed = true;
             let anew = kit.run(&anew).await;
-            let full = kit.try_seed("full", &spec("full")).await;
-            let incremental = kit.try_seed("incremental", &spec("incremental")).await;
+            let full = kit.run(&job("full", &spec("full"))).await;
+            let incremental = kit.run(&job("incremental", &spec("incremental"))).await;
             let at = format!("seed {seed}, step {step}");
             assert_eq!(full.is_ok(), incremental.is_ok(), "{at}");
             assert_eq!(anew.is_ok(), full.is_ok(), "{at}");

@@ -177,6 +177,13 @@ impl GitTree {
         self.below.map(|(id, _)| id.to_string())
     }
 
+    /// Whether a path lies where the source's manifests do.
+    #[must_use]
+    pub fn covers(&self, path: &str) -> bool {
+        self.path.is_empty()
+            || path.strip_prefix(&self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// The files below the source's path that differ from an earlier [`GitTree::tree_id`], sorted by path. None where
     /// that tree is not known here any more: then everything has to be compared.
     ///

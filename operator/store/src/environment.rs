@@ -8,7 +8,7 @@ use sower_core::snapshot::Revision;
 
 use crate::error::StoreError;
 use crate::open::Store;
-use crate::session::{Bind, Row, Tx, time, to_json};
+use crate::session::{Row, Tx, time, to_json};
 
 /// What an environment holds of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub struct Fence {
     pub epoch: i64,
     /// Number of the seeding that the plan stands on.
     pub base: i64,
+    /// When the row last changed, as the plan read it; none where claiming it changed it.
+    pub as_of: Option<Timestamp>,
 }
 
 const COLUMNS: &str = "e.name::text, e.keeper, e.epoch, e.holder, e.seq, e.applied::text, e.selection_hash, e.summary::text, \
@@ -112,14 +114,14 @@ impl Store {
         tx.run(
             "noting how a seeding ended",
             "UPDATE environments SET summary = $2::json, updated_at = $3::timestamptz \
-             WHERE name = $1 AND seq = $4 AND epoch = $5 AND keeper = $6",
+             WHERE name = $1 AND seq = $4 AND epoch = $5 AND @time(updated_at) = $6",
             &[
                 (&row.name).into(),
                 (&to_json(summary, "noting how a seeding ended")?).into(),
                 (&time(Timestamp::now())).into(),
                 row.seq.into(),
                 row.epoch.into(),
-                Bind::Maybe(row.keeper.as_deref()),
+                (&time(row.updated_at)).into(),
             ],
         )
         .await?;
@@ -138,7 +140,13 @@ impl Store {
             self.environment(environment).await?.filter(|row| row.keeper.as_deref() == Some(keeper))
         {
             let (environment, keeper) = (environment.to_owned(), keeper.to_owned());
-            return Ok(Fence { environment, keeper, epoch: row.epoch, base: row.seq });
+            return Ok(Fence {
+                environment,
+                keeper,
+                epoch: row.epoch,
+                base: row.seq,
+                as_of: Some(row.updated_at),
+            });
         }
         let mut tx = self.write().await?;
         let now = time(Timestamp::now());
@@ -171,7 +179,8 @@ impl Store {
         }
         let (epoch, base) = (row.int(1)?, row.int(2)?);
         tx.commit().await?;
-        Ok(Fence { environment: environment.to_owned(), keeper: keeper.to_owned(), epoch, base })
+        let (environment, keeper) = (environment.to_owned(), keeper.to_owned());
+        Ok(Fence { environment, keeper, epoch, base, as_of: None })
     }
 
     /// Raises the epoch: from now on nobody writes under an older one. Only for whoever has just gained the Lease. A
@@ -245,12 +254,12 @@ pub(crate) async fn lock(tx: &mut Tx, fence: &Fence) -> Result<(), StoreError> {
     let row = tx
         .row(
             "locking the environment",
-            "SELECT keeper, epoch, seq FROM environments WHERE name = $1 FOR UPDATE",
+            "SELECT keeper, epoch, seq, @time(updated_at) FROM environments WHERE name = $1 FOR UPDATE",
             &[(&fence.environment).into()],
         )
         .await?;
     let Some(row) = row else { return Err(gone(&fence.environment)) };
-    compare(fence, row.maybe_text(0)?, row.int(1)?, row.int(2)?)
+    compare(fence, row.maybe_text(0)?, row.int(1)?, row.int(2)?, row.time(3)?)
 }
 
 /// Why a fenced write touched no row.
@@ -261,7 +270,13 @@ pub(crate) async fn refusal(tx: &mut Tx, fence: &Fence) -> StoreError {
     }
 }
 
-fn compare(fence: &Fence, keeper: Option<String>, epoch: i64, seq: i64) -> Result<(), StoreError> {
+fn compare(
+    fence: &Fence,
+    keeper: Option<String>,
+    epoch: i64,
+    seq: i64,
+    changed: Timestamp,
+) -> Result<(), StoreError> {
     let environment = fence.environment.clone();
     match keeper {
         Some(keeper) if keeper != fence.keeper => Err(StoreError::KeptElsewhere { environment, keeper }),
@@ -270,6 +285,9 @@ fn compare(fence: &Fence, keeper: Option<String>, epoch: i64, seq: i64) -> Resul
             Err(StoreError::Fenced { environment, epoch: fence.epoch, found: epoch })
         }
         Some(_) if seq != fence.base => Err(StoreError::Stale { environment, base: fence.base, found: seq }),
+        Some(_) if fence.as_of.is_some_and(|as_of| as_of != changed) => {
+            Err(StoreError::Moved { environment })
+        }
         Some(_) => Ok(()),
     }
 }

@@ -82,6 +82,12 @@ pub enum StoreError {
         /// The one in the database.
         found: i64,
     },
+    /// Another process noted something of the environment since it was read.
+    #[error("{environment} was moved on by another process meanwhile")]
+    Moved {
+        /// The environment.
+        environment: String,
+    },
     /// Another seeding came first.
     #[error("seeding {found} of {environment} came first; this one stands on {base}")]
     Stale {
@@ -154,6 +160,7 @@ impl StoreError {
             Self::Unavailable { .. }
             | Self::Fenced { .. }
             | Self::Stale { .. }
+            | Self::Moved { .. }
             | Self::Superseded { .. }
             | Self::ForeignRow { .. }
             | Self::Lost { .. }
@@ -191,6 +198,7 @@ impl StoreError {
             Self::ForeignRow { .. } => "foreign-row",
             Self::Fenced { .. }
             | Self::Stale { .. }
+            | Self::Moved { .. }
             | Self::Superseded { .. }
             | Self::Unreadable { .. }
             | Self::Query { .. }

@@ -322,7 +322,8 @@ async fn advance(
         .run(
             "moving the environment on",
             "UPDATE environments SET seq = $5, applied = $6::json, selection_hash = $7::text, summary = $8::json, \
-             updated_at = $9::timestamptz WHERE name = $1 AND keeper = $2 AND epoch = $3 AND seq = $4",
+             updated_at = $9::timestamptz WHERE name = $1 AND keeper = $2 AND epoch = $3 AND seq = $4 \
+             AND ($10::text IS NULL OR @time(updated_at) = $10)",
             &[
                 (&fence.environment).into(),
                 (&fence.keeper).into(),
@@ -333,6 +334,7 @@ async fn advance(
                 Bind::Maybe(selection_hash),
                 (&to_json(summary, "moving the environment on")?).into(),
                 now.into(),
+                Bind::Maybe(fence.as_of.map(time).as_deref()),
             ],
         )
         .await?;

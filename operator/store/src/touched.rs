@@ -2,7 +2,7 @@
 //! little.
 
 use serde::Deserialize;
-use sower_core::catalog::{Found, Place};
+use sower_core::catalog::{Found, Place, Reference};
 
 use crate::catalog::{Here, here};
 use crate::error::StoreError;
@@ -19,8 +19,8 @@ pub struct Link {
     pub id: Option<String>,
     /// The integrations that it needs.
     pub needs: Vec<String>,
-    /// Paths of the files that are bundled into it.
-    pub bundles: Vec<String>,
+    /// The files that are bundled into it.
+    pub bundles: Vec<Reference>,
 }
 
 /// What stands around some files.
@@ -30,6 +30,8 @@ pub struct Touched {
     pub links: Vec<Link>,
     /// Source and path of every file that holds an invalid document.
     pub marked: Vec<(String, String)>,
+    /// Number of integrations that are carried.
+    pub carried: usize,
     /// A definition that is not ours is there.
     pub foreign: bool,
 }
@@ -58,18 +60,23 @@ impl Store {
                 &[environment.into()],
             )
             .await?;
-        let foreign = tx
+        let counted = tx
             .row(
-                "reading whose definitions there are",
-                "SELECT 1 FROM integration_definitions WHERE environment = $1 AND seeding IS NULL LIMIT 1",
+                "counting the definitions",
+                "SELECT count(*) FILTER (WHERE seeding IS NOT NULL AND status <> 'removed'), \
+                 count(*) FILTER (WHERE seeding IS NULL) FROM integration_definitions WHERE environment = $1",
                 &[environment.into()],
             )
             .await?;
+        let (carried, foreign) = match counted {
+            Some(row) => (usize::try_from(row.int(0)?).unwrap_or_default(), row.int(1)? > 0),
+            None => (0, false),
+        };
         tx.commit().await?;
         let links = links.iter().map(link).collect::<Result<_, _>>()?;
         let marked = marked.iter().map(|row| Ok((row.text(0)?, row.text(1)?)));
         let marked = marked.collect::<Result<_, StoreError>>()?;
-        Ok(Touched { links, marked, foreign: foreign.is_some() })
+        Ok(Touched { links, marked, carried, foreign })
     }
 
     /// The documents of some files (source and path), sorted by place.
@@ -136,19 +143,14 @@ fn link(row: &Row) -> Result<Link, StoreError> {
     struct Needs {
         id: String,
     }
-    #[derive(Deserialize)]
-    struct Bundles {
-        path: String,
-    }
     let needs = row.maybe_text(4)?;
     let needs: Vec<Needs> =
         needs.as_deref().map(|text| parse(text, "dependencies")).transpose()?.unwrap_or_default();
-    let bundles: Vec<Bundles> = row.json(5, "bundled files")?;
     let document = u32::try_from(row.int(2)?).unwrap_or(u32::MAX);
     Ok(Link {
         place: Place { source: row.text(0)?, path: row.text(1)?, document },
         id: row.maybe_text(3)?,
         needs: needs.into_iter().map(|needs| needs.id).collect(),
-        bundles: bundles.into_iter().map(|file| file.path).collect(),
+        bundles: row.json(5, "bundled files")?,
     })
 }

@@ -6,6 +6,7 @@ mod error;
 mod fetch;
 mod job;
 mod narrow;
+mod noted;
 mod planned;
 mod reading;
 mod seeded;
@@ -23,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 pub use error::{Kind, SeedingError};
 pub use fetch::{Files, Reader, Snapshot};
 pub use job::{Glance, Job, Listing, Origin, Resource, SourceInput};
+pub use noted::Trouble;
 pub use reading::{ReadSource, Reading};
-pub use seeded::Trouble;
 
 use crate::metrics::Metrics;
 
@@ -41,13 +42,13 @@ pub struct Seeder {
 /// What a seeding would do.
 #[derive(Debug, Clone)]
 pub struct Planned {
-    /// The sources, read.
+    /// The sources, read; of a narrow plan, only what the change can touch.
     pub reading: Reading,
     /// What is to be done.
     pub plan: Plan,
     /// Whether it may be done.
     pub gate: Gate,
-    /// What the plan stands on.
+    /// What the plan stands on; of a narrow one, only the rows that it looked at.
     pub state: State,
     /// The environment's row before.
     pub row: Option<EnvironmentRow>,
@@ -198,8 +199,11 @@ impl Seeder {
         let started = Instant::now();
         let row = store.environment(&job.environment).await?;
         let ended = self.seed_from(store, job, row.clone(), started, cancel).await;
-        if let Some(row) = row.as_ref().filter(|_| self.notes) {
-            let noted = seeded::note_trouble(store, row, &ended).await;
+        // Who is asked to stop, or seeds some integrations, says nothing of the whole; nor is another's row one for notes.
+        let ours = |row: &&EnvironmentRow| row.keeper.as_ref().is_none_or(|keeper| *keeper == job.keeper);
+        let notes = self.notes && job.only.is_none() && !cancel.is_cancelled();
+        if let Some(row) = row.as_ref().filter(ours).filter(|_| notes) {
+            let noted = noted::note_trouble(store, row, &ended).await;
             if let Err(error) = noted {
                 tracing::warn!(%error, "why nothing was written could not be noted");
             }
@@ -217,7 +221,7 @@ impl Seeder {
     ) -> Result<Seeded, SeedingError> {
         seeded::refuse_other_keeper(row.as_ref(), job)?;
         let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
-        if let Some(done) = seeded::already(row.as_ref(), job, &snapshots, &self.platform, started) {
+        if let Some(done) = noted::already(row.as_ref(), job, &snapshots, &self.platform, started) {
             return Ok(done);
         }
         let planned = self.plan_snapshots(store, job, row, snapshots).await?;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
-use sower_core::catalog::{Found, SourceCatalog};
+use sower_core::catalog::{Found, Reference, SourceCatalog};
 use sower_core::gate::gate;
 use sower_core::manifest::{self, Limits};
 use sower_core::plan::{ConflictType, Verb};
@@ -16,14 +16,14 @@ use sower_core::select::{Selection, select};
 use sower_core::snapshot::{FileEntry, ReadError, Tree};
 use sower_crds::environment::{EnvironmentSpec, SeedingStrategy};
 use sower_source::GitTree;
-use sower_store::{EnvironmentRow, Here, Link, Store};
+use sower_store::{EnvironmentRow, Here, Link, Store, StoreError};
 
 use super::error::SeedingError;
 use super::fetch::{Files, Snapshot};
 use super::job::Job;
+use super::noted::Noted;
 use super::planned::{blocking, decide};
 use super::reading::{Known, Memory, ReadSource, Reading};
-use super::seeded::Noted;
 use super::{Beyond, Planned};
 
 /// Files that are read at most.
@@ -45,6 +45,8 @@ type Paths = BTreeSet<(String, String)>;
 
 /// Why the whole catalog is to be planned.
 pub(super) type Whole = &'static str;
+
+const UNREADABLE: Whole = "what is remembered cannot be read";
 
 /// What a change touches: nothing else is read.
 struct Gathered {
@@ -102,16 +104,10 @@ pub(super) async fn plan(
     plan.processed += processed;
     plan.unchanged += unchanged;
     let gate = gate(&plan, &job.spec, &new, &here.state);
-    Ok(Ok(Planned {
-        reading: reading(&sources, &files, new),
-        plan,
-        gate,
-        state: here.state,
-        row: Some(row.clone()),
-        selection_hash: selection_hash.to_owned(),
-        known: memories(&sources, before),
-        beyond: Some(Beyond { excluded, carried }),
-    }))
+    let (known, state, row) = (memories(&sources, before), here.state, Some(row.clone()));
+    let reading = blocking(move || reading(&sources, &files, new)).await?;
+    let (selection_hash, beyond) = (selection_hash.to_owned(), Some(Beyond { excluded, carried }));
+    Ok(Ok(Planned { reading, plan, gate, state, row, selection_hash, known, beyond }))
 }
 
 /// Reads the files that differ, and asks for whatever they touch.
@@ -124,22 +120,31 @@ async fn gather(
     let Some(sources) = changes(row, snapshots).await? else {
         return Ok(Err("what was seeded is not at hand"));
     };
-    let touched = store.touched(&row.name).await?;
-    let files = files(&sources, &touched.links, touched.marked);
-    if touched.foreign || files.len() > MOST_FILES {
-        return Ok(Err("too many files, or a definition of somebody else's"));
+    let Some(touched) = readable(store.touched(&row.name).await)? else { return Ok(Err(UNREADABLE)) };
+    if touched.foreign || touched.carried != noted.carried {
+        return Ok(Err("the definitions are not those of the last seeding alone"));
     }
-    let fresh = {
-        let (sources, files) = (sources.clone(), files.clone());
-        blocking(move || read(&sources, &files, &[])).await?
+    let (files, fresh, links) = {
+        let (sources, links, marked) = (sources.clone(), touched.links, touched.marked);
+        let work = move || {
+            let files = files(&sources, &links, marked);
+            let fresh = (files.len() <= MOST_FILES).then(|| read(&sources, &files, &[]));
+            (files, fresh, links)
+        };
+        blocking(work).await?
     };
+    let Some(fresh) = fresh else { return Ok(Err("too many files")) };
     let paths: Vec<(&str, &str)> = files.iter().map(|(source, path)| (&**source, &**path)).collect();
-    let replaced = store.documents(&row.name, &paths).await?;
-    let Some(ids) = ids(&fresh, &replaced, noted.attention.iter().flatten(), &touched.links) else {
+    let Some(replaced) = readable(store.documents(&row.name, &paths).await)? else {
+        return Ok(Err(UNREADABLE));
+    };
+    let Some(ids) = ids(&fresh, &replaced, noted.attention.iter().flatten(), &links) else {
         return Ok(Err("too many integrations, or a document without an id"));
     };
     let asked: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let (mut before, here) = store.about(&row.name, &asked).await?;
+    let Some((mut before, here)) = readable(store.about(&row.name, &asked).await)? else {
+        return Ok(Err(UNREADABLE));
+    };
     before.extend(replaced);
     before.sort_by(|a, b| a.place.cmp(&b.place));
     before.dedup_by(|a, b| a.place == b.place);
@@ -156,6 +161,14 @@ async fn gather(
         return Ok(Err("a document is gone, or an integration came into sight"));
     }
     Ok(Ok(Gathered { sources, files, before, after, here }))
+}
+
+/// What the database remembers, where it can be read: the whole plan reads anew what cannot.
+fn readable<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match answer {
+        Err(StoreError::Unreadable { .. }) => Ok(None),
+        answer => answer.map(Some),
+    }
 }
 
 /// What the last seeding noted, if this one differs from it in the files of commits alone.
@@ -203,11 +216,19 @@ async fn changes(row: &EnvironmentRow, snapshots: &[Snapshot]) -> Result<Option<
 /// The files to read: those that differ, those into which such a one is bundled, and those that hold an invalid document.
 fn files(sources: &[Source], links: &[Link], marked: Vec<(String, String)>) -> Paths {
     let mut files: Paths = marked.into_iter().collect();
-    for Source { snapshot, changed, .. } in sources {
-        let bundling = links.iter().filter(|link| {
-            link.place.source == snapshot.name && link.bundles.iter().any(|path| changed.contains(path))
-        });
-        let paths = changed.iter().cloned().chain(bundling.map(|link| link.place.path.clone()));
+    for Source { snapshot, git, changed } in sources {
+        let mut outside: BTreeMap<String, String> = BTreeMap::new();
+        let mut differs = |file: &Reference| {
+            if git.covers(&file.path) {
+                return changed.contains(&file.path);
+            }
+            // Of what lies elsewhere in the repository, the trees that were compared say nothing.
+            let blob = || git.entry(&file.path).map(|entry| entry.blob).unwrap_or_default();
+            *outside.entry(file.path.clone()).or_insert_with(blob) != file.blob
+        };
+        let mut bundling: Vec<&Link> = links.iter().filter(|l| l.place.source == snapshot.name).collect();
+        bundling.retain(|link| link.bundles.iter().any(&mut differs));
+        let paths = changed.iter().cloned().chain(bundling.iter().map(|link| link.place.path.clone()));
         files.extend(paths.map(|path| (snapshot.name.clone(), path)));
     }
     files

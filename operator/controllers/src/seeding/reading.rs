@@ -200,7 +200,7 @@ async fn changed_since(snapshot: &Snapshot, tree: Option<String>) -> Option<Arc<
 
 /// Reads every source. Parsing takes all cores.
 pub(super) fn load(snapshots: Vec<Snapshot>, known: &Known) -> Reading {
-    let sources = snapshots.into_iter().map(|snapshot| {
+    let sources = snapshots.into_iter().map(|mut snapshot| {
         let known = known.get(&snapshot.name);
         let (mut found, complete, watched) = match &snapshot.files {
             Files::Tree(tree) => (read_tree(&snapshot.name, tree.as_ref(), known), true, false),
@@ -209,6 +209,9 @@ pub(super) fn load(snapshots: Vec<Snapshot>, known: &Known) -> Reading {
             Files::Unlisted(_) => (Vec::new(), false, false),
         };
         found.sort_by(|a, b| a.place.cmp(&b.place));
+        let edited = edited_outside(&snapshot, &found);
+        snapshot.revision.dirty |= !edited.is_empty();
+        snapshot.dirty.extend(edited);
         let catalog = SourceCatalog {
             name: snapshot.name.clone(),
             revision: snapshot.revision.clone(),
@@ -221,6 +224,15 @@ pub(super) fn load(snapshots: Vec<Snapshot>, known: &Known) -> Reading {
         ReadSource { snapshot, catalog }
     });
     Reading { sources: sources.collect() }
+}
+
+/// The bundled files beside the manifests that differ from the commit beneath.
+fn edited_outside(snapshot: &Snapshot, found: &[Found]) -> BTreeSet<String> {
+    let Some(git) = &snapshot.git else { return BTreeSet::new() };
+    let bundled = found.iter().flat_map(|found| &found.references).filter(|file| !git.covers(&file.path));
+    let distinct: BTreeMap<&str, &str> = bundled.map(|file| (&*file.path, &*file.blob)).collect();
+    let edited = |path: &str, blob: &str| git.entry(path).map_or(!blob.is_empty(), |e| e.blob != blob);
+    distinct.into_iter().filter(|(path, blob)| edited(path, blob)).map(|(path, _)| path.to_owned()).collect()
 }
 
 fn read_tree(source: &str, tree: &dyn Tree, known: Option<&Memory>) -> Vec<Found> {

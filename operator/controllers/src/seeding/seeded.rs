@@ -5,17 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use semver::Version;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sower_core::catalog::{Found, Place};
 use sower_core::gate::Held;
-use sower_core::hash::selection_hash;
-use sower_core::plan::{Conflict, ConflictType, KeptWhy, Operation, Resolution};
+use sower_core::plan::{Conflict, KeptWhy, Operation};
 use sower_core::problem::Code;
 use sower_core::report::{Failure, Outcome, Report};
-use sower_core::rows;
-use sower_core::snapshot::{Revision, full_revision, short_revision};
+use sower_core::snapshot::Revision;
 use sower_store::{
     AppliedSource, Begin, Counts, EnvironmentRow, Fence, ManifestDelta, Settle, Store, StoreError, Write,
     document_id,
@@ -25,78 +21,8 @@ use super::error::{Kind, SeedingError};
 use super::fetch::{Files, Snapshot};
 use super::job::Job;
 use super::reading::{self, ReadSource, Reading};
-use super::{Planned, Seeded};
+use super::{Planned, Seeded, noted};
 use crate::reason::Reason;
-
-/// Most failures that the environment's row notes: with more, the next reconcile reads the sources again.
-const NOTED_FAILURES: usize = 100;
-/// Most unsettled integrations that it notes: with more, the next plan is of the whole catalog.
-const NOTED_ATTENTION: usize = 200;
-
-/// What the environment's row notes of its last outcome, so that a seeding with nothing new answers in full from one row.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Noted {
-    pub(super) processed: usize,
-    pub(super) unchanged: usize,
-    conflicts: Vec<Conflict>,
-    failures: Vec<Failure>,
-    pub(super) excluded: usize,
-    invalid: usize,
-    /// Number of integrations that are carried.
-    #[serde(default)]
-    pub(super) carried: usize,
-    /// The next reconcile has to look again, whatever the sources say.
-    look_again: bool,
-    /// The integrations that are not settled: in conflict, kept although git says otherwise, or told of every time. None
-    /// where they are too many, or a source keeps all its rows: then the next plan is of the whole catalog.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) attention: Option<BTreeSet<String>>,
-    /// Why the seeding after it wrote nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    trouble: Option<Trouble>,
-}
-
-/// Why a seeding wrote nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Trouble {
-    /// The reason of the condition Ready.
-    pub reason: String,
-    /// As the condition says it.
-    pub message: String,
-    /// When it was first met.
-    pub since: Timestamp,
-}
-
-impl Trouble {
-    /// What is worth a note: what a guard held, and a source that cannot be had or is empty. A database that does not
-    /// answer takes no notes, and another keeper's environment none of ours.
-    fn of(ended: &Result<Seeded, SeedingError>) -> Option<Self> {
-        let (reason, message) = match ended {
-            Ok(Seeded::Held { held, .. }) => (held.reason.as_str(), &held.message),
-            Err(error) if error.reason.is_source() => (error.reason.as_str(), &error.message),
-            _ => return None,
-        };
-        Some(Self { reason: reason.to_owned(), message: message.clone(), since: Timestamp::now() })
-    }
-}
-
-/// Notes in the environment's row why a seeding wrote nothing, once.
-pub(super) async fn note_trouble(
-    store: &Store,
-    row: &EnvironmentRow,
-    ended: &Result<Seeded, SeedingError>,
-) -> Result<(), StoreError> {
-    let Some(trouble) = Trouble::of(ended) else { return Ok(()) };
-    let Some(Value::Object(mut summary)) = Some(row.summary.clone()) else { return Ok(()) };
-    let before = summary.get("trouble").and_then(|told| Trouble::deserialize(told).ok());
-    if before.is_some_and(|b| (b.reason, b.message) == (trouble.reason.clone(), trouble.message.clone())) {
-        return Ok(());
-    }
-    summary.insert("trouble".to_owned(), serde_json::to_value(trouble).unwrap_or_default());
-    store.note(row, &Value::Object(summary)).await
-}
 
 /// Another keeper has the environment: said before anything is fetched.
 pub(super) fn refuse_other_keeper(row: Option<&EnvironmentRow>, job: &Job) -> Result<(), SeedingError> {
@@ -127,48 +53,6 @@ pub(super) fn refuse_empty(planned: &Planned) -> Result<(), SeedingError> {
     Ok(())
 }
 
-/// Sources and spec are those of the last seeding: the answer stands in the environment's row, and nothing is read.
-pub(super) fn already(
-    row: Option<&EnvironmentRow>,
-    job: &Job,
-    snapshots: &[Snapshot],
-    platform: &Version,
-    started: Instant,
-) -> Option<Seeded> {
-    let row = row?;
-    let same = row.applied == reading::applied(snapshots)
-        && row.selection_hash.as_deref() == Some(&selection_hash(&job.spec, platform, rows::MAPPING))
-        && row.keeper.as_deref() == Some(&job.keeper)
-        && row.running.is_none();
-    if !same || job.reseed || job.only.is_some() {
-        return None;
-    }
-    let noted: Noted = serde_json::from_value(row.summary.clone()).ok()?;
-    if noted.look_again || noted.trouble.is_some() {
-        return None;
-    }
-    let report = Report {
-        environment: job.environment.clone(),
-        seeding: None,
-        revision: Some(full_revision(revisions(snapshots))),
-        status: Outcome::Unchanged,
-        integrations_processed: noted.processed,
-        created: 0,
-        updated: 0,
-        deleted: 0,
-        unchanged: noted.unchanged,
-        actions_created: 0,
-        triggers_created: 0,
-        connections_created: 0,
-        conflicts: noted.conflicts,
-        errors: noted.failures,
-        excluded: noted.excluded,
-        invalid: noted.invalid,
-        duration: elapsed(started),
-    };
-    Some(Seeded::Unchanged { report, revision: short_revision(revisions(snapshots)), planned: None })
-}
-
 /// A guard holds the plan: the record says so, and nothing is written.
 pub(super) fn hold(planned: Planned, held: Held, started: Instant) -> Seeded {
     let mut report = report(&planned, Outcome::Refused, None, &Counts::default(), started);
@@ -191,6 +75,8 @@ pub(super) async fn apply(
         fence.epoch = epoch;
     }
     fence.base = planned.plan.base;
+    // Claiming what was this keeper's already changed nothing: the row is to be the one that was read.
+    fence.as_of = fence.as_of.and(planned.row.as_ref().map(|row| row.updated_at));
     let moved = moves(store, job, &planned).await?;
     if planned.plan.is_empty() {
         return Ok((settle(store, &fence, job, planned, moved, started).await?, 0));
@@ -257,16 +143,13 @@ async fn moves(store: &Store, job: &Job, planned: &Planned) -> Result<Moves, See
         conflicts.extend(open.into_iter().map(|o| o.conflict).filter(|c| !only.contains(&c.integration)));
         let applied = planned.row.as_ref().map(|row| row.applied.clone()).unwrap_or_default();
         let mut summary = planned.row.as_ref().map(|row| row.summary.clone()).unwrap_or_default();
-        // What is carried is no longer what the applied revision says: the next plan is of everything.
-        if let Some(noted) = summary.as_object_mut() {
-            noted.remove("attention");
-        }
+        noted::of_some(&mut summary);
         return Ok(Moves { conflicts, known: Vec::new(), applied, selection_hash: None, summary });
     }
     let applied = reading::applied(&snapshots(&planned.reading));
     let known = known(store, job, planned).await?;
     let selection_hash = Some(planned.selection_hash.clone());
-    Ok(Moves { conflicts, known, applied, selection_hash, summary: note(planned) })
+    Ok(Moves { conflicts, known, applied, selection_hash, summary: noted::note(planned) })
 }
 
 /// Nothing is to be written but what the sources are at, what was found in them, and the conflicts.
@@ -360,11 +243,11 @@ fn snapshots(reading: &Reading) -> Vec<Snapshot> {
     reading.sources.iter().map(|s| s.snapshot.clone()).collect()
 }
 
-fn revisions(snapshots: &[Snapshot]) -> impl Iterator<Item = (&str, &Revision)> {
+pub(super) fn revisions(snapshots: &[Snapshot]) -> impl Iterator<Item = (&str, &Revision)> {
     snapshots.iter().map(|s| (s.name.as_str(), &s.revision))
 }
 
-fn elapsed(started: Instant) -> u64 {
+pub(super) fn elapsed(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -426,7 +309,7 @@ fn report(
 }
 
 /// Every problem that refuses a manifest, and every integration whose id somebody else's row holds.
-fn failures(planned: &Planned) -> Vec<Failure> {
+pub(super) fn failures(planned: &Planned) -> Vec<Failure> {
     let refused = planned.reading.problems().into_iter().filter(|p| p.is_error()).map(|p| Failure {
         location: Some(p.location()),
         integration: p.integration,
@@ -460,48 +343,6 @@ fn mute(planned: &Planned) -> impl Iterator<Item = Failure> {
                     .to_owned(),
         })
     })
-}
-
-/// What the next seeding answers with if nothing changes until then.
-fn note(planned: &Planned) -> Value {
-    let plan = &planned.plan;
-    let mut failures = failures(planned);
-    let foreign = plan.kept.iter().any(|k| k.why == KeptWhy::ForeignRow);
-    let look_again = failures.len() > NOTED_FAILURES || foreign;
-    failures.truncate(NOTED_FAILURES);
-    let standing = planned.state.rows.values().filter(|current| !current.removed).count();
-    // A version that was taken over what was there is no conflict any more.
-    let written: BTreeSet<&str> = plan.operations.iter().map(|operation| operation.id.as_str()).collect();
-    let lasts = |c: &&Conflict| {
-        let overridden = c.kind == ConflictType::Version && c.resolution == Resolution::Override;
-        !(overridden && written.contains(c.integration.as_str()))
-    };
-    let noted = Noted {
-        processed: plan.processed,
-        unchanged: plan.unchanged + plan.created() + plan.updated(),
-        conflicts: plan.conflicts.iter().filter(lasts).cloned().collect(),
-        failures,
-        excluded: planned.excluded(),
-        invalid: planned.reading.invalid(),
-        carried: standing + planned.carried_beyond() + plan.created() - plan.deleted(),
-        look_again,
-        attention: attention(planned).filter(|_| !look_again),
-        trouble: None,
-    };
-    serde_json::to_value(noted).unwrap_or_default()
-}
-
-/// See [`Noted::attention`].
-fn attention(planned: &Planned) -> Option<BTreeSet<String>> {
-    let Planned { reading, plan, .. } = planned;
-    let mut catalogs = reading.sources.iter().map(|source| &source.catalog);
-    // A plan of some integrations looks at some documents: that the others' ids can be read was seen before.
-    let whole = planned.beyond.is_some() || !catalogs.any(|c| c.keeps_all().is_some() || !c.mute.is_empty());
-    let conflicts = plan.conflicts.iter().map(|conflict| &conflict.integration);
-    let kept = plan.kept.iter().map(|kept| &kept.id);
-    let deprecated = plan.deprecated.iter().map(|(id, _)| id);
-    let ids: BTreeSet<String> = conflicts.chain(kept).chain(deprecated).cloned().collect();
-    (whole && ids.len() <= NOTED_ATTENTION).then_some(ids)
 }
 
 /// What has no column of its own in the log row.

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use sower_controllers::seeding::{Job, Origin, Seeded, Seeder, SeedingError, SourceInput};
+use sower_core::rows::Kind;
 use sower_crds::environment::EnvironmentSpec;
 use sower_source::Fetcher;
 use sower_store::{DatabaseUrl, Options, Store};
+use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +49,7 @@ impl Kit {
         kit
     }
 
-    fn repository(&self) -> PathBuf {
+    pub fn repository(&self) -> PathBuf {
         self.folder.path().join("repository")
     }
 
@@ -100,7 +102,22 @@ impl Kit {
     }
 
     pub async fn run(&self, job: &Job) -> Result<Seeded, SeedingError> {
-        self.seeder.seed(&self.store, job, &CancellationToken::new()).await
+        self.run_until(job, &CancellationToken::new()).await
+    }
+
+    pub async fn run_until(&self, job: &Job, stop: &CancellationToken) -> Result<Seeded, SeedingError> {
+        self.seeder.seed(&self.store, job, stop).await
+    }
+
+    /// Deletes an integration's rows, as somebody with SQL would.
+    pub async fn forget(&self, id: &str) {
+        let url = format!("sqlite://{}/sower.db", self.folder.path().display());
+        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        let registries = Kind::ALL.map(|kind| (kind.table(), "integration_id"));
+        for (table, column) in registries.into_iter().chain([("integration_definitions", "id")]) {
+            let delete = AssertSqlSafe(format!("DELETE FROM {table} WHERE {column} = $1"));
+            sqlx::query(delete).bind(id).execute(&mut connection).await.unwrap();
+        }
     }
 
     pub async fn try_seed(&self, environment: &str, spec: &str) -> Result<Seeded, SeedingError> {
@@ -124,7 +141,8 @@ impl Kit {
     /// Rows, documents and open conflicts, as text.
     pub async fn state(&self, environment: &str) -> String {
         let rows = self.rows(environment).await;
-        let known = self.store.known(environment, "default").await.unwrap();
+        let mut known = self.store.known(environment, "default").await.unwrap();
+        known.extend(self.store.known(environment, "more").await.unwrap());
         let mut conflicts: Vec<_> = self
             .store
             .open_conflicts(Some(environment))

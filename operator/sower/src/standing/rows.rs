@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use sower_controllers::reason::Reason;
 use sower_controllers::seeding::Trouble;
@@ -94,14 +95,14 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
         }),
         ..Standing::default()
     };
-    judge(&mut standing, member, row.as_ref(), &noted, seedings.first());
+    let since = judge(&mut standing, member, row.as_ref(), &noted, seedings.first());
     standing.seedings = seedings;
     let ready = Condition {
         kind: "Ready".into(),
         status: standing.ready.clone(),
         reason: standing.reason.clone(),
         message: standing.message.clone(),
-        since: noted.trouble.as_ref().map(|trouble| trouble.since).or(standing.seeded_at),
+        since,
     };
     let first = conflicts.iter().map(|open| open.since).min();
     let named: Vec<&str> = conflicts.iter().map(|open| open.conflict.integration.as_str()).collect();
@@ -124,32 +125,34 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
     Ok(standing)
 }
 
-/// Ready and its reason, from the rows.
+/// Ready and its reason, from the rows, and since when.
 fn judge(
     standing: &mut Standing,
     member: &Member,
     row: Option<&EnvironmentRow>,
     noted: &Noted,
     last: Option<&Logged>,
-) {
+) -> Option<Timestamp> {
     let name = member.name();
     let at = standing.revision.clone();
+    let mut since = standing.seeded_at;
     let skipped = noted
         .conflicts
         .iter()
         .filter(|conflict| conflict.resolution == sower_core::plan::Resolution::Skip)
         .count();
-    let failed = last.filter(|last| last.status == LogStatus::Failed);
+    // A seeding that had nothing to write has no line in the log, but moves the row.
+    let moved = row.map(|row| row.updated_at);
+    let failed = last.filter(|last| last.status == LogStatus::Failed && last.completed_at >= moved);
     let (ready, reason, message) = if member.loaded.spec.suspend {
         ("True", "Suspended", format!("Suspended at {at}"))
     } else if let Some(failed) = failed {
         standing.needs.push((format!("sower seed -e {name}"), "try again".to_owned()));
         let why = failed.errors.first().map_or("the last seeding failed", |error| error.message.as_str());
+        since = failed.completed_at;
         ("False", "SeedingFailed", why.to_owned())
-    } else if row.is_none_or(|row| row.applied.is_empty()) {
-        standing.needs.push((format!("sower seed -e {name}"), "seed it".to_owned()));
-        ("Unknown", "", "Not seeded yet".to_owned())
-    } else if let Some(Trouble { reason, message, .. }) = &noted.trouble {
+    } else if let Some(Trouble { reason, message, since: met }) = &noted.trouble {
+        since = Some(*met);
         let next = match reason.as_str() {
             "PruneLimitExceeded" => (format!("sower plan -e {name}"), "see what would go".to_owned()),
             "ManifestsInvalid" => ("sower validate".to_owned(), "see what is wrong".to_owned()),
@@ -157,6 +160,11 @@ fn judge(
         };
         standing.needs.push(next);
         ("False", reason.as_str(), message.clone())
+    } else if row.is_none_or(|row| row.applied.is_empty()) {
+        standing.needs.push((format!("sower seed -e {name}"), "seed it".to_owned()));
+        let part = row.is_some_and(|row| row.seq > 0);
+        let told = if part { "Seeded in part; never as a whole" } else { "Not seeded yet" };
+        ("Unknown", "", told.to_owned())
     } else if let Some(first) = noted.failures.first() {
         let (foreign, refused): (Vec<&Entry>, Vec<&Entry>) =
             noted.failures.iter().partition(|failure| failure.code == FOREIGN_ROW);
@@ -184,6 +192,7 @@ fn judge(
     standing.ready = ready.to_owned();
     standing.reason = reason.to_owned();
     standing.message = message;
+    since
 }
 
 fn counted(count: usize, noun: &str) -> String {

@@ -9,7 +9,7 @@ CREATE TABLE environments (
   seq bigint NOT NULL DEFAULT 0,                  -- number of the last committed seeding
   applied json NOT NULL DEFAULT '{}',             -- {source: {revision, tree}}
   selection_hash text,                            -- filters, flags, mapping: the same, and the same applied, is a no-op
-  summary json NOT NULL DEFAULT '{}',             -- counts of the last outcome, for a no-op's answer
+  summary json NOT NULL DEFAULT '{}',             -- what the last seeding found, and why one after it wrote nothing
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL
 );
@@ -36,7 +36,6 @@ CREATE TABLE integration_definitions (
   CHECK (num_nonnulls(source, revision, path, checksum, row_hash, seeding) IN (0, 6))
 );
 CREATE INDEX integration_definitions_id ON integration_definitions (id);
-CREATE INDEX integration_definitions_foreign ON integration_definitions (environment) WHERE seeding IS NULL;
 
 CREATE TABLE action_registry (
   id text COLLATE "C" NOT NULL,                   -- <integration>/<identifier>

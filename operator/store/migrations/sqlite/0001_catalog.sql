@@ -8,7 +8,7 @@ CREATE TABLE environments (
   seq INTEGER NOT NULL DEFAULT 0,                 -- number of the last committed seeding
   applied TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(applied)),  -- {source: {revision, tree}}
   selection_hash TEXT,                            -- filters, flags, mapping: the same, and the same applied, is a no-op
-  summary TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(summary)),  -- counts of the last outcome, for a no-op's answer
+  summary TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(summary)),  -- what the last seeding found, and why one after it wrote nothing
   created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL
 ) STRICT;
@@ -36,7 +36,6 @@ CREATE TABLE integration_definitions (
     + (row_hash IS NOT NULL) + (seeding IS NOT NULL) IN (0, 6))
 ) STRICT;
 CREATE INDEX integration_definitions_id ON integration_definitions (id);
-CREATE INDEX integration_definitions_foreign ON integration_definitions (environment) WHERE seeding IS NULL;
 
 CREATE TABLE action_registry (
   id TEXT NOT NULL,                               -- <integration>/<identifier>

@@ -1,0 +1,240 @@
+//! What the environment's row notes of a seeding, so that one with nothing new answers from one row, and a small one
+//! plans little.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sower_core::gate::HeldReason;
+use sower_core::hash::selection_hash;
+use sower_core::plan::{Conflict, ConflictType, KeptWhy, Resolution};
+use sower_core::report::{Failure, Outcome, Report};
+use sower_core::rows;
+use sower_core::snapshot::{full_revision, short_revision};
+use sower_store::{EnvironmentRow, Store, StoreError};
+
+use super::error::SeedingError;
+use super::fetch::{Files, Snapshot};
+use super::job::Job;
+use super::seeded::{elapsed, failures, revisions};
+use super::{Planned, Seeded, reading};
+
+/// Most failures that the environment's row notes: with more, the next reconcile reads the sources again.
+const NOTED_FAILURES: usize = 100;
+/// Most bundled files beside the manifests of a folder that it notes: with more, the next reconcile reads the sources again.
+const NOTED_OUTSIDE: usize = 200;
+/// The reasons of a plan that a guard holds.
+const HELD: [HeldReason; 2] = [HeldReason::PruneLimitExceeded, HeldReason::ManifestsInvalid];
+/// Most unsettled integrations that it notes: with more, the next plan is of the whole catalog.
+const NOTED_ATTENTION: usize = 200;
+
+/// What the environment's row notes of its last outcome, so that a seeding with nothing new answers in full from one row.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Noted {
+    pub(super) processed: usize,
+    pub(super) unchanged: usize,
+    conflicts: Vec<Conflict>,
+    failures: Vec<Failure>,
+    pub(super) excluded: usize,
+    invalid: usize,
+    /// Number of integrations that are carried.
+    #[serde(default)]
+    pub(super) carried: usize,
+    /// The next reconcile has to look again, whatever the sources say.
+    look_again: bool,
+    /// The integrations that are not settled: in conflict, kept although git says otherwise, or told of every time. None
+    /// where they are too many, or a source keeps all its rows: then the next plan is of the whole catalog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) attention: Option<BTreeSet<String>>,
+    /// The bundled files that lie elsewhere than the manifests of their source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    outside: Vec<Outside>,
+    /// Why the seeding after it wrote nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trouble: Option<Trouble>,
+}
+
+/// A bundled file, as it was.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Outside {
+    source: String,
+    path: String,
+    blob: String,
+}
+
+/// Why a seeding wrote nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trouble {
+    /// The reason of the condition Ready.
+    pub reason: String,
+    /// As the condition says it.
+    pub message: String,
+    /// When it was first met.
+    pub since: Timestamp,
+}
+
+impl Trouble {
+    /// What is worth a note: what a guard held, and a source that cannot be had or is empty. A database that does not
+    /// answer takes no notes, and another keeper's environment none of ours.
+    fn of(ended: &Result<Seeded, SeedingError>) -> Option<Self> {
+        let (reason, message) = match ended {
+            Ok(Seeded::Held { held, .. }) => (held.reason.as_str(), &held.message),
+            Err(error) if error.reason.is_source() => (error.reason.as_str(), &error.message),
+            _ => return None,
+        };
+        Some(Self { reason: reason.to_owned(), message: message.clone(), since: Timestamp::now() })
+    }
+}
+
+/// Notes in the environment's row why a seeding wrote nothing, once.
+pub(super) async fn note_trouble(
+    store: &Store,
+    row: &EnvironmentRow,
+    ended: &Result<Seeded, SeedingError>,
+) -> Result<(), StoreError> {
+    let Some(trouble) = Trouble::of(ended) else { return Ok(()) };
+    let Value::Object(mut summary) = row.summary.clone() else { return Ok(()) };
+    let before = summary.get("trouble").and_then(|told| Trouble::deserialize(told).ok());
+    let before = before.filter(|before| before.reason == trouble.reason);
+    if before.as_ref().is_some_and(|before| before.message == trouble.message) {
+        return Ok(());
+    }
+    let since = before.map_or(trouble.since, |before| before.since);
+    let trouble = Trouble { since, ..trouble };
+    summary.insert("trouble".to_owned(), serde_json::to_value(trouble).unwrap_or_default());
+    store.note(row, &Value::Object(summary)).await
+}
+
+/// Sources and spec are those of the last seeding: the answer stands in the environment's row, and nothing is read.
+pub(super) fn already(
+    row: Option<&EnvironmentRow>,
+    job: &Job,
+    snapshots: &[Snapshot],
+    platform: &Version,
+    started: Instant,
+) -> Option<Seeded> {
+    let row = row?;
+    let same = row.applied == reading::applied(snapshots)
+        && row.selection_hash.as_deref() == Some(&selection_hash(&job.spec, platform, rows::MAPPING))
+        && row.keeper.as_deref() == Some(&job.keeper)
+        && row.running.is_none();
+    if !same || job.reseed || job.only.is_some() {
+        return None;
+    }
+    let noted: Noted = serde_json::from_value(row.summary.clone()).ok()?;
+    if noted.look_again || noted.trouble.is_some() || !same_outside(&noted.outside, snapshots) {
+        return None;
+    }
+    let report = Report {
+        environment: job.environment.clone(),
+        seeding: None,
+        revision: Some(full_revision(revisions(snapshots))),
+        status: Outcome::Unchanged,
+        integrations_processed: noted.processed,
+        created: 0,
+        updated: 0,
+        deleted: 0,
+        unchanged: noted.unchanged,
+        actions_created: 0,
+        triggers_created: 0,
+        connections_created: 0,
+        conflicts: noted.conflicts,
+        errors: noted.failures,
+        excluded: noted.excluded,
+        invalid: noted.invalid,
+        duration: elapsed(started),
+    };
+    Some(Seeded::Unchanged { report, revision: short_revision(revisions(snapshots)), planned: None })
+}
+
+/// What the next seeding answers with if nothing changes until then.
+pub(super) fn note(planned: &Planned) -> Value {
+    let plan = &planned.plan;
+    let mut failures = failures(planned);
+    let foreign = plan.kept.iter().any(|k| k.why == KeptWhy::ForeignRow);
+    let look_again = failures.len() > NOTED_FAILURES || foreign;
+    failures.truncate(NOTED_FAILURES);
+    let standing = planned.state.rows.values().filter(|current| !current.removed).count();
+    // A version that was taken over what was there is no conflict any more.
+    let written: BTreeSet<&str> = plan.operations.iter().map(|operation| operation.id.as_str()).collect();
+    let lasts = |c: &&Conflict| {
+        let overridden = c.kind == ConflictType::Version && c.resolution == Resolution::Override;
+        !(overridden && written.contains(c.integration.as_str()))
+    };
+    let outside = outside(planned);
+    let look_again = look_again || outside.len() > NOTED_OUTSIDE;
+    let noted = Noted {
+        processed: plan.processed,
+        unchanged: plan.unchanged + plan.created() + plan.updated(),
+        conflicts: plan.conflicts.iter().filter(lasts).cloned().collect(),
+        failures,
+        excluded: planned.excluded(),
+        invalid: planned.reading.invalid(),
+        carried: standing + planned.carried_beyond() + plan.created() - plan.deleted(),
+        look_again,
+        attention: attention(planned).filter(|_| !look_again),
+        outside: if look_again { Vec::new() } else { outside },
+        trouble: None,
+    };
+    serde_json::to_value(noted).unwrap_or_default()
+}
+
+/// See [`Noted::attention`].
+fn attention(planned: &Planned) -> Option<BTreeSet<String>> {
+    let Planned { reading, plan, .. } = planned;
+    let mut catalogs = reading.sources.iter().map(|source| &source.catalog);
+    // A plan of some integrations looks at some documents: that the others' ids can be read was seen before.
+    let whole = planned.beyond.is_some() || !catalogs.any(|c| c.keeps_all().is_some() || !c.mute.is_empty());
+    let conflicts = plan.conflicts.iter().map(|conflict| &conflict.integration);
+    let kept = plan.kept.iter().map(|kept| &kept.id);
+    let deprecated = plan.deprecated.iter().map(|(id, _)| id);
+    let ids: BTreeSet<String> = conflicts.chain(kept).chain(deprecated).cloned().collect();
+    (whole && ids.len() <= NOTED_ATTENTION).then_some(ids)
+}
+
+/// What a seeding of some integrations leaves of the note. What is carried is no longer what the applied revision says:
+/// the next plan is of everything. The sources could be read.
+pub(super) fn of_some(summary: &mut Value) {
+    let Some(noted) = summary.as_object_mut() else { return };
+    noted.remove("attention");
+    let held = |told: &Value| {
+        told["reason"].as_str().is_some_and(|reason| HELD.iter().any(|held| held.as_str() == reason))
+    };
+    if !noted.get("trouble").is_some_and(held) {
+        noted.remove("trouble");
+    }
+}
+
+/// A commit says all of its files; of a folder, the files beside the manifests are looked at one by one.
+fn same_outside(noted: &[Outside], snapshots: &[Snapshot]) -> bool {
+    noted.iter().all(|file| {
+        let snapshot = snapshots.iter().find(|snapshot| snapshot.name == file.source);
+        match snapshot.map(|snapshot| &snapshot.files) {
+            Some(Files::Tree(tree)) => {
+                tree.entry(&file.path).map_or(file.blob.is_empty(), |e| e.blob == file.blob)
+            }
+            _ => true,
+        }
+    })
+}
+
+/// See [`Noted::outside`].
+fn outside(planned: &Planned) -> Vec<Outside> {
+    let mut outside = BTreeSet::new();
+    for source in planned.reading.sources.iter().filter(|_| planned.beyond.is_none()) {
+        let Files::Tree(tree) = &source.snapshot.files else { continue };
+        let listed = |path: &str| tree.files().binary_search_by(|file| file.path.as_str().cmp(path)).is_ok();
+        let bundled = source.catalog.found.iter().flat_map(|found| &found.references);
+        outside.extend(bundled.filter(|file| !listed(&file.path)).map(|file| Outside {
+            source: source.snapshot.name.clone(),
+            path: file.path.clone(),
+            blob: file.blob.clone(),
+        }));
+    }
+    outside.into_iter().collect()
+}
