@@ -64,7 +64,7 @@ impl Operator {
         let shared = Arc::new(Shared {
             client: client.clone(),
             rules,
-            seeder: Seeder::new(fetcher, platform, Some(metrics.clone())),
+            seeder: Seeder::new(fetcher, platform, Some(metrics.clone())).held_by(&election.identity),
             stores: Stores::default(),
             carriers: Arc::new(Carriers::default()),
             patience: Patience::default(),

@@ -126,12 +126,6 @@ impl Watch {
         watch.arm().map(|()| watch)
     }
 
-    /// Whether changes are looked for each second because the system does not tell.
-    #[must_use]
-    pub fn is_polling(&self) -> bool {
-        self.polling
-    }
-
     /// Waits for the next change, and a little longer, so that one save is one report. May be dropped at any point;
     /// nothing is lost.
     pub async fn changed(&mut self) -> Changed {
@@ -232,7 +226,6 @@ mod tests {
         let path = dir.path().to_owned();
         let target = Target { path: path.clone(), mode: RecursiveMode::Recursive, watched: None };
         let mut watch = Watch::polled(vec![target], Vec::new()).unwrap();
-        assert!(watch.is_polling());
         fs::write(path.join("integration.yaml"), "id: a").unwrap();
         let changed = tokio::time::timeout(Duration::from_secs(20), watch.changed()).await.unwrap();
         assert_eq!(changed, Changed { files: true, commits: false });

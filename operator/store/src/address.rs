@@ -112,23 +112,6 @@ impl DatabaseUrl {
         }
     }
 
-    /// Whether `{environment}` stands in it: every environment has a database of its own.
-    #[must_use]
-    pub fn is_per_environment(&self) -> bool {
-        match &self.0 {
-            Address::Postgres(url) => url.contains(PLACEHOLDER),
-            Address::Sqlite(path) => path.to_string_lossy().contains(PLACEHOLDER),
-        }
-    }
-
-    /// Whether a password stands in it.
-    #[must_use]
-    pub fn has_password(&self) -> bool {
-        self.url().is_some_and(|url| {
-            url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password")
-        })
-    }
-
     /// Which engine answers there.
     #[must_use]
     pub fn engine(&self) -> Engine {
@@ -282,11 +265,9 @@ mod tests {
     #[test]
     fn a_placeholder_is_filled_in() {
         let url = DatabaseUrl::parse("sqlite://data/{environment}.db").unwrap();
-        assert!(url.is_per_environment());
         assert_eq!(url.of_environment("staging").to_string(), "sqlite://data/staging.db");
         assert_eq!(url.relative_to(Path::new("/p")).to_string(), "sqlite:///p/data/{environment}.db");
         let url = DatabaseUrl::parse("postgres://u:p@db/{environment}").unwrap();
-        assert!(url.has_password());
         assert_eq!(url.of_environment("qa").postgres(&Tls::default()).unwrap().get_database(), Some("qa"));
     }
 

@@ -68,21 +68,6 @@ pub struct Definition {
     pub seeded_at: Option<Timestamp>,
 }
 
-/// Which environment carries an integration at which version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Carried {
-    /// The environment.
-    pub environment: String,
-    /// Its keeper.
-    pub keeper: Option<String>,
-    /// What it carries.
-    pub content: Content,
-    /// Name of its source.
-    pub source: String,
-    /// Path of its file.
-    pub path: String,
-}
-
 const LISTED: &str = "d.environment, d.id, d.name, d.version, d.status, \
      (SELECT count(*) FROM action_registry a WHERE a.environment = d.environment AND a.integration_id = d.id), \
      (SELECT count(*) FROM trigger_registry t WHERE t.environment = d.environment AND t.integration_id = d.id), \
@@ -229,35 +214,6 @@ impl Store {
             updated_at: row.time(15)?,
             seeded_at: row.maybe_time(16)?,
         }))
-    }
-
-    /// Which environments of this database carry these integrations, from our own rows, by integration.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub async fn versions_of(&self, ids: &[&str]) -> Result<BTreeMap<String, Vec<Carried>>, StoreError> {
-        let mut tx = self.read().await?;
-        let rows = tx
-            .rows(
-                "reading who carries what",
-                "SELECT d.id, d.environment, e.keeper, d.version, d.checksum, d.source, d.path \
-                 FROM integration_definitions d LEFT JOIN environments e ON e.name = d.environment \
-                 WHERE d.id = ANY($1) AND d.seeding IS NOT NULL AND d.status <> 'removed' ORDER BY d.environment",
-                &[Bind::Texts(ids)],
-            )
-            .await?;
-        tx.commit().await?;
-        let mut carried: BTreeMap<String, Vec<Carried>> = BTreeMap::new();
-        for row in &rows {
-            carried.entry(row.text(0)?).or_default().push(Carried {
-                environment: row.text(1)?,
-                keeper: row.maybe_text(2)?,
-                content: Content { version: row.text(3)?, checksum: row.text(4)? },
-                source: row.text(5)?,
-                path: row.text(6)?,
-            });
-        }
-        Ok(carried)
     }
 }
 

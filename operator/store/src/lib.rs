@@ -25,7 +25,7 @@ mod session;
 mod touched;
 
 pub use address::{DatabaseUrl, Engine, Tls};
-pub use catalog::{Carried, Definition, Here, Listed};
+pub use catalog::{Definition, Here, Listed};
 pub use conflicts::OpenConflict;
 pub use environment::{AppliedSource, EnvironmentRow, Fence};
 pub use error::{ErrorKind, StoreError};

@@ -69,6 +69,7 @@ async fn e2e_09_of_two_operators_one_writes_and_the_other_takes_over() -> Result
     let holders: std::collections::BTreeSet<_> =
         tables.log("production").iter().map(|row| row.text("holder").to_owned()).collect();
     ensure!(holders.len() == 1 && tables.log("production").len() == 6, "{:?}", tables.log("production"));
+    ensure!(holders.iter().all(|holder| holder.contains("sower-0")), "{holders:?}");
 
     // Ended well, the Lease is given back; killed, it runs out.
     bed.operator.process.kill()?;
@@ -125,7 +126,10 @@ async fn e2e_09_a_lease_taken_away_in_the_middle_of_a_seeding_rolls_it_back() ->
     ensure!(version(&bed).await? == "2.0.0");
     let tables = bed.tables().await?;
     let ended: Vec<_> = tables.log("production").iter().map(|row| row.text("status").to_owned()).collect();
-    ensure!(ended == ["completed", "failed", "completed"], "{ended:?}");
+    // Who leads next may be cut short, too, while the thief's Lease runs out.
+    let (cut, last) = (&ended[1..ended.len() - 1], ended.last());
+    ensure!(ended[0] == "completed" && last.is_some_and(|last| last == "completed"), "{ended:?}");
+    ensure!(!cut.is_empty() && cut.iter().all(|status| status == "failed"), "{ended:?}");
     drop(second);
     Ok(())
 }
