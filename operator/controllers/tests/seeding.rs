@@ -241,6 +241,12 @@ async fn an_edit_beside_the_manifests_of_a_folder_is_seen_and_told() {
     let edited = kit.run(&job).await.unwrap();
     assert_eq!(edited.report().updated, 1);
     assert!(revision(&edited).ends_with("-dirty"), "no commit explains it: {}", revision(&edited));
+    let reason = async || kit.store.history(None, 1).await.unwrap()[0].reason.clone();
+    assert_eq!(reason().await, "edit: common.json");
+    kit.write_file("common.json", "{\"type\":\"object\"}");
+    assert_eq!(kit.run(&job).await.unwrap().report().updated, 1);
+    assert_eq!(reason().await, "edit undone");
+    kit.write_file("common.json", "{\"type\":\"object\",\"title\":\"other\"}");
     kit.commit("second");
     assert!(!revision(&kit.run(&job).await.unwrap()).contains("dirty"));
 }

@@ -263,9 +263,22 @@ fn reason(job: &Job, planned: &Planned) -> String {
             held.revision != source.snapshot.revision || held.tree != source.snapshot.tree_id
         })
     });
+    let held = |source: &ReadSource| before?.get(&source.snapshot.name);
+    let known = before.is_some_and(|applied| !applied.is_empty());
     match moved {
         Some(source) if source.snapshot.revision.dirty => {
-            format!("edit: {}", source.snapshot.dirty.first().map_or("uncommitted files", String::as_str))
+            let written = |path: &&String| {
+                planned.plan.operations.iter().any(|o| o.place.as_ref().is_some_and(|p| p.path == **path))
+            };
+            let dirty = &source.snapshot.dirty;
+            let named = dirty.iter().find(written).or(dirty.first());
+            format!("edit: {}", named.map_or("uncommitted files", String::as_str))
+        }
+        Some(source) if known && held(source).is_none() => "spec changed".to_owned(),
+        Some(source)
+            if held(source).is_some_and(|held| held.revision.digest == source.snapshot.revision.digest) =>
+        {
+            "edit undone".to_owned()
         }
         Some(source) => match source.snapshot.git.as_ref().and_then(sower_source::GitTree::head) {
             Some(commit) => format!("push: \"{}\" ({})", commit.subject.replace('"', "'"), commit.author),
