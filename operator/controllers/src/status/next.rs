@@ -25,7 +25,9 @@ pub(super) fn next(
     Some(match outcome.verdict.reason() {
         Reason::SourceNotFound | Reason::SourceEmpty => edit(),
         Reason::KeptElsewhere => {
-            format!("{kubectl} annotate --overwrite env/{name} {TAKE_OVER}=true # suspend it there first")
+            format!(
+                "{kubectl} annotate --overwrite env/{name} {TAKE_OVER}=true # if it is still there, suspend it there first"
+            )
         }
         Reason::SchemaIncompatible => format!("sower doctor -n {namespace}"),
         Reason::InvalidSpec | Reason::AuthenticationFailed => renew(),

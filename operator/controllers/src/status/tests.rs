@@ -286,7 +286,11 @@ fn a_seeding_and_what_it_refused_are_told() {
 fn what_is_to_be_typed_names_what_is_to_be_done_first() {
     let next = |outcome: &Outcome| compose(&environment(), outcome, at(0)).next.expect("asked");
     let kept = failed(Reason::KeptElsewhere, "production in this database is kept by files", None);
-    assert!(next(&kept).ends_with("sower.dev/take-over=true # suspend it there first"), "{}", next(&kept));
+    assert!(
+        next(&kept).ends_with("sower.dev/take-over=true # if it is still there, suspend it there first"),
+        "{}",
+        next(&kept)
+    );
     let message = "The secret db is not there: the database needs its key url".to_owned();
     let missing = Outcome::of(Verdict::Failed {
         reason: Reason::InvalidSpec,
