@@ -86,7 +86,7 @@ impl Address {
     fn local(path: &Path, allow_local: bool) -> Result<Self, FetchError> {
         if !allow_local {
             return Err(FetchError::bad(
-                "file:// and local paths are refused here (--allow-local takes them)",
+                "local paths and file:// are refused here (--allow-local takes them)",
             ));
         }
         let url: String = Url::from_file_path(path)

@@ -352,7 +352,7 @@ impl<'a> Session<'a> {
                 missing()
             }
             (_, ErrorClass::Net | ErrorClass::Http | ErrorClass::Ssh | ErrorClass::Ssl | ErrorClass::Os) => {
-                FetchError::Unreachable { host, detail: clip(said) }
+                FetchError::connection(host, clip(said), self.attempts.get() > 0)
             }
             _ => FetchError::Io { detail: format!("git: {}", clip(said)) },
         }

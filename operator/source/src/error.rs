@@ -21,12 +21,20 @@ pub enum FetchError {
         /// Where: the URL without its user part, or the folder.
         place: String,
     },
-    /// No usable answer: name resolution, connection, TLS, or the server's own failure.
+    /// No answer: name resolution, connection, or TLS.
     #[error("{host} does not answer: {detail}")]
     Unreachable {
         /// Host of the repository.
         host: String,
         /// What the network said.
+        detail: String,
+    },
+    /// An answer, but none of use: the server's own failure, or something else than git.
+    #[error("{host} {detail}")]
+    Unusable {
+        /// Host of the repository.
+        host: String,
+        /// What came, to be read after the host: `answered with HTTP status 503`.
         detail: String,
     },
     /// No end within [`crate::Limits::timeout`].
@@ -62,6 +70,10 @@ pub enum FetchError {
     },
 }
 
+/// Words of libgit2 for a server that did answer.
+const ANSWERED: [&str; 5] =
+    ["could not read refs", "content-type", "http parser error", "redirect", "remote error"];
+
 /// What helps against an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -80,10 +92,24 @@ impl FetchError {
             | Self::NotFound { .. }
             | Self::TooLarge { .. }
             | Self::BadRequest { .. } => ErrorKind::Stalled,
-            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Cancelled | Self::Io { .. } => {
-                ErrorKind::Transient
-            }
+            Self::Unreachable { .. }
+            | Self::Unusable { .. }
+            | Self::TimedOut { .. }
+            | Self::Cancelled
+            | Self::Io { .. } => ErrorKind::Transient,
         }
+    }
+
+    /// A connection that brought nothing of use, of which libgit2 said `said`; `gave` where credentials were given.
+    pub(crate) fn connection(host: String, said: String, gave: bool) -> Self {
+        if let Some((_, status)) = said.split_once("status code: ") {
+            return Self::Unusable { host, detail: format!("answered with HTTP status {status}") };
+        }
+        if ANSWERED.iter().any(|words| said.contains(words)) {
+            let to = if gave { " to the credentials" } else { "" };
+            return Self::Unusable { host, detail: format!("gave no usable answer{to}: {said}") };
+        }
+        Self::Unreachable { host, detail: said }
     }
 
     pub(crate) fn io(what: &str, error: impl std::fmt::Display) -> Self {
@@ -104,6 +130,7 @@ impl FetchError {
             Self::Unreachable { host, detail } => {
                 Self::Unreachable { host: clean(&host), detail: clean(&detail) }
             }
+            Self::Unusable { host, detail } => Self::Unusable { host: clean(&host), detail: clean(&detail) },
             Self::TimedOut { host, seconds } => Self::TimedOut { host: clean(&host), seconds },
             Self::TooLarge { what, detail } => Self::TooLarge { what: clean(&what), detail: clean(&detail) },
             Self::Cancelled => Self::Cancelled,

@@ -6,7 +6,7 @@ mod kit;
 
 use std::time::Duration;
 
-use kit::http::Server;
+use kit::http::{Canned, Server};
 use kit::{Fetch, Repository, git, paths};
 use sower_core::snapshot::Tree;
 use sower_source::{Credentials, ErrorKind, FetchError, FetchRequest, Fetched, Limits, Reference};
@@ -236,4 +236,30 @@ fn rand() -> String {
 async fn futures_join(fetch: &Fetch, request: &FetchRequest) -> Vec<Fetched> {
     let (a, b, c) = tokio::join!(ask(fetch, request), ask(fetch, request), ask(fetch, request));
     vec![a.unwrap(), b.unwrap(), c.unwrap()]
+}
+
+#[tokio::test]
+async fn a_server_that_answers_is_not_said_to_be_silent() {
+    let closed =
+        "HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"a\"\r\nConnection: close\r\n\r\nno";
+    let empty = "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\
+                 Content-Length: 0\r\n\r\n";
+    for (answer, said) in [
+        ("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "answered with HTTP status 503"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi",
+            "gave no usable answer: invalid content-type: 'text/html'",
+        ),
+        (empty, "gave no usable answer: could not read refs from remote repository"),
+        (closed, "gave no usable answer to the credentials: http parser error: Expected HTTP/"),
+    ] {
+        let server = Canned::start(answer);
+        let mut request = FetchRequest::new(server.url(), Reference::Default);
+        if answer == closed {
+            request.credentials.password = Some("hunter2-secret".into());
+        }
+        let error = ask(&Fetch::new(), &request).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("127.0.0.1 {said}"), "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Transient);
+    }
 }

@@ -62,6 +62,7 @@ impl SeedingError {
             FetchError::BadRequest { .. } => Reason::InvalidSpec,
             FetchError::TooLarge { .. }
             | FetchError::Unreachable { .. }
+            | FetchError::Unusable { .. }
             | FetchError::TimedOut { .. }
             | FetchError::Cancelled
             | FetchError::Io { .. } => Reason::FetchFailed,
@@ -79,6 +80,7 @@ impl SeedingError {
             // It begins with the name of a host.
             FetchError::AuthenticationFailed { .. }
             | FetchError::Unreachable { .. }
+            | FetchError::Unusable { .. }
             | FetchError::TimedOut { .. } => error.to_string(),
             other => {
                 let text = other.to_string();

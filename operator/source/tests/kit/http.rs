@@ -84,6 +84,40 @@ impl Drop for Server {
     }
 }
 
+/// A server that answers each connection's first bytes with one text, and closes it.
+pub struct Canned {
+    address: SocketAddr,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Canned {
+    pub fn start(answer: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, stopped) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
+        let stop = stopped.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().take_while(|_| !stop.load(Ordering::SeqCst)) {
+                let Ok(mut stream) = stream else { continue };
+                // Whoever is gone already needs no answer.
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        Self { address, stopped }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/a.git", self.address)
+    }
+}
+
+impl Drop for Canned {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
 impl State {
     fn serve(&self, stream: impl Read + Write) -> std::io::Result<()> {
         let mut reader = BufReader::new(stream);
