@@ -111,7 +111,7 @@ fn revision(listed: &Marks) -> Revision {
     Revision { label: "cluster".to_owned(), digest, dirty: false }
 }
 
-/// Name, uid and generation of each, sorted.
+/// Uid and generation of each, sorted by name.
 type Marks = Vec<String>;
 
 fn mark(meta: &ObjectMeta) -> String {

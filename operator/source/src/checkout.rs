@@ -120,6 +120,15 @@ impl Checkout {
         (self.repository.path().to_owned(), self.repository.commondir().to_owned())
     }
 
+    /// The top of the working tree, without links; none for a bare repository, and for a folder that git ignores.
+    #[must_use]
+    pub fn top(&self) -> Option<PathBuf> {
+        if self.ignores("") {
+            return None;
+        }
+        self.repository.workdir().and_then(|top| top.canonicalize().ok())
+    }
+
     /// Whether git would not add `path`, counted from the checkout's folder; folders end in `/`.
     pub(crate) fn ignores(&self, path: &str) -> bool {
         let path = place::join(&self.prefix, path);

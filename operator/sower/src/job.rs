@@ -59,8 +59,8 @@ pub fn watched(job: &Job) -> Watched {
 }
 
 /// A seeder. With files it has this user's own credentials and disk; what a resource of a cluster names is somebody
-/// else's word, and is read with what that resource brings alone, as the operator does. Mirrors lie in `cache`; else in the project's `.sower`, or for a cluster in
-/// the user's cache.
+/// else's word, and is read with what that resource brings alone, as the operator does. Mirrors lie in `cache`; else in
+/// the project's `.sower`, or for a cluster in the user's cache.
 ///
 /// # Errors
 /// Where the folder of the mirrors cannot be made.

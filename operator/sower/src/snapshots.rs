@@ -73,7 +73,11 @@ impl Read {
     /// A path of the tree as people see it: from the project, or from where they are.
     #[must_use]
     pub fn shown(&self, path: &str) -> String {
-        self.prefix.join(path).display().to_string()
+        let shown = self.prefix.join(path);
+        // A whole path is that of a folder above this one.
+        let here = std::env::current_dir().and_then(|here| here.canonicalize());
+        let below = here.ok().and_then(|here| shown.strip_prefix(here).map(Path::to_path_buf).ok());
+        below.unwrap_or(shown).display().to_string()
     }
 
     /// A line of a file.

@@ -82,7 +82,7 @@ pub enum StoreError {
         /// The one in the database.
         found: i64,
     },
-    /// Another process noted something of the environment since it was read.
+    /// Another process changed the environment's row since it was read, though it wrote no seeding.
     #[error("{environment} was moved on by another process meanwhile")]
     Moved {
         /// The environment.

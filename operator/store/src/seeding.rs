@@ -227,11 +227,12 @@ impl Store {
     /// As [`Store::begin`].
     pub async fn settle(&self, settle: Settle<'_>) -> Result<(), StoreError> {
         let Settle { fence, conflicts, manifests, applied, selection_hash, summary } = settle;
-        let now = time(Timestamp::now());
+        let at = Timestamp::now();
+        let now = time(at);
         let environment = fence.environment.as_str();
         let mut tx = self.write().await?;
         advance(&mut tx, fence, fence.base, applied, selection_hash, summary, &now).await?;
-        close_running(&mut tx, environment, Timestamp::now()).await?;
+        close_running(&mut tx, environment, at).await?;
         memory::write(&mut tx, environment, &manifests, applied, &now).await?;
         crate::conflicts::settle(&mut tx, environment, conflicts, None, &BTreeSet::new(), &now).await?;
         tx.commit().await

@@ -23,8 +23,12 @@ pub async fn measure(server: &GitServer, postgres: &Postgres, count: usize) -> R
     let tree = repository.work_tree()?;
     for number in 0..count {
         let id = id(number);
-        tree.write(&path(&id), manifest(&id, "1.0.0", 10))?;
+        tree.write(&path(&id), text(&id, "1.0.0"))?;
     }
+    tree.write(
+        "schemas/made.json",
+        "{ \"type\": \"object\", \"properties\": { \"id\": { \"type\": \"string\" } } }\n",
+    )?;
     tree.commit_and_push("Begin")?;
     let place = place(&server.public_url(&name))?;
 
@@ -83,6 +87,12 @@ pub async fn measure(server: &GitServer, postgres: &Postgres, count: usize) -> R
     ]
     .map(|(name, cell)| (name.to_owned(), cell))
     .to_vec())
+}
+
+/// A manifest that bundles a schema which all share, as catalogs do.
+fn text(id: &str, version: &str) -> String {
+    let own = "outputSchema: { type: object, properties: { id: { type: string } } }";
+    manifest(id, version, 10).replacen(own, "outputSchema: { $ref: ../../schemas/made.json }", 1)
 }
 
 fn id(number: usize) -> String {
@@ -165,7 +175,7 @@ async fn changes(
     let (mut times, mut peak) = (Vec::new(), 0);
     for number in 1..=CHANGES {
         let changed = id(count / 2);
-        let text = manifest(&changed, &format!("1.{number}.0"), 10)
+        let text = text(&changed, &format!("1.{number}.0"))
             .replace("Grows branch 7", &format!("Grows twig {number}"));
         tree.write(&path(&changed), text)?;
         tree.commit_and_push(&format!("Change {number}"))?;

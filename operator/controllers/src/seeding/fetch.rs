@@ -55,6 +55,8 @@ pub struct Snapshot {
     pub git: Option<GitTree>,
     /// Files that differ from the commit.
     pub dirty: Vec<String>,
+    /// The files are those on disk, whatever a commit says.
+    pub is_folder: bool,
 }
 
 impl std::fmt::Debug for Snapshot {
@@ -122,7 +124,7 @@ impl Reader {
         let SourceInput { name, priority, path, origin } = source.clone();
         let snapshot =
             |revision: Revision, tree_id: String, files: Files, git: Option<GitTree>, dirty: Vec<String>| {
-                Snapshot { name, priority, revision, tree_id, files, git, dirty }
+                Snapshot { name, priority, revision, tree_id, files, git, dirty, is_folder: false }
             };
         match origin {
             Origin::Git(request) => {
@@ -158,7 +160,8 @@ impl Reader {
                     Some(committed) if dirty.is_empty() => git_tree_id(committed),
                     _ => id,
                 };
-                Ok(snapshot(revision, id, Files::Tree(Arc::new(tree)), git, dirty))
+                let of_disk = snapshot(revision, id, Files::Tree(Arc::new(tree)), git, dirty);
+                Ok(Snapshot { is_folder: true, ..of_disk })
             }
             Origin::Glance(glance) => {
                 let (revision, id) = (glance.revision.clone(), glance.revision.digest.clone());

@@ -21,6 +21,7 @@ use super::fetch::{Files, Snapshot};
 use super::job::Job;
 use super::seeded::{elapsed, failures, revisions};
 use super::{Planned, Seeded, reading};
+use crate::reason::Reason;
 
 /// Most failures that the environment's row notes: with more, the next reconcile reads the sources again.
 const NOTED_FAILURES: usize = 100;
@@ -79,12 +80,14 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// What is worth a note: what a guard held, and a source that cannot be had or is empty. A database that does not
-    /// answer takes no notes, and another keeper's environment none of ours.
+    /// What is worth a note: what a guard held, a source that cannot be had or is empty, and rows that could not be
+    /// written. A database that does not answer takes no notes, and another keeper's environment none of ours.
     fn of(ended: &Result<Seeded, SeedingError>) -> Option<Self> {
         let (reason, message) = match ended {
             Ok(Seeded::Held { held, .. }) => (held.reason.as_str(), &held.message),
-            Err(error) if error.reason.is_source() => (error.reason.as_str(), &error.message),
+            Err(error) if error.reason.is_source() || error.reason == Reason::SeedingFailed => {
+                (error.reason.as_str(), &error.message)
+            }
             _ => return None,
         };
         Some(Self { reason: reason.to_owned(), message: message.clone(), since: Timestamp::now() })
@@ -226,7 +229,7 @@ fn same_outside(noted: &[Outside], snapshots: &[Snapshot]) -> bool {
 /// See [`Noted::outside`].
 fn outside(planned: &Planned) -> Vec<Outside> {
     let mut outside = BTreeSet::new();
-    for source in planned.reading.sources.iter().filter(|_| planned.beyond.is_none()) {
+    for source in planned.reading.sources.iter().filter(|source| source.snapshot.is_folder) {
         let Files::Tree(tree) = &source.snapshot.files else { continue };
         let listed = |path: &str| tree.files().binary_search_by(|file| file.path.as_str().cmp(path)).is_ok();
         let bundled = source.catalog.found.iter().flat_map(|found| &found.references);

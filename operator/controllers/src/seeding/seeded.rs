@@ -172,7 +172,11 @@ async fn settle(
     };
     let stands = planned.row.as_ref().is_some_and(|row| stands(row, &settle));
     if job.only.is_none() && !stands {
-        store.settle(settle).await?;
+        match store.settle(settle).await {
+            // Somebody else found the same, and noted it first.
+            Err(StoreError::Moved { environment }) => tracing::debug!(environment, "moved on meanwhile"),
+            settled => settled?,
+        }
     }
     let revision = planned.reading.revision_short();
     Ok(Seeded::Unchanged { report, revision, planned: Some(Box::new(planned)) })
@@ -274,9 +278,15 @@ fn reason(job: &Job, planned: &Planned) -> String {
             let named = dirty.iter().find(written).or(dirty.first());
             format!("edit: {}", named.map_or("uncommitted files", String::as_str))
         }
-        Some(source) if known && held(source).is_none() => "spec changed".to_owned(),
         Some(source)
-            if held(source).is_some_and(|held| held.revision.digest == source.snapshot.revision.digest) =>
+            if known && held(source).is_none_or(|held| held.revision == source.snapshot.revision) =>
+        {
+            "spec changed".to_owned()
+        }
+        Some(source)
+            if held(source).is_some_and(|held| {
+                held.revision.dirty && held.revision.digest == source.snapshot.revision.digest
+            }) =>
         {
             "edit undone".to_owned()
         }

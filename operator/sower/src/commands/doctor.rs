@@ -357,9 +357,12 @@ async fn cluster(settings: &Settings, at: &Where, checks: &mut Vec<Check>) {
 
 /// The Environments, and how many an operator has looked at.
 fn seen(members: &[Member]) -> Check {
-    let status =
-        |member: &&Member| member.resource.as_ref().is_some_and(|resource| resource.status.is_some());
-    let seen = members.iter().filter(status).count();
+    let looked_at = |member: &&Member| {
+        let status = member.resource.as_ref().and_then(|resource| resource.status.as_ref());
+        // A resource is made with a status of generation -1.
+        status.and_then(|status| status.observed_generation).is_some_and(|generation| generation >= 0)
+    };
+    let seen = members.iter().filter(looked_at).count();
     let value = format!("{} in the cluster", members.len());
     if seen < members.len() {
         let detail = format!(

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde_json::json;
 use sower_core::problem::Problem;
+use sower_source::Checkout;
 
 use crate::cli::{Format, ProblemFormat, ValidateArgs, Where};
 use crate::commands::Context;
@@ -107,10 +108,12 @@ fn named(settings: &Settings, paths: &[PathBuf]) -> Result<Checked, Failure> {
             .canonicalize()
             .map_err(|_| Failure::usage(format!("no file or folder `{}`", path.display())))?;
         let inside = settings.root.as_deref().and_then(|root| root.canonicalize().ok());
-        let folder = match inside {
+        let own = if full.is_dir() { full.as_path() } else { full.parent().unwrap_or(Path::new("/")) };
+        // What a manifest refers to may lie anywhere in its repository.
+        let repository = || Checkout::discover(own).ok().and_then(|checkout| checkout.top());
+        let folder = match inside.filter(|root| full.starts_with(root)).or_else(repository) {
             Some(root) if full.starts_with(&root) => root,
-            _ if full.is_dir() => full.clone(),
-            _ => full.parent().unwrap_or(Path::new("/")).to_path_buf(),
+            _ => own.to_path_buf(),
         };
         let below = full.strip_prefix(&folder).unwrap_or(Path::new("")).to_string_lossy().into_owned();
         let disk = Disk::new(&folder, settings)?;

@@ -143,7 +143,7 @@ fn judge(
         .count();
     // A seeding that had nothing to write has no line in the log, but moves the row.
     let moved = row.map(|row| row.updated_at);
-    let failed = last.filter(|last| last.status == LogStatus::Failed && last.completed_at >= moved);
+    let failed = last.filter(|last| last.status == LogStatus::Failed && last.completed_at > moved);
     let (ready, reason, message) = if member.loaded.spec.suspend {
         ("True", "Suspended", format!("Suspended at {at}"))
     } else if let Some(failed) = failed {

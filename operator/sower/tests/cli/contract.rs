@@ -86,6 +86,42 @@ fn validate_takes_files_and_folders() {
 }
 
 #[test]
+fn validate_reads_schemas_of_the_whole_repository() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, text).expect("written");
+    };
+    let action = "{ id: go, name: Go, request: { method: GET, path: /go }, outputSchema: { $ref: ../../schemas/made.json } }";
+    let text = format!(
+        "id: acme\nname: Acme\nversion: v1\nbaseUrl: https://acme.example.com\nactions: [{action}]\n"
+    );
+    write("integrations/acme/integration.yaml", &text);
+    write("schemas/made.json", "{ \"type\": \"object\" }");
+    let validate = |at: &str, words: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sower"));
+        let ran = command.current_dir(folder.path().join(at)).arg("validate").args(words).output();
+        String::from_utf8(ran.expect("runs").stdout).expect("text")
+    };
+    assert!(
+        validate("", &["integrations", "-o", "concise"]).contains("path-escape"),
+        "no repository holds it"
+    );
+    let made =
+        std::process::Command::new("git").args(["init", "--quiet"]).current_dir(folder.path()).status();
+    assert!(made.expect("git runs").success());
+    for (at, words, path) in [
+        ("", "integrations", "integrations/acme/integration.yaml:"),
+        ("integrations", "acme", "acme/integration.yaml:"),
+        ("integrations/acme", "integration.yaml", "integration.yaml:"),
+    ] {
+        let out = validate(at, &[words, "-o", "concise"]);
+        assert!(!out.contains("path-escape") && out.starts_with(path), "{at}: {out}");
+    }
+}
+
+#[test]
 fn warnings_fail_where_that_is_asked() {
     let checkout = Checkout::new();
     checkout.edit("integrations/slack/integration.yaml", "\n  license:", "\n  # license:");
