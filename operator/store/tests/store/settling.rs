@@ -9,6 +9,7 @@ use crate::on_both_engines;
 
 on_both_engines!(
     an_empty_plan_moves_the_revision_alone,
+    a_row_that_moved_on_takes_no_older_word,
     documents_are_remembered,
     a_conflict_is_opened_once_and_closed_when_it_is_gone,
     an_override_that_is_applied_is_closed_at_once,
@@ -40,6 +41,32 @@ async fn an_empty_plan_moves_the_revision_alone(bed: Bed) {
     let log = bed.store.history(Some(ENV), 5).await.unwrap();
     assert_eq!((log.len(), &log[0].id, log[0].status), (2, &left.id, LogStatus::Failed));
     assert_eq!(bed.count("seeding_changes").await, 1);
+}
+
+async fn a_row_that_moved_on_takes_no_older_word(bed: Bed) {
+    settle(&bed, "a", &[], ManifestDelta::default()).await;
+    let row = async || bed.store.environment(ENV).await.unwrap().unwrap();
+    let (old, fence) = (row().await, bed.store.claim(ENV, KEEPER, false).await.unwrap());
+    // Times have milliseconds.
+    let mut new = old.clone();
+    while new.updated_at == old.updated_at {
+        bed.store.note(&new, &json!({"noted": true})).await.unwrap();
+        new = row().await;
+    }
+    assert_eq!(new.summary, json!({"noted": true}));
+    bed.store.note(&old, &json!({"noted": "late"})).await.unwrap();
+    let (applied, summary) = (applied("b"), json!({"settled": "late"}));
+    let settle = Settle {
+        fence: &fence,
+        conflicts: &[],
+        manifests: ManifestDelta::default(),
+        applied: &applied,
+        selection_hash: Some("s"),
+        summary: &summary,
+    };
+    let error = bed.store.settle(settle).await.unwrap_err();
+    assert!(matches!(error, StoreError::Moved { .. }), "{error}");
+    assert_eq!(row().await, new);
 }
 
 async fn documents_are_remembered(bed: Bed) {
