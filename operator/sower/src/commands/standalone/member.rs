@@ -23,6 +23,9 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::trouble::Trouble;
 
+/// A fetch ends within `spec.timeout`, too, and names its source: its word goes first.
+const FETCH_FIRST: Duration = Duration::from_secs(5);
+
 /// The first pause before something that may pass by itself is tried again; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
@@ -157,7 +160,7 @@ impl Member {
         let store = opened.map_err(|error: StoreError| failed(error.into()))?;
         let limit = environment.spec.timeout.duration().unwrap_or(Duration::from_secs(300));
         let seeding = self.shared.seeder.seed(&store, job, &self.stop);
-        let seeded = match tokio::time::timeout(limit, seeding).await {
+        let seeded = match tokio::time::timeout(limit + FETCH_FIRST, seeding).await {
             Ok(ended) => ended.map_err(failed)?,
             Err(_) => {
                 let text = format!("It took longer than {} (spec.timeout)", environment.spec.timeout);
