@@ -16,6 +16,7 @@ use sower_core::snapshot::Revision;
 use sower_crds::Integration;
 use sower_crds::source::ClusterSource;
 
+use crate::api_server;
 use crate::cluster::Scope;
 use crate::reason::Reason;
 use crate::secrets::PATIENCE;
@@ -173,7 +174,7 @@ where
     loop {
         let answer = tokio::time::timeout(PATIENCE, page(params.clone())).await;
         let answer =
-            answer.map_err(|_| "no answer in time".to_owned())?.map_err(|error| error.to_string())?;
+            answer.map_err(|_| "no answer in time".to_owned())?.map_err(|error| api_server::cause(&error))?;
         all.extend(answer.items.into_iter().filter(|item| item.meta().deletion_timestamp.is_none()));
         match answer.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),

@@ -3,6 +3,7 @@
 //! Invariant: only this crate writes Kubernetes status, one writer per resource. Files and cluster call the same
 //! [`seeding`]; who hands over the Environment and who receives the report is all that differs.
 
+pub mod api_server;
 pub mod cluster;
 pub mod cluster_source;
 pub mod environment;

@@ -9,6 +9,7 @@ use kube::{Api, Client};
 use sower_source::Credentials;
 use sower_store::{DatabaseUrl, Engine, Tls};
 
+use crate::api_server;
 use crate::reason::Reason;
 use crate::seeding::{Kind, SeedingError};
 use crate::stores::Database;
@@ -36,7 +37,7 @@ pub async fn read(
         }
         Ok(Ok(None)) => Err(missing("is not there")),
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => Err(missing("may not be read by Sower")),
-        Ok(Err(error)) => Err(unanswered(name, &error.to_string())),
+        Ok(Err(error)) => Err(unanswered(name, &api_server::cause(&error))),
         Err(_) => Err(unanswered(name, "no answer in time")),
     }
 }

@@ -2,6 +2,7 @@
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, api::ListParams};
+use sower_controllers::api_server;
 use sower_crds::Environment;
 
 use crate::cli::Where;
@@ -89,22 +90,8 @@ impl Cluster {
                     .next("are the CRDs there?", "kubectl get crd environments.sower.dev")
             }
             kube::Error::Api(status) => Failure::failed(format!("{} refuses: {}", self.name, status.message)),
-            other => Failure::failed(format!("{} does not answer: {}", self.name, whole(other))),
+            other => Failure::failed(format!("{} does not answer: {}", self.name, api_server::cause(other)))
+                .next("check it", "kubectl config current-context"),
         }
     }
-}
-
-/// An error with its causes.
-fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        next = cause.source();
-    }
-    text
 }
