@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use sower_core::plan::{ConflictType, Plan, Verb};
+use sower_core::plan::{Conflict, ConflictType, Plan, Verb};
 use sower_core::report::{Outcome, Report};
 
 /// An environment: its namespace is empty where files are the target.
@@ -129,18 +129,31 @@ impl Metrics {
 
     /// A plan was made.
     pub fn planned(&self, at: &EnvironmentLabels, plan: &Plan, invalid: usize) {
+        self.stands(at, |verb| plan.count(verb), &plan.conflicts, invalid);
+    }
+
+    fn stands(
+        &self,
+        at: &EnvironmentLabels,
+        operations: impl Fn(Verb) -> usize,
+        conflicts: &[Conflict],
+        invalid: usize,
+    ) {
         for verb in VERBS {
-            self.plan.get_or_create(&operation(at, verb)).set(count(plan.count(verb)));
+            self.plan.get_or_create(&operation(at, verb)).set(count(operations(verb)));
         }
         for kind in CONFLICTS {
-            let open = plan.conflicts.iter().filter(|c| c.kind == kind).count();
+            let open = conflicts.iter().filter(|c| c.kind == kind).count();
             self.conflicts.get_or_create(&conflict(at, kind)).set(count(open));
         }
         self.invalid.get_or_create(at).set(count(invalid));
     }
 
-    /// A reconcile ended.
+    /// A reconcile ended. One that found nothing new made no plan: what it would have planned is nothing.
     pub fn reconciled(&self, at: &EnvironmentLabels, report: &Report) {
+        if report.status == Outcome::Unchanged {
+            self.stands(at, |_| 0, &report.conflicts, report.invalid);
+        }
         self.ended(at, report.status, Duration::from_millis(report.duration));
     }
 
@@ -232,5 +245,34 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_was_planned_is_done_where_nothing_is_new() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::new(&mut registry);
+        let at = EnvironmentLabels { namespace: "n".into(), environment: "e".into() };
+        let planned = |operation: &str, n: usize| {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).expect("encodes");
+            let series = format!(
+                "sower_plan_operations{{namespace=\"n\",environment=\"e\",operation=\"{operation}\"}} {n}\n"
+            );
+            assert!(text.contains(&series), "{series}{text}");
+        };
+        metrics.stands(&at, |verb| usize::from(verb == Verb::Create) * 3, &[], 0);
+        planned("create", 3);
+        let report = |status: &str| -> Report {
+            serde_json::from_value(serde_json::json!({
+                "environment": "e", "status": status, "integrationsProcessed": 3, "created": 0, "updated": 0,
+                "deleted": 0, "unchanged": 3, "actionsCreated": 0, "triggersCreated": 0,
+                "connectionsCreated": 0, "conflicts": [], "errors": [], "duration": 1,
+            }))
+            .expect("a report")
+        };
+        metrics.reconciled(&at, &report("refused"));
+        planned("create", 3);
+        metrics.reconciled(&at, &report("unchanged"));
+        planned("create", 0);
     }
 }
