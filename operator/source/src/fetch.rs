@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::mirror::{self, SCRATCH};
+use crate::refs;
 use crate::request::{ANSWER, Answer, Landed, Order};
 use crate::{Address, FetchError, FetchRequest, GitTree, Limits};
 
@@ -146,6 +147,7 @@ impl Fetcher {
     ) -> Result<Fetched, FetchError> {
         let mut credentials = request.credentials.clone();
         let address = Address::parse(&request.url, self.allow_local, &mut credentials)?;
+        refs::check(&request.reference)?;
         let order = Order {
             mirror: mirror::folder(&self.cache, &address, &credentials),
             url: address.url,

@@ -74,6 +74,17 @@ pub fn choose(heads: &[Head], reference: &Reference, place: &str) -> Result<Choi
     }
 }
 
+/// Refuses a reference that can be one of no remote, before anybody is asked.
+///
+/// # Errors
+/// [`FetchError::BadRequest`].
+pub(crate) fn check(reference: &Reference) -> Result<(), FetchError> {
+    match choose(&[], reference, "") {
+        Err(error @ FetchError::BadRequest { .. }) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn commit(heads: &[Head], id: &str) -> Option<Choice> {
     if !is_oid(id) {
         return None;
@@ -184,6 +195,7 @@ mod tests {
             Reference::Semver("^3".into()),
             Reference::Named("x".into()),
         ] {
+            assert_eq!(check(&missing), Ok(()));
             let error = choose(&heads(), &missing, "here").unwrap_err();
             assert!(matches!(error, FetchError::NotFound { .. }), "{missing:?}: {error}");
         }
@@ -193,6 +205,7 @@ mod tests {
             Reference::Commit("3f2c1a9".into()),
             Reference::Semver("not a range".into()),
         ] {
+            assert!(check(&wrong).is_err(), "{wrong:?}");
             let error = choose(&heads(), &wrong, "here").unwrap_err();
             assert!(matches!(error, FetchError::BadRequest { .. }), "{wrong:?}: {error}");
         }

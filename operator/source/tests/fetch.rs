@@ -275,6 +275,9 @@ async fn wrong_addresses_are_refused_before_anything_starts() {
     let error = fetch.get(&format!("http://{closed}/a.git"), Reference::Default).await.unwrap_err();
     assert!(matches!(error, FetchError::Unreachable { .. }), "{error:?}");
     assert_eq!(error.kind(), ErrorKind::Transient);
+    let range = Reference::Semver("newest".into());
+    let error = fetch.get(&format!("http://{closed}/a.git"), range).await.unwrap_err();
+    assert_eq!(error, FetchError::BadRequest { detail: "`newest` is no version range".into() });
 }
 
 #[tokio::test]
