@@ -335,7 +335,7 @@ pub struct HistoryArgs {
     /// Which environments.
     pub which: Which,
     /// At most this many
-    #[arg(long, default_value_t = 20, value_name = "N")]
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
@@ -363,9 +363,9 @@ pub struct SeedArgs {
     /// Seed an environment that another keeper seeds (suspend it there first)
     #[arg(long)]
     pub take_over: bool,
-    /// How long to wait for the operator
-    #[arg(long, default_value = "5m", value_name = "DURATION")]
-    pub timeout: String,
+    /// How long to wait for the operator of a cluster (default: 5m)
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
     /// Ask the operator and do not wait
     #[arg(long)]
     pub no_wait: bool,

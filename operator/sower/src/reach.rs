@@ -8,6 +8,7 @@ use std::time::Duration;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt as _};
+use sower_controllers::reason::Reason;
 use sower_controllers::secrets;
 use sower_controllers::stores::Database;
 use sower_core::manifest::LoadedEnvironment;
@@ -130,10 +131,18 @@ impl Reach {
     pub async fn database(&self, member: &Member) -> Result<(DatabaseUrl, Tls), Failure> {
         let secret = member.loaded.spec.database.as_ref().and_then(|database| database.secret_ref.as_ref());
         let database = match secret {
-            Some(secret) => {
-                let data = secrets::read(&self.cluster.client, member.namespace(), &secret.name).await.ok();
-                data.map(|data| secrets::database(&format!("The secret {}", secret.name), &data, true))
-            }
+            Some(secret) => match secrets::read(&self.cluster.client, member.namespace(), &secret.name).await
+            {
+                Ok(data) => {
+                    // Whether the operator takes a file of its machine, it alone says.
+                    let local = !member.is_stalled_by(Reason::InvalidSpec, "--allow-local");
+                    Some(secrets::database(&format!("The secret {}", secret.name), &data, local))
+                }
+                Err(error) => {
+                    let text = format!("the database of {}: {}", member.name(), error.full());
+                    return Err(Failure { message: text, ..self.unreachable(member) });
+                }
+            },
             None => std::env::var_os(MOUNTED).map(|folder| secrets::mounted(Path::new(&folder))),
         };
         let Some(database) = database else { return Err(self.unreachable(member)) };

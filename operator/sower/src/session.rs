@@ -50,6 +50,17 @@ impl Member {
         self.resource.as_ref().and_then(|resource| resource.metadata.namespace.as_deref()).unwrap_or_default()
     }
 
+    /// Whether the operator says that this keeps it from seeding, with these words.
+    #[must_use]
+    pub fn is_stalled_by(&self, reason: Reason, words: &str) -> bool {
+        let status = self.resource.as_ref().and_then(|resource| resource.status.as_ref());
+        let mut conditions = status.into_iter().flat_map(|status| &status.conditions);
+        conditions.any(|one| {
+            let stalled = one.type_ == "Stalled" && one.status == "True";
+            stalled && one.reason == reason.as_str() && one.message.contains(words)
+        })
+    }
+
     /// `environments/production.yaml:12`: the line of a value of the spec, by its JSON pointer from the document.
     #[must_use]
     pub fn place_of(&self, pointer: &str) -> String {
@@ -94,6 +105,8 @@ pub struct Session {
     said: AtomicBool,
     /// What was read of each environment's sources, by namespace and name.
     revisions: Lock<BTreeMap<(String, String), String>>,
+    /// The databases that Secrets of a cluster name, by namespace and name.
+    databases: Lock<BTreeMap<(String, String), String>>,
 }
 
 impl Session {
@@ -158,6 +171,7 @@ impl Session {
             empty: Mutex::default(),
             said: AtomicBool::new(false),
             revisions: Lock::default(),
+            databases: Lock::default(),
         }
     }
 
@@ -304,7 +318,11 @@ impl Session {
                     let url = DatabaseUrl::parse(&text).map_err(failed)?;
                     Ok((url.of_environment(member.name()), Tls::default()))
                 }
-                None => cluster.database(member).await,
+                None => {
+                    let (url, tls) = cluster.database(member).await?;
+                    self.note_database(member, url.to_string());
+                    Ok((url, tls))
+                }
             },
         }
     }

@@ -336,16 +336,28 @@ async fn cluster(settings: &Settings, at: &Where, checks: &mut Vec<Check>) {
         });
         return;
     }
-    let mut asked = Vec::new();
+    let (mut asked, mut refused) = (Vec::new(), false);
     for member in &members {
-        let Ok((url, tls)) = reach.database(member).await else { continue };
+        let (url, tls) = match reach.database(member).await {
+            Ok(database) => database,
+            Err(failure) => {
+                let own =
+                    member.loaded.spec.database.as_ref().and_then(|database| database.secret_ref.as_ref());
+                if let Some(secret) = own {
+                    let of = format!("the secret of {}", member.name());
+                    checks.push(failed("database", format!("secret {}", secret.name), of, failure.message));
+                    refused = true;
+                }
+                continue;
+            }
+        };
         if asked.contains(&url) {
             continue;
         }
         checks.push(database(&url, tls, url.to_string(), format!("the secret of {}", member.name())).await);
         asked.push(url);
     }
-    if asked.is_empty() {
+    if asked.is_empty() && !refused {
         checks.push(Check::new(
             State::NotAsked,
             "database",

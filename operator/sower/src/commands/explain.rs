@@ -33,7 +33,7 @@ pub async fn run(args: &ExplainArgs, context: &Context) -> Result<Exit, Failure>
     };
     let all: Vec<(&Member, Evidence, Verdict)> = answers.into_iter().map(judged).collect();
     if all.iter().all(|(_, evidence, _)| evidence.is_nothing()) {
-        return Err(unknown(&args.id, &all));
+        return Err(unknown(&args.id, &all, &session.flags()));
     }
     let head = head(&args.id, &session, &all);
     let documents: Vec<Fields> =
@@ -56,7 +56,7 @@ pub async fn run(args: &ExplainArgs, context: &Context) -> Result<Exit, Failure>
     Ok(exit)
 }
 
-fn unknown(id: &str, all: &[(&Member, Evidence, Verdict)]) -> Failure {
+fn unknown(id: &str, all: &[(&Member, Evidence, Verdict)], flags: &str) -> Failure {
     let ids = all.iter().flat_map(|(_, evidence, _)| &evidence.ids);
     let nearest = ids
         .filter(|known| *known != id)
@@ -67,7 +67,7 @@ fn unknown(id: &str, all: &[(&Member, Evidence, Verdict)]) -> Failure {
     Failure::failed(format!(
         "no integration is called `{id}`, neither in the sources nor in a database{meant}"
     ))
-    .next("what there is", "sower get integrations")
+    .next("what there is", format!("sower get integrations{flags}"))
 }
 
 /// The integration itself: its version, where it is written, and who touched it last.

@@ -49,7 +49,7 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
         });
         if let Ok(made) = made {
             seed::draw(&made.planned.reading, &context.style);
-            if let Some(failure) = changes::unknown(&made.planned) {
+            if let Some(failure) = changes::unknown(&made.planned, &session.flags()) {
                 context.style.note(&failure.text());
                 exit = exit.worse(failure.exit);
             }
@@ -177,17 +177,30 @@ fn parsed(text: &str) -> Option<Value> {
 
 /// What would hold the plan.
 fn guard(member: &Member, job: &Job, planned: &Planned) -> Option<&'static str> {
-    let elsewhere =
-        planned.row.as_ref().and_then(|row| row.keeper.as_ref()).is_some_and(|keeper| *keeper != job.keeper);
+    let elsewhere = planned
+        .row
+        .as_ref()
+        .and_then(|row| row.keeper.as_ref())
+        .is_some_and(|keeper| is_other(keeper, member, job));
     match &planned.gate {
         _ if member.loaded.spec.suspend => Some(SUSPENDED),
-        _ if elsewhere && member.resource.is_none() => Some("another keeper"),
+        _ if elsewhere => Some("another keeper"),
         Gate::Open => None,
         Gate::Held(held) => Some(match held.reason {
             HeldReason::PruneLimitExceeded => "prune limit",
             HeldReason::ManifestsInvalid => "strict",
         }),
     }
+}
+
+/// Whether a row's keeper is not who seeds this environment. What an operator calls its cluster is not known from here:
+/// a keeper of the same namespace and name is another one only where the operator says so.
+fn is_other(keeper: &str, member: &Member, job: &Job) -> bool {
+    if member.resource.is_none() {
+        return keeper != job.keeper;
+    }
+    let own = format!("/{}/{}", member.namespace(), member.name());
+    !keeper.ends_with(&own) || member.is_stalled_by(Reason::KeptElsewhere, "")
 }
 
 fn table(members: &[Member], made: &[Result<Made, Trouble>]) -> String {
@@ -317,6 +330,7 @@ fn inside_of(inside: &[Change]) -> String {
 fn kept(kept: &Kept, emptied: bool) -> Option<String> {
     let why = match kept.why {
         KeptWhy::Invalid if emptied => "kept: its file is there, and holds no manifest",
+        KeptWhy::Invalid if kept.version.is_none() => "left out: its manifest is invalid",
         KeptWhy::Invalid => "kept: its manifest is invalid",
         KeptWhy::ForeignRow => "left alone: a row that Sower did not write holds this id",
         KeptWhy::NotPruned => "kept: gone from its source, and spec.prune is false",

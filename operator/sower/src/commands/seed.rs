@@ -56,6 +56,13 @@ struct Tried<'a> {
 }
 
 async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result<Exit, Failure> {
+    for (set, flag) in [(args.timeout.is_some(), "--timeout"), (args.no_wait, "--no-wait")] {
+        if set {
+            return Err(Failure::usage(format!(
+                "{flag} is for a cluster: with files no operator is waited for"
+            )));
+        }
+    }
     let project = Project::open(settings)?;
     let refused = project.draw_problems(&context.style);
     let asked = Asked { environment: args.environment.as_deref(), all: args.all };

@@ -95,8 +95,13 @@ fn needs(all: &[Standing]) -> String {
 
 /// One environment: conditions, failures, plan and last seedings.
 fn detail(standing: &Standing, now: Timestamp) -> String {
-    let mut head =
-        format!("{}   {}   {} integrations", standing.environment, standing.revision, standing.integrations);
+    let mut head = format!(
+        "{}   {}   {} {}",
+        standing.environment,
+        standing.revision,
+        standing.integrations,
+        if standing.integrations == "1" { "integration" } else { "integrations" }
+    );
     if let Some(counts) = &standing.counts {
         let rest =
             [(counts.conflicts, "in conflict"), (counts.excluded, "excluded"), (counts.invalid, "invalid")];

@@ -105,7 +105,7 @@ pub fn some<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> String
 
 /// What `--only` names and neither the sources nor the database know.
 #[must_use]
-pub fn unknown(planned: &Planned) -> Option<Failure> {
+pub fn unknown(planned: &Planned, flags: &str) -> Option<Failure> {
     let known = |id: &String| {
         planned.state.rows.contains_key(id)
             || planned.reading.found().any(|found| found.id.as_ref() == Some(id))
@@ -114,9 +114,22 @@ pub fn unknown(planned: &Planned) -> Option<Failure> {
         planned.plan.scope.iter().flatten().filter(|id| !known(id)).map(String::as_str).collect();
     let named = unknown.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
     (!unknown.is_empty()).then(|| {
-        Failure::failed(format!("no integration is called {named} in {}", planned.plan.environment))
-            .next("all of them", "sower get integrations")
+        let meant = match unknown.as_slice() {
+            [one] => nearest(one, planned).map(|known| format!(": did you mean `{known}`?")),
+            _ => None,
+        };
+        let meant = meant.unwrap_or_default();
+        Failure::failed(format!("no integration is called {named} in {}{meant}", planned.plan.environment))
+            .next("all of them", format!("sower get integrations -e {}{flags}", planned.plan.environment))
     })
+}
+
+/// The known id that a mistyped one is closest to.
+fn nearest<'a>(typed: &str, planned: &'a Planned) -> Option<&'a String> {
+    let read = planned.reading.found().filter_map(|found| found.id.as_ref());
+    let known = planned.state.rows.keys().chain(read);
+    let measured = known.map(|known| (strsim::damerau_levenshtein(known, typed), known)).min();
+    measured.filter(|(distance, _)| *distance <= 2).map(|(_, known)| known)
 }
 
 /// Removals by why they go, each group with its names in order.

@@ -30,6 +30,10 @@ impl Session {
 
     /// The databases as people read them: of the only environment, or those of all.
     fn database_shown(&self) -> Option<String> {
+        let noted = self.databases().clone();
+        if !noted.is_empty() && self.members.iter().all(|member| noted.contains_key(&key(member))) {
+            return each_once(self.members.iter().filter_map(|member| noted.get(&key(member)).cloned()));
+        }
         let [member] = self.members.as_slice() else {
             let general = Some(self.settings.database_shown.clone()).filter(|shown| !shown.is_empty());
             if self.cluster.is_some() || self.members.is_empty() {
@@ -61,6 +65,15 @@ impl Session {
         if self.members.len() == 1 {
             self.say_source();
         }
+    }
+
+    /// Notes the database that a cluster's Secret names, without its password, for the `from:` line.
+    pub(super) fn note_database(&self, member: &Member, shown: String) {
+        self.databases().insert(key(member), shown);
+    }
+
+    fn databases(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), String>> {
+        self.databases.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn revisions(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), String>> {

@@ -182,15 +182,30 @@ fn only_some_are_seeded_and_unchanged_rows_written_again() {
     exit 0
     $ sower seed -e development --only slak
     (2) from: files (sower.toml) · . at main@COMMIT7 · sqlite://.sower/sower.db
-    (2) error: no integration is called `slak` in development
-    (2)   all of them:  sower get integrations
-    Nothing to do: development is at main@COMMIT7 (0 unchanged)
+    (2) error: no integration is called `slak` in development: did you mean `slack`?
+    (2)   all of them:  sower get integrations -e development
     exit 1
     $ sower plan -e development --only slak -q
-    (2) error: no integration is called `slak` in development
-    (2)   all of them:  sower get integrations
+    (2) error: no integration is called `slak` in development: did you mean `slack`?
+    (2)   all of them:  sower get integrations -e development
     Plan PLANPLANPLAN for development: 0 create, 0 update, 0 delete, 0 unchanged
     exit 1
+    ");
+}
+
+#[test]
+fn flags_of_waiting_are_for_a_cluster() {
+    let checkout = Checkout::new();
+    assert_snapshot!(checkout.transcripts(&[
+        "seed -e development --timeout 5m",
+        "seed -e development --no-wait",
+    ]), @r"
+    $ sower seed -e development --timeout 5m
+    (2) error: --timeout is for a cluster: with files no operator is waited for
+    exit 2
+    $ sower seed -e development --no-wait
+    (2) error: --no-wait is for a cluster: with files no operator is waited for
+    exit 2
     ");
 }
 

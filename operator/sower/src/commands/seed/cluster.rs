@@ -41,7 +41,7 @@ pub async fn seed(args: &SeedArgs, _: &Settings, context: &Context) -> Result<Ex
             )));
         }
     }
-    let timeout = parse(&args.timeout).map_err(|bad| Failure::usage(format!("--timeout: {bad}")))?;
+    let timeout = parse(waiting(args)).map_err(|bad| Failure::usage(format!("--timeout: {bad}")))?;
     let cluster = Cluster::connect(&args.at).await?;
     let environments = cluster.environments().await?;
     let names: Vec<String> = environments.iter().map(kube::ResourceExt::name_any).collect();
@@ -92,6 +92,11 @@ pub async fn seed(args: &SeedArgs, _: &Settings, context: &Context) -> Result<Ex
     Ok(exit)
 }
 
+/// How long the operator is waited for.
+fn waiting(args: &SeedArgs) -> &str {
+    args.timeout.as_deref().unwrap_or("5m")
+}
+
 /// What to type next, with the flags that lead to this cluster.
 pub fn with_flags(mut failure: Failure, flags: &str) -> Failure {
     for (_, command) in failure.next.iter_mut().filter(|(_, command)| command.starts_with("sower ")) {
@@ -138,7 +143,7 @@ async fn ask(
             return Err(Trouble::of(Reason::SeedingFailed, failure));
         }
         Err(_) => {
-            let failure = Failure::failed(format!("the operator did not answer within {}", args.timeout))
+            let failure = Failure::failed(format!("the operator did not answer within {}", waiting(args)))
                 .next("is it there?", format!("kubectl{flags} get pods"))
                 .next("where it stands", format!("sower status -e {name}{flags}"));
             return Err(Trouble::of(Reason::SeedingFailed, failure));

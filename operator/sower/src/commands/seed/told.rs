@@ -53,7 +53,7 @@ pub fn tell(
     {
         style.note(&format!("error[{code}]: {}: {message}", location.as_deref().unwrap_or_default()));
     }
-    let unknown = seeded.planned().and_then(changes::unknown);
+    let unknown = seeded.planned().and_then(|planned| changes::unknown(planned, ""));
     if let Some(failure) = &unknown {
         style.note(&failure.text());
     }
@@ -62,7 +62,7 @@ pub fn tell(
     }
     let exit = match seeded {
         Seeded::Unchanged { report, revision, planned: _ } => {
-            if for_people(format) {
+            if for_people(format) && unknown.is_none() {
                 style.say(&format!(
                     "Nothing to do: {} is at {revision} ({} unchanged{})\n",
                     report.environment,
