@@ -164,6 +164,31 @@ async fn integrations_of_the_cluster_are_planned() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn what_a_cluster_could_not_seed_is_planned_as_such() -> Result<()> {
+    let bed = Bed::make("elsewhere").await?;
+    let catalog = bed.catalog()?;
+    catalog.plant(&["ash"])?;
+    let mut user = User::of(&bed)?;
+    user.sower("seed -e production")?.expect(0)?;
+    bed.environment("production", with(catalog.spec(), json!({ "interval": "1h" }))).await?;
+    let namespace = &bed.namespace.name;
+    let plan = user.sower(&format!("plan -e production -n {namespace}"))?.expect(0)?;
+    ensure!(plan.err.contains("another keeper seeds this environment"), "{}", plan.err);
+    ensure!(!plan.err.contains("Apply it"), "{}", plan.err);
+    ensure!(plan.err.contains(&bed.database.name) && !plan.err.contains(&bed.database.url()), "{}", plan.err);
+
+    // Without a database of one's own at hand, the Secret is read.
+    user.variables.retain(|(name, _)| *name != "SOWER_DATABASE_URL");
+    let nowhere = json!({ "database": { "secretRef": { "name": "not-there" } } });
+    bed.environment("nowhere", with(catalog.spec(), nowhere)).await?;
+    let plan = user.sower(&format!("plan -e nowhere -n {namespace}"))?.expect(1)?;
+    ensure!(plan.err.contains("not-there") && plan.err.contains("nowhere"), "{}", plan.err);
+    let doctor = user.sower(&format!("doctor -n {namespace}"))?.expect(1)?;
+    ensure!(doctor.out.contains("not-there"), "{}", doctor.out);
+    Ok(())
+}
+
 /// On a control plane of its own: the other tests' Environments are none of this one's.
 #[tokio::test]
 async fn every_namespace_is_listed() -> Result<()> {
