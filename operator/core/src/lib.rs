@@ -16,7 +16,6 @@ pub mod manifest;
 pub mod plan;
 pub mod problem;
 mod prune;
-pub mod reach;
 pub mod report;
 pub mod resolve;
 pub mod rows;

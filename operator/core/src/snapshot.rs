@@ -60,6 +60,12 @@ pub struct Revision {
 }
 
 impl Revision {
+    /// The commit, where it is one.
+    #[must_use]
+    pub fn commit(&self) -> Option<&str> {
+        self.digest.strip_prefix("sha1:")
+    }
+
     /// The long form, for JSON and status: `main@sha1:<40 hex>`.
     #[must_use]
     pub fn full(&self) -> String {

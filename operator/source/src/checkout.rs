@@ -141,6 +141,6 @@ fn revision(label: String, commit: Oid) -> Revision {
 }
 
 fn commit_of(revision: &Revision) -> Result<&str, FetchError> {
-    let digest = revision.digest.strip_prefix("sha1:");
+    let digest = revision.commit();
     digest.ok_or_else(|| FetchError::bad(format!("{} names no commit", revision.full())))
 }

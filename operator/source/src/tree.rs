@@ -1,13 +1,17 @@
 //! The files of one commit, read from the object store without a work tree.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use git2::{ObjectType, Oid, Repository};
 use sower_core::snapshot::{FileEntry, ReadError, Tree};
 
-use crate::walk::{Change, RawChange, Walk, broken};
+use crate::walk::{Change, RawChange, Walk, broken, is_plain};
 use crate::{FetchError, Limits, place};
+
+/// Files that are found by name and kept in mind at most.
+const MOST_FOUND: usize = 10_000;
 
 /// A commit's files. Symbolic links, submodules and names that are not UTF-8 are not among them. Cheap to clone.
 #[derive(Clone)]
@@ -22,6 +26,8 @@ pub struct GitTree {
     path: String,
     below: Option<(Oid, ObjectType)>,
     files: Arc<[FileEntry]>,
+    /// Files that were asked for by name and are not listed: to find one again takes reading its folder's whole listing.
+    found: Arc<Mutex<HashMap<String, Option<FileEntry>>>>,
     limits: Limits,
 }
 
@@ -82,6 +88,7 @@ impl GitTree {
             path,
             below,
             files: Arc::from([]),
+            found: Arc::default(),
             limits,
         })
     }
@@ -193,11 +200,38 @@ impl GitTree {
         let (Ok(old), Some((new, ObjectType::Tree))) = (Oid::from_str(tree_id), self.below) else {
             return Ok(None);
         };
+        self.changes((old, new), &self.path)
+    }
+
+    /// The files that differ from an earlier commit, also those outside the source's path, sorted by path. None where that
+    /// commit is not known here any more, or `tree_id` is not what it held at the source's path.
+    ///
+    /// # Errors
+    /// As [`GitTree::changed_since`].
+    pub fn changed_since_commit(
+        &self,
+        commit: &str,
+        tree_id: &str,
+    ) -> Result<Option<Vec<Change>>, FetchError> {
+        let old = {
+            let repository = self.lock();
+            let commit = Oid::from_str(commit).and_then(|id| repository.find_commit(id)).ok();
+            let root = commit.and_then(|commit| look_up(&repository, commit.tree_id(), &self.prefix));
+            let below = root.and_then(|(root, _)| look_up(&repository, root, &self.path));
+            root.filter(|_| below.is_some_and(|(id, _)| id.to_string() == tree_id))
+        };
+        match (old, self.root) {
+            (Some((old, ObjectType::Tree)), Some(new)) => self.changes((old, new), ""),
+            _ => Ok(None),
+        }
+    }
+
+    fn changes(&self, (old, new): (Oid, Oid), at: &str) -> Result<Option<Vec<Change>>, FetchError> {
         let repository = self.lock();
-        if repository.find_tree(old).is_err() {
+        if !repository.odb().is_ok_and(|odb| odb.exists(old)) {
             return Ok(None);
         }
-        let found = Walk::changes(&repository, Some(old), Some(new), &self.path, self.limits.max_files)?;
+        let found = Walk::changes(&repository, Some(old), Some(new), at, self.limits.max_files)?;
         let text = |id: Option<Oid>| id.map(|id| id.to_string());
         let mut changes: Vec<Change> = found
             .into_iter()
@@ -205,6 +239,15 @@ impl GitTree {
             .collect();
         changes.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Ok(Some(changes))
+    }
+}
+
+impl GitTree {
+    fn look_up(&self, path: &str) -> Option<FileEntry> {
+        let repository = self.lock();
+        let (id, _) = look_up(&repository, self.root?, path).filter(|(_, kind)| *kind == ObjectType::Blob)?;
+        let (size, _) = repository.odb().ok()?.read_header(id).ok()?;
+        Some(FileEntry { path: path.to_owned(), blob: id.to_string(), size: size as u64 })
     }
 }
 
@@ -217,10 +260,20 @@ impl Tree for GitTree {
         if let Ok(at) = self.files.binary_search_by(|file| file.path.as_str().cmp(path)) {
             return Some(self.files[at].clone());
         }
-        let repository = self.lock();
-        let (id, _) = look_up(&repository, self.root?, path).filter(|(_, kind)| *kind == ObjectType::Blob)?;
-        let (size, _) = repository.odb().ok()?.read_header(id).ok()?;
-        Some(FileEntry { path: path.to_owned(), blob: id.to_string(), size: size as u64 })
+        // Names that no listing has are no files either.
+        if !path.split('/').all(is_plain) {
+            return None;
+        }
+        let known = |found: &HashMap<String, Option<FileEntry>>| found.get(path).cloned();
+        if let Some(entry) = known(&self.found.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return entry;
+        }
+        let entry = self.look_up(path);
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.len() < MOST_FOUND {
+            found.insert(path.to_owned(), entry.clone());
+        }
+        entry
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {

@@ -1,8 +1,8 @@
 //! Walking git trees that somebody else made: bounded in entries, in depth and in the size of one tree.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 
-use git2::{ObjectType, Odb, Oid, Repository};
+use git2::{ObjectType, Odb, Oid, Repository, Tree, TreeEntry};
 
 use crate::{FetchError, place};
 
@@ -36,6 +36,14 @@ enum Entry {
 }
 
 impl Entry {
+    fn of(entry: &TreeEntry<'_>) -> Option<Self> {
+        match entry.filemode_raw() & 0o170_000 {
+            0o040_000 => Some(Self::Folder(entry.id())),
+            0o100_000 => Some(Self::File(entry.id())),
+            _ => None,
+        }
+    }
+
     fn folder(self) -> Option<Oid> {
         match self {
             Self::Folder(id) => Some(id),
@@ -91,16 +99,28 @@ impl<'r> Walk<'r> {
         if depth > MAX_DEPTH {
             return Err(too_large(format!("folders are nested deeper than {MAX_DEPTH}")));
         }
-        let before = self.entries(before)?;
-        let mut after = self.entries(after)?;
-        for (name, old) in before {
-            let new = after.remove(&name);
-            self.differ(&place::join(prefix, &name), Some(old), new, depth)?;
+        let (before, after) = (self.tree(before)?, self.tree(after)?);
+        let (mut before, mut after) =
+            (sorted(before.as_ref()).into_iter().peekable(), sorted(after.as_ref()).into_iter().peekable());
+        loop {
+            let order = match (before.peek(), after.peek()) {
+                (None, None) => return Ok(()),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(old), Some(new)) => old.name_bytes().cmp(new.name_bytes()),
+            };
+            let old = if order.is_le() { before.next() } else { None };
+            let new = if order.is_ge() { after.next() } else { None };
+            let same = |old: &TreeEntry<'_>, new: &TreeEntry<'_>| {
+                old.id() == new.id() && old.filemode_raw() == new.filemode_raw()
+            };
+            if old.as_ref().zip(new.as_ref()).is_some_and(|(old, new)| same(old, new)) {
+                continue;
+            }
+            let Some(name) = old.as_ref().or(new.as_ref()).and_then(plain_name) else { continue };
+            let path = place::join(prefix, &name);
+            self.differ(&path, old.as_ref().and_then(Entry::of), new.as_ref().and_then(Entry::of), depth)?;
         }
-        for (name, new) in after {
-            self.differ(&place::join(prefix, &name), None, Some(new), depth)?;
-        }
-        Ok(())
     }
 
     fn differ(
@@ -120,9 +140,8 @@ impl<'r> Walk<'r> {
         self.compare(old.and_then(Entry::folder), new.and_then(Entry::folder), path, depth + 1)
     }
 
-    fn entries(&mut self, tree: Option<Oid>) -> Result<BTreeMap<String, Entry>, FetchError> {
-        let mut entries = BTreeMap::new();
-        let Some(id) = tree else { return Ok(entries) };
+    fn tree(&mut self, tree: Option<Oid>) -> Result<Option<Tree<'r>>, FetchError> {
+        let Some(id) = tree else { return Ok(None) };
         let (size, kind) = self.odb.read_header(id).map_err(broken)?;
         if kind != ObjectType::Tree || size > MAX_TREE {
             return Err(too_large(format!("a folder's listing has {size} bytes")));
@@ -132,20 +151,20 @@ impl<'r> Walk<'r> {
             .left
             .checked_sub(tree.len())
             .ok_or_else(|| too_large(format!("more than {} files and folders", self.max_files)))?;
-        for entry in &tree {
-            let Ok(name) = std::str::from_utf8(entry.name_bytes()) else { continue };
-            if !is_plain(name) {
-                continue;
-            }
-            let found = match entry.filemode_raw() & 0o170_000 {
-                0o040_000 => Entry::Folder(entry.id()),
-                0o100_000 => Entry::File(entry.id()),
-                _ => continue,
-            };
-            entries.insert(name.to_owned(), found);
-        }
-        Ok(entries)
+        Ok(Some(tree))
     }
+}
+
+/// A tree's entries by name alone: git sorts a folder as if its name ended in `/`.
+fn sorted<'t>(tree: Option<&'t Tree<'_>>) -> Vec<TreeEntry<'t>> {
+    let mut entries: Vec<_> = tree.into_iter().flatten().collect();
+    entries.sort_by(|a, b| a.name_bytes().cmp(b.name_bytes()));
+    entries.dedup_by(|a, b| a.name_bytes() == b.name_bytes());
+    entries
+}
+
+fn plain_name(entry: &TreeEntry<'_>) -> Option<String> {
+    entry.name().ok().filter(|name| is_plain(name)).map(str::to_owned)
 }
 
 /// A name that means the same file wherever it is used.

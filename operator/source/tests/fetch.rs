@@ -130,6 +130,15 @@ async fn what_changed_and_who_did_it_is_known() {
         ]
     );
     assert_eq!(tree.changed_since(&"1".repeat(40)).unwrap(), None);
+    let tree_id = before.tree_id().unwrap();
+    let everywhere = tree.changed_since_commit(&old, &tree_id).unwrap().unwrap();
+    assert_eq!(
+        everywhere.iter().map(|c| &*c.path).filter(|p| !tree.covers(p)).collect::<Vec<_>>(),
+        ["README.md"]
+    );
+    assert_eq!(everywhere.into_iter().filter(|c| tree.covers(&c.path)).collect::<Vec<_>>(), changes);
+    assert_eq!(tree.changed_since_commit(&"1".repeat(40), &tree_id).unwrap(), None, "no such commit");
+    assert_eq!(tree.changed_since_commit(&removed, &tree_id).unwrap(), None, "it did not hold that");
     let last = &tree.log("integrations/slack/integration.yaml", 1)[0];
     assert_eq!(
         (last.id.as_str(), last.author.as_str(), last.subject.as_str()),

@@ -34,4 +34,4 @@ pub use memory::{ManifestDelta, document_id};
 pub use migrate::{SCHEMA, migrations_sql};
 pub use open::{Migrate, Options, PgStore, SqliteStore, Store};
 pub use seeding::{Applied, Begin, Counts, Seeding, Settle, Write};
-pub use touched::{Link, Touched};
+pub use touched::Standing;

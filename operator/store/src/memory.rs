@@ -1,7 +1,7 @@
 //! What was found in the sources, one row a document: the memory that saves reading and parsing again.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sower_core::catalog::{Found, Place, Reference, Summary};
@@ -212,6 +212,38 @@ async fn upsert(
          revision = excluded.revision, blob = excluded.blob, seeding = excluded.seeding, problems = excluded.problems, \
          summary = excluded.summary, bundled = excluded.bundled";
     tx.bulk("remembering documents", Bulk { table: "integration_manifests", columns, on_conflict }).await?;
+    links(tx, environment, chunk).await
+}
+
+/// Writes what documents say of others, in place of what they said.
+async fn links(tx: &mut Tx, environment: &str, chunk: &[&Found]) -> Result<(), StoreError> {
+    let ids: Vec<String> = chunk.iter().map(|found| document_id(&found.place)).collect();
+    let replaced: Vec<&str> = ids.iter().map(String::as_str).collect();
+    tx.run(
+        "forgetting links",
+        "DELETE FROM integration_links WHERE environment = $1 AND document = ANY($2)",
+        &[environment.into(), Bind::Texts(&replaced)],
+    )
+    .await?;
+    let mut links = BTreeSet::new();
+    for (id, found) in ids.iter().zip(chunk) {
+        let needed = found.summary.iter().flat_map(|summary| &summary.dependencies);
+        links.extend(needed.map(|dependency| (id, "dependency", &dependency.id)));
+        links.extend(found.references.iter().map(|file| (id, "file", &file.path)));
+    }
+    let links: Vec<_> = links.into_iter().collect();
+    for chunk in links.chunks(crate::apply::ROWS) {
+        let text = |pick: fn(&(&'_ String, &'static str, &'_ String)) -> String| {
+            Column::Text(chunk.iter().map(|link| Some(Cow::Owned(pick(link)))).collect())
+        };
+        let columns = vec![
+            ("environment", Column::Same(environment)),
+            ("document", text(|(document, ..)| (*document).clone())),
+            ("kind", text(|(_, kind, _)| (*kind).to_owned())),
+            ("target", text(|(.., target)| (*target).clone())),
+        ];
+        tx.bulk("writing links", Bulk { table: "integration_links", columns, on_conflict: "" }).await?;
+    }
     Ok(())
 }
 

@@ -37,6 +37,7 @@ const TABLES: &[&str] = &[
     "event_registry",
     "integration_versions",
     "integration_manifests",
+    "integration_links",
     "seeding_logs",
     "seeding_changes",
     "seeding_conflicts",

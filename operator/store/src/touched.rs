@@ -1,58 +1,38 @@
 //! What a change of some files can touch: read without what it cannot, so that a small change to a large catalog costs
 //! little.
 
-use serde::Deserialize;
-use sower_core::catalog::{Found, Place, Reference};
+use std::collections::BTreeSet;
+
+use sower_core::catalog::Found;
 
 use crate::catalog::{Here, here};
 use crate::error::StoreError;
 use crate::memory::{FOUND, read};
 use crate::open::Store;
-use crate::session::{Bind, Row, parse};
+use crate::session::{Bind, Tx};
 
-/// What a document says of others. Documents that say nothing have none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
-    /// Where it stands.
-    pub place: Place,
-    /// Its id, where it can be read.
-    pub id: Option<String>,
-    /// The integrations that it needs.
-    pub needs: Vec<String>,
-    /// The files that are bundled into it.
-    pub bundles: Vec<Reference>,
-}
-
-/// What stands around some files.
+/// What is told of an environment at every seeding.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Touched {
-    /// Every document of the environment that says something of others.
-    pub links: Vec<Link>,
+pub struct Standing {
     /// Source and path of every file that holds an invalid document.
-    pub marked: Vec<(String, String)>,
+    pub invalid: Vec<(String, String)>,
     /// Number of integrations that are carried.
     pub carried: usize,
     /// A definition that is not ours is there.
     pub foreign: bool,
 }
 
+/// The document that says so.
+const LINKING: &str = "JOIN integration_manifests m ON m.environment = l.environment AND m.id = l.document";
+
 impl Store {
-    /// What ties the documents of an environment to each other and to files, and what is told of them every time.
+    /// Which files of an environment hold invalid documents, and how many integrations it carries.
     ///
     /// # Errors
     /// Where the database does not answer or a row cannot be read.
-    pub async fn touched(&self, environment: &str) -> Result<Touched, StoreError> {
+    pub async fn standing(&self, environment: &str) -> Result<Standing, StoreError> {
         let mut tx = self.read().await?;
-        let links = tx
-            .rows(
-                "reading what documents need",
-                "SELECT source, path, document, integration_id, (summary -> 'dependencies')::text, bundled::text \
-                 FROM integration_manifests WHERE environment = $1 \
-                 AND ((summary -> 'dependencies') IS NOT NULL OR bundled::text <> '[]')",
-                &[environment.into()],
-            )
-            .await?;
-        let marked = tx
+        let invalid = tx
             .rows(
                 "reading which documents are invalid",
                 "SELECT DISTINCT source, path FROM integration_manifests \
@@ -68,15 +48,61 @@ impl Store {
                 &[environment.into()],
             )
             .await?;
+        tx.commit().await?;
         let (carried, foreign) = match counted {
             Some(row) => (usize::try_from(row.int(0)?).unwrap_or_default(), row.int(1)? > 0),
             None => (0, false),
         };
+        let invalid = invalid.iter().map(|row| Ok((row.text(0)?, row.text(1)?)));
+        Ok(Standing { invalid: invalid.collect::<Result<_, StoreError>>()?, carried, foreign })
+    }
+
+    /// Paths of a source's files that hold documents into which one of the files `bundled` is bundled.
+    ///
+    /// # Errors
+    /// Where the database does not answer or a row cannot be read.
+    pub async fn bundling(
+        &self,
+        environment: &str,
+        source: &str,
+        bundled: &[&str],
+    ) -> Result<Vec<String>, StoreError> {
+        let mut tx = self.read().await?;
+        let rows = tx
+            .rows(
+                "reading what files are bundled into",
+                &format!(
+                    "SELECT DISTINCT m.path FROM integration_links l {LINKING} WHERE l.environment = $1 \
+                     AND l.kind = 'file' AND l.target = ANY($2) AND m.source = $3"
+                ),
+                &[environment.into(), Bind::Texts(bundled), source.into()],
+            )
+            .await?;
         tx.commit().await?;
-        let links = links.iter().map(link).collect::<Result<_, _>>()?;
-        let marked = marked.iter().map(|row| Ok((row.text(0)?, row.text(1)?)));
-        let marked = marked.collect::<Result<_, StoreError>>()?;
-        Ok(Touched { links, marked, carried, foreign })
+        rows.iter().map(|row| row.text(0)).collect()
+    }
+
+    /// All whose fate a change of the integrations `changed` may change: they, and whoever needs them, however far; with
+    /// `beside`, and with all that any of these needs, so that each can be settled as if nothing else were there. None
+    /// where they are more than `most`.
+    ///
+    /// # Errors
+    /// Where the database does not answer or a row cannot be read.
+    pub async fn touched(
+        &self,
+        environment: &str,
+        changed: BTreeSet<String>,
+        beside: impl IntoIterator<Item = String>,
+        most: usize,
+    ) -> Result<Option<BTreeSet<String>>, StoreError> {
+        let (target, document) = ("l.target", "m.integration_id");
+        let mut tx = self.read().await?;
+        let needing = follow(&mut tx, environment, &changed, (target, document), most).await?;
+        let mut touched: BTreeSet<String> = changed.into_iter().chain(needing).chain(beside).collect();
+        let needed = follow(&mut tx, environment, &touched, (document, target), most).await?;
+        tx.commit().await?;
+        touched.extend(needed);
+        Ok((touched.len() <= most).then_some(touched))
     }
 
     /// The documents of some files (source and path), sorted by place.
@@ -138,19 +164,26 @@ impl Store {
     }
 }
 
-fn link(row: &Row) -> Result<Link, StoreError> {
-    #[derive(Deserialize)]
-    struct Needs {
-        id: String,
-    }
-    let needs = row.maybe_text(4)?;
-    let needs: Vec<Needs> =
-        needs.as_deref().map(|text| parse(text, "dependencies")).transpose()?.unwrap_or_default();
-    let document = u32::try_from(row.int(2)?).unwrap_or(u32::MAX);
-    Ok(Link {
-        place: Place { source: row.text(0)?, path: row.text(1)?, document },
-        id: row.maybe_text(3)?,
-        needs: needs.into_iter().map(|needs| needs.id).collect(),
-        bundles: row.json(5, "bundled files")?,
-    })
+/// Everything that the dependencies lead to from some integrations, in one direction. Where that is more than `most`, one
+/// more than `most` of it.
+async fn follow(
+    tx: &mut Tx,
+    environment: &str,
+    start: &BTreeSet<String>,
+    (from, to): (&str, &str),
+    most: usize,
+) -> Result<Vec<String>, StoreError> {
+    let sql = format!(
+        "WITH RECURSIVE reached(id) AS (\
+         SELECT {to} FROM integration_links l {LINKING} \
+         WHERE l.environment = $1 AND l.kind = 'dependency' AND {from} = ANY($2) UNION \
+         SELECT {to} FROM reached r JOIN integration_links l ON l.environment = $1 AND l.kind = 'dependency' {LINKING} \
+         WHERE {from} = r.id) \
+         SELECT id FROM reached WHERE id IS NOT NULL LIMIT $3"
+    );
+    let start: Vec<&str> = start.iter().map(String::as_str).collect();
+    let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
+    let binds = [environment.into(), Bind::Texts(&start), Bind::Int(limit)];
+    let rows = tx.rows("following dependencies", &sql, &binds).await?;
+    rows.iter().map(|row| row.text(0)).collect()
 }

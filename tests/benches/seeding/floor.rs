@@ -9,7 +9,7 @@ use sqlx::postgres::PgPoolCopyExt;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// In the order of the foreign keys.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "environments",
     "integration_definitions",
     "action_registry",
@@ -18,6 +18,7 @@ const TABLES: [&str; 10] = [
     "event_registry",
     "integration_versions",
     "integration_manifests",
+    "integration_links",
     "seeding_changes",
     "seeding_logs",
 ];

@@ -247,7 +247,7 @@ impl Seeder {
             .into_iter()
             .flat_map(EnvironmentRow::revisions)
             .filter_map(|(source, revision)| {
-                revision.digest.strip_prefix("sha1:").map(|commit| (source.to_owned(), commit.to_owned()))
+                revision.commit().map(|commit| (source.to_owned(), commit.to_owned()))
             })
             .collect();
         let timeout = job.spec.timeout.duration().ok();

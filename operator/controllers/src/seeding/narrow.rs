@@ -6,17 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
-use sower_core::catalog::{Found, Reference, SourceCatalog};
+use sower_core::catalog::{Found, SourceCatalog};
 use sower_core::gate::gate;
 use sower_core::manifest::{self, Limits};
 use sower_core::plan::{ConflictType, Verb};
-use sower_core::reach::{Tie, reach};
 use sower_core::resolve::questions;
 use sower_core::select::{Selection, select};
 use sower_core::snapshot::{FileEntry, ReadError, Tree};
 use sower_crds::environment::{EnvironmentSpec, SeedingStrategy};
 use sower_source::GitTree;
-use sower_store::{EnvironmentRow, Here, Link, Store, StoreError};
+use sower_store::{AppliedSource, EnvironmentRow, Here, Store, StoreError};
 
 use super::error::SeedingError;
 use super::fetch::{Files, Snapshot};
@@ -117,30 +116,35 @@ async fn gather(
     noted: &Noted,
     snapshots: &[Snapshot],
 ) -> Result<Result<Gathered, Whole>, SeedingError> {
-    let Some(sources) = changes(row, snapshots).await? else {
+    let (sources, standing) = futures::join!(changes(row, snapshots), store.standing(&row.name));
+    let (Some(sources), Some(standing)) = (sources?, readable(standing)?) else {
         return Ok(Err("what was seeded is not at hand"));
     };
-    let Some(touched) = readable(store.touched(&row.name).await)? else { return Ok(Err(UNREADABLE)) };
-    if touched.foreign || touched.carried != noted.carried {
+    if standing.foreign || standing.carried != noted.carried {
         return Ok(Err("the definitions are not those of the last seeding alone"));
     }
-    let (files, fresh, links) = {
-        let (sources, links, marked) = (sources.clone(), touched.links, touched.marked);
-        let work = move || {
-            let files = files(&sources, &links, marked);
-            let fresh = (files.len() <= MOST_FILES).then(|| read(&sources, &files, &[]));
-            (files, fresh, links)
-        };
-        blocking(work).await?
+    let files = match files(store, &row.name, &sources, standing.invalid).await? {
+        Ok(files) => files,
+        Err(why) => return Ok(Err(why)),
     };
-    let Some(fresh) = fresh else { return Ok(Err("too many files")) };
+    let fresh = {
+        let (sources, files) = (sources.clone(), files.clone());
+        blocking(move || read(&sources, &files, &[])).await?
+    };
     let paths: Vec<(&str, &str)> = files.iter().map(|(source, path)| (&**source, &**path)).collect();
     let Some(replaced) = readable(store.documents(&row.name, &paths).await)? else {
         return Ok(Err(UNREADABLE));
     };
-    let Some(ids) = ids(&fresh, &replaced, noted.attention.iter().flatten(), &links) else {
-        return Ok(Err("too many integrations, or a document without an id"));
+    let changed = fresh.iter().chain(&replaced).map(|found| found.id.clone());
+    // Where an id cannot be read, its source keeps all of its rows.
+    let Some(changed) = changed.collect::<Option<BTreeSet<String>>>() else {
+        return Ok(Err("a document without an id"));
     };
+    let summaries = fresh.iter().filter_map(|found| found.summary.as_ref());
+    let needed = summaries.flat_map(|summary| &summary.dependencies).map(|dependency| &dependency.id);
+    let beside = noted.attention.iter().flatten().chain(needed).cloned();
+    let touched = store.touched(&row.name, changed, beside, MOST_IDS).await;
+    let Some(ids) = readable(touched)?.flatten() else { return Ok(Err("too many integrations")) };
     let asked: Vec<&str> = ids.iter().map(String::as_str).collect();
     let Some((mut before, here)) = readable(store.about(&row.name, &asked).await)? else {
         return Ok(Err(UNREADABLE));
@@ -195,17 +199,15 @@ fn settled<'a>(
 
 /// The files that differ from what was applied; none where that cannot be told.
 async fn changes(row: &EnvironmentRow, snapshots: &[Snapshot]) -> Result<Option<Vec<Source>>, SeedingError> {
-    let sources: Option<Vec<(Snapshot, GitTree, String)>> = snapshots
+    let sources: Option<Vec<(Snapshot, GitTree, AppliedSource)>> = snapshots
         .iter()
-        .map(|s| Some((s.clone(), s.git.clone()?, row.applied.get(&s.name)?.tree.clone())))
+        .map(|s| Some((s.clone(), s.git.clone()?, row.applied.get(&s.name)?.clone())))
         .collect();
     let Some(sources) = sources else { return Ok(None) };
     blocking(move || {
-        let one = |(snapshot, git, applied): (Snapshot, GitTree, String)| {
-            let changes = match snapshot.tree_id == applied {
-                true => Vec::new(),
-                false => git.changed_since(&applied).ok()??,
-            };
+        let one = |(snapshot, git, applied): (Snapshot, GitTree, AppliedSource)| {
+            let commit = applied.revision.commit().filter(|_| !applied.revision.dirty)?;
+            let changes = git.changed_since_commit(commit, &applied.tree).ok()??;
             Some(Source { snapshot, git, changed: changes.into_iter().map(|change| change.path).collect() })
         };
         sources.into_iter().map(one).collect()
@@ -214,24 +216,25 @@ async fn changes(row: &EnvironmentRow, snapshots: &[Snapshot]) -> Result<Option<
 }
 
 /// The files to read: those that differ, those into which such a one is bundled, and those that hold an invalid document.
-fn files(sources: &[Source], links: &[Link], marked: Vec<(String, String)>) -> Paths {
-    let mut files: Paths = marked.into_iter().collect();
+async fn files(
+    store: &Store,
+    environment: &str,
+    sources: &[Source],
+    invalid: Vec<(String, String)>,
+) -> Result<Result<Paths, Whole>, SeedingError> {
+    let mut files: Paths = invalid.into_iter().collect();
     for Source { snapshot, git, changed } in sources {
-        let mut outside: BTreeMap<String, String> = BTreeMap::new();
-        let mut differs = |file: &Reference| {
-            if git.covers(&file.path) {
-                return changed.contains(&file.path);
-            }
-            // Of what lies elsewhere in the repository, the trees that were compared say nothing.
-            let blob = || git.entry(&file.path).map(|entry| entry.blob).unwrap_or_default();
-            *outside.entry(file.path.clone()).or_insert_with(blob) != file.blob
+        if changed.is_empty() {
+            continue;
+        }
+        let paths: Vec<&str> = changed.iter().map(String::as_str).collect();
+        let Some(bundling) = readable(store.bundling(environment, &snapshot.name, &paths).await)? else {
+            return Ok(Err(UNREADABLE));
         };
-        let mut bundling: Vec<&Link> = links.iter().filter(|l| l.place.source == snapshot.name).collect();
-        bundling.retain(|link| link.bundles.iter().any(&mut differs));
-        let paths = changed.iter().cloned().chain(bundling.iter().map(|link| link.place.path.clone()));
-        files.extend(paths.map(|path| (snapshot.name.clone(), path)));
+        let differing = changed.iter().filter(|path| git.covers(path)).cloned();
+        files.extend(differing.chain(bundling).map(|path| (snapshot.name.clone(), path)));
     }
-    files
+    Ok(if files.len() > MOST_FILES { Err("too many files") } else { Ok(files) })
 }
 
 /// The documents of these files, and of the files of those that are known: these are read only where their content is
@@ -252,27 +255,6 @@ fn read(sources: &[Source], files: &Paths, known: &[Found]) -> Vec<Found> {
     }
     all.sort_by(|a, b| a.place.cmp(&b.place));
     all
-}
-
-/// The ids to look at; none where they are too many, or one cannot be read: then its source keeps all of its rows.
-fn ids<'a>(
-    fresh: &'a [Found],
-    replaced: &'a [Found],
-    attention: impl Iterator<Item = &'a String>,
-    links: &'a [Link],
-) -> Option<BTreeSet<String>> {
-    let changed = fresh.iter().chain(replaced).map(|found| found.id.as_deref());
-    let changed: BTreeSet<&str> = changed.collect::<Option<_>>()?;
-    let remembered = links.iter().filter_map(|link| {
-        Some(Tie { id: link.id.as_deref()?, needs: link.needs.iter().map(String::as_str).collect() })
-    });
-    let read = fresh.iter().filter_map(|found| found.summary.as_ref()).map(|summary| Tie {
-        id: &summary.id,
-        needs: summary.dependencies.iter().map(|dependency| dependency.id.as_str()).collect(),
-    });
-    let ties: Vec<Tie<'_>> = remembered.chain(read).collect();
-    let ids = reach(changed, attention.map(String::as_str), &ties);
-    (ids.len() <= MOST_IDS).then(|| ids.into_iter().map(str::to_owned).collect())
 }
 
 fn within(files: &Paths, found: &Found) -> bool {

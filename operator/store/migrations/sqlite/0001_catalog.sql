@@ -176,10 +176,19 @@ CREATE TABLE integration_manifests (
   PRIMARY KEY (environment, id)
 ) STRICT;
 CREATE INDEX integration_manifests_integration ON integration_manifests (environment, integration_id);
--- What a change of another file can touch, and what is told at every seeding: few of many.
-CREATE INDEX integration_manifests_links ON integration_manifests (environment)
-  WHERE (summary -> 'dependencies') IS NOT NULL OR bundled <> '[]';
+-- What is told at every seeding: few of many.
 CREATE INDEX integration_manifests_invalid ON integration_manifests (environment) WHERE status = 'error';
+
+-- What a document says of others: through it a change finds all that it touches without reading the rest.
+CREATE TABLE integration_links (
+  environment TEXT NOT NULL,
+  document TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('dependency', 'file')),
+  target TEXT NOT NULL,    -- the integration that is needed, or the path of the file whose content is bundled
+  PRIMARY KEY (environment, document, kind, target),
+  FOREIGN KEY (environment, document) REFERENCES integration_manifests (environment, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX integration_links_target ON integration_links (environment, kind, target);
 
 CREATE TABLE seeding_logs (
   id TEXT PRIMARY KEY,                            -- a UUIDv7

@@ -69,7 +69,7 @@ impl Bed {
         match &self.raw {
             Raw::Postgres(_) => {
                 self.run("DROP SCHEMA sower CASCADE; DROP TABLE environments, integration_definitions, action_registry, \
-                    trigger_registry, connection_registry, event_registry, integration_versions, integration_manifests, \
+                    trigger_registry, connection_registry, event_registry, integration_versions, integration_links, integration_manifests, \
                     seeding_logs, seeding_changes, seeding_conflicts, sower_migrations").await;
             }
             Raw::Sqlite(_) => {
@@ -81,6 +81,7 @@ impl Bed {
                     "integration_definitions",
                     "environments",
                     "integration_versions",
+                    "integration_links",
                     "integration_manifests",
                     "seeding_logs",
                     "seeding_changes",
