@@ -22,13 +22,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if not .Values.database.secretRef.name -}}true{{- end -}}
 {{- end -}}
 
-{{- /* SQLite has one writer: a second Pod would be a second one. */ -}}
+{{- /* Why one Pod is all there may be: SQLite has one writer, and without an election every Pod would lead. */ -}}
+{{- define "sower.alone" -}}
+{{- if include "sower.sqlite" . -}}SQLite on a volume takes 1: set database.secretRef.name, or replicas to 1
+{{- else if not .Values.leaderElection.enabled -}}without leader election every Pod would lead: set leaderElection.enabled, or replicas to 1
+{{- end -}}
+{{- end -}}
+
 {{- define "sower.replicas" -}}
 {{- $wished := .Values.replicas -}}
+{{- $alone := include "sower.alone" . -}}
 {{- if kindIs "invalid" $wished -}}
-{{- ternary 1 2 (eq (include "sower.sqlite" .) "true") -}}
-{{- else if and (include "sower.sqlite" .) (gt (int $wished) 1) -}}
-{{- fail (printf "replicas is %d, and SQLite on a volume takes 1: set database.secretRef.name, or replicas to 1" (int $wished)) -}}
+{{- ternary 2 1 (empty $alone) -}}
+{{- else if and $alone (gt (int $wished) 1) -}}
+{{- fail (printf "replicas is %d, and %s" (int $wished) $alone) -}}
 {{- else -}}
 {{- int $wished -}}
 {{- end -}}

@@ -75,11 +75,29 @@ async fn e2e_10_rendered_objects_pass_a_server_side_dry_run() -> Result<()> {
     Ok(())
 }
 
+/// Without an election every Pod leads: an upgrade, too, has one at a time.
+#[tokio::test]
+async fn e2e_10_without_an_election_there_is_one_pod() -> Result<()> {
+    let plane = ControlPlane::shared().await?;
+    for (election, replicas, recreate) in [("true", 2, false), ("false", 1, true)] {
+        let election = format!("leaderElection.enabled={election}");
+        let set = ["--set", "database.secretRef.name=db", "--set", &election];
+        let rendered = plane.helm(&[&["template", "sower", CHART][..], &set].concat())?;
+        ensure!(rendered.contains(&format!("replicas: {replicas}\n")), "{election}: {rendered}");
+        ensure!(rendered.contains("strategy: { type: Recreate }") == recreate, "{election}: {rendered}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn e2e_10_the_chart_refuses_what_cannot_work() -> Result<()> {
     let plane = ControlPlane::shared().await?;
     for (values, message) in [
         (&["replicas=2"][..], "replicas is 2, and SQLite on a volume takes 1"),
+        (
+            &["replicas=2", "database.secretRef.name=db", "leaderElection.enabled=false"][..],
+            "replicas is 2, and without leader election every Pod would lead",
+        ),
         (&["replica=2"][..], "replica"),
         (&["leaderElection.leaseDuration=1"][..], "leaseDuration"),
         (&["clusterName=Not/A/Name"][..], "clusterName"),
