@@ -90,21 +90,15 @@ async fn e2e_10_every_right_is_used_and_none_is_missing() -> Result<()> {
     .await
     .with_context(|| operator.process.last_lines())?;
 
-    // The same thing goes wrong twice: the second time, the Event is counted up.
-    for version in ["v1", "v2"] {
-        catalog.tree.write(
-            "integrations/bad/integration.yaml",
-            format!("id: bad\nname: Bad\nversion: {version}\n"),
-        )?;
-        let commit = catalog.push("Break")?;
-        until("it is named", sower_tests::bed::LIMIT, async || {
-            let read = namespace.api::<Environment>().get("production").await?;
-            let attempted = read.status.as_ref().and_then(|status| status.last_attempted_revision.as_deref());
-            ensure!(attempted.is_some_and(|at| at.ends_with(&commit)), "{}", told(&read));
-            Ok(())
-        })
-        .await?;
-    }
+    catalog.tree.write("integrations/bad/integration.yaml", "id: bad\nname: Bad\nversion: v1\n")?;
+    let broken = catalog.push("Break")?;
+    until("it is named", sower_tests::bed::LIMIT, async || {
+        let read = namespace.api::<Environment>().get("production").await?;
+        let attempted = read.status.as_ref().and_then(|status| status.last_attempted_revision.as_deref());
+        ensure!(attempted.is_some_and(|at| at.ends_with(&broken)), "{}", told(&read));
+        Ok(())
+    })
+    .await?;
     catalog.fell("bad")?;
     let mended = catalog.push("Mend")?;
     seeded(&namespace, &operator, "production", &mended).await?;
@@ -135,18 +129,7 @@ async fn e2e_10_every_right_is_used_and_none_is_missing() -> Result<()> {
     let used: BTreeSet<_> = requests.iter().filter(|request| request.code < 300).map(right).collect();
     let mut all = granted(&namespace, &format!("clusterrole/sower-{}", namespace.name))?;
     all.extend(granted(&namespace, "role/sower-lease")?);
-    let unused: Vec<_> =
-        all.difference(&used).filter(|right| !JUSTIFIED.iter().any(|(known, _)| is(right, known))).collect();
+    let unused: Vec<_> = all.difference(&used).collect();
     ensure!(unused.is_empty(), "granted and never used: {unused:?}\nused: {used:?}");
     Ok(())
-}
-
-/// Rights that this test does not make the operator use, and what for they are.
-const JUSTIFIED: &[((&str, &str, &str), &str)] = &[(
-    ("patch", "events.k8s.io", "events"),
-    "a repeated Event is counted up, where it repeats within minutes",
-)];
-
-fn is(right: &Right, known: &(&str, &str, &str)) -> bool {
-    (right.0.as_str(), right.1.as_str(), right.2.as_str()) == *known
 }
