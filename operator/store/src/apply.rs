@@ -61,7 +61,7 @@ pub(crate) async fn apply(
     tx: &mut Tx,
     seeding: &Seeding,
     seq: i64,
-    mut operations: Vec<(Operation, Option<Arc<str>>)>,
+    mut operations: Vec<(&Operation, Option<Arc<str>>)>,
     reseed: bool,
     now: &str,
     manifests: &ManifestDelta<'_>,
@@ -82,7 +82,7 @@ pub(crate) async fn apply(
             .iter()
             .filter(|(operation, _)| operation.verb != Verb::Remove)
             .map(|(operation, manifest)| {
-                manifest.as_ref().map(|m| (operation, m)).ok_or_else(|| missing(&operation.id))
+                manifest.as_ref().map(|m| (*operation, m)).ok_or_else(|| missing(&operation.id))
             })
             .collect::<Result<_, _>>()?;
         for chunk in chunks(&incoming, |(_, manifest)| manifest.len()) {
@@ -130,7 +130,7 @@ fn incoming_rows<'a>(operation: &'a Operation, manifest: &'a str) -> Result<Inco
 async fn look_up(
     tx: &mut Tx,
     writing: &Writing<'_>,
-    operations: &mut [(Operation, Option<Arc<str>>)],
+    operations: &mut [(&Operation, Option<Arc<str>>)],
 ) -> Result<(), StoreError> {
     let mut wanted: Vec<(usize, String, String)> = Vec::new();
     for (index, (operation, manifest)) in operations.iter().enumerate() {
@@ -254,7 +254,7 @@ async fn changes(
     tx: &mut Tx,
     writing: &Writing<'_>,
     seq: i64,
-    operations: &[(Operation, Option<Arc<str>>)],
+    operations: &[(&Operation, Option<Arc<str>>)],
 ) -> Result<(), StoreError> {
     for chunk in operations.chunks(ROWS) {
         let columns = vec![

@@ -22,6 +22,8 @@ const AT_WORK: usize = 48;
 const MARGIN: Duration = Duration::from_secs(5);
 /// How long one attempt to connect may take.
 const CONNECT: Duration = Duration::from_secs(5);
+/// For the pool's first connection, before it is found out why there is none.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 static PERMITS: Semaphore = Semaphore::const_new(AT_WORK);
 
@@ -215,6 +217,9 @@ impl PgStore {
 
     async fn connect(url: &DatabaseUrl, options: &Options) -> Result<Self, StoreError> {
         let store = Self::lazy(url, options)?;
+        if let Ok(Ok(_)) = tokio::time::timeout(AT_ONCE, store.pool.acquire()).await {
+            return Ok(store);
+        }
         let started = Instant::now();
         let mut count = 0;
         loop {

@@ -46,7 +46,7 @@ pub struct Seeding {
 pub struct Write<'a> {
     /// What is to be done, with the canonical manifest of what comes in. Where it is absent, it is looked up among the
     /// documents remembered and the rows there are, by place and checksum.
-    pub operations: Vec<(Operation, Option<Arc<str>>)>,
+    pub operations: Vec<(&'a Operation, Option<Arc<str>>)>,
     /// Rows that do not differ are written too.
     pub reseed: bool,
     /// Every conflict that stands; those not among them are closed.

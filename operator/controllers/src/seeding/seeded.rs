@@ -235,12 +235,10 @@ fn same_finding(a: &Found, b: &Found) -> bool {
 }
 
 /// Each operation with the canonical bytes it writes; those that come from memory are in the database already.
-fn with_manifests(planned: &Planned) -> Vec<(Operation, Option<Arc<str>>)> {
-    let one = |operation: &Operation| {
-        let manifest = operation.place.as_ref().and_then(|place| planned.reading.parsed(place));
-        (operation.clone(), manifest)
-    };
-    planned.plan.operations.iter().map(one).collect()
+fn with_manifests(planned: &Planned) -> Vec<(&Operation, Option<Arc<str>>)> {
+    let manifest =
+        |operation: &Operation| operation.place.as_ref().and_then(|place| planned.reading.parsed(place));
+    planned.plan.operations.iter().map(|operation| (operation, manifest(operation))).collect()
 }
 
 fn snapshots(reading: &Reading) -> Vec<Snapshot> {

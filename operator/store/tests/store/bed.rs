@@ -146,19 +146,19 @@ impl Bed {
         seeding: &Seeding,
         operations: Vec<(Operation, Option<Arc<str>>)>,
     ) -> Result<Applied, StoreError> {
-        self.store.apply(seeding, write(operations, &applied("a"), &Value::Null)).await
+        self.store.apply(seeding, write(&operations, &applied("a"), &Value::Null)).await
     }
 }
 
 /// A write with nothing but operations.
 pub fn write<'a>(
-    operations: Vec<(Operation, Option<Arc<str>>)>,
+    operations: &'a [(Operation, Option<Arc<str>>)],
     applied: &'a BTreeMap<String, AppliedSource>,
     summary: &'a Value,
 ) -> Write<'a> {
     Write {
         processed: operations.len(),
-        operations,
+        operations: operations.iter().map(|(operation, manifest)| (operation, manifest.clone())).collect(),
         reseed: false,
         conflicts: &[],
         manifests: ManifestDelta::default(),

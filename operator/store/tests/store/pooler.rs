@@ -63,7 +63,7 @@ async fn everything_works_behind_a_pooler() {
                 None => create("slack", &next),
                 Some(last) => update("slack", last, &next),
             };
-            store.apply(&seeding, write(vec![operation], &applied, &serde_json::Value::Null)).await?;
+            store.apply(&seeding, write(&[operation], &applied, &serde_json::Value::Null)).await?;
             last = Some(next);
             let row = store.environment(&environment).await?.unwrap();
             assert_eq!(row.seq, i64::try_from(version).unwrap() + 1);

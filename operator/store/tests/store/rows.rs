@@ -149,7 +149,8 @@ async fn reseeding_writes_unchanged_rows_again(bed: Bed) {
     bed.run("UPDATE action_registry SET name = 'by hand'").await;
     let seeding = bed.begin().await.unwrap();
     let applied = applied("a");
-    let mut write = write(vec![update("slack", &slack, &slack)], &applied, &serde_json::Value::Null);
+    let again = [update("slack", &slack, &slack)];
+    let mut write = write(&again, &applied, &serde_json::Value::Null);
     write.reseed = true;
     let applied = bed.store.apply(&seeding, write).await.unwrap();
     assert_eq!((applied.counts.rows_written, applied.counts.actions_created), (6, 0));

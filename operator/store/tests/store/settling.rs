@@ -133,7 +133,8 @@ async fn an_override_that_is_applied_is_closed_at_once(bed: Bed) {
     let conflicts = [conflict("slack", "1", Resolution::Override), conflict("stripe", "2", Resolution::Skip)];
     let seeding = bed.begin().await.unwrap();
     let applied = applied("a");
-    let mut write = write(vec![create("slack", &slack)], &applied, &serde_json::Value::Null);
+    let created = [create("slack", &slack)];
+    let mut write = write(&created, &applied, &serde_json::Value::Null);
     write.conflicts = &conflicts;
     bed.store.apply(&seeding, write).await.unwrap();
     let open = bed.store.open_conflicts(Some(ENV)).await.unwrap();
