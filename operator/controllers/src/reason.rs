@@ -25,7 +25,7 @@ pub enum Reason {
     PruneLimitExceeded,
     /// The seeding failed; nothing was written.
     SeedingFailed,
-    /// Some manifests are refused; the others are in.
+    /// Some manifests are refused; the others are in, unless the spec is strict.
     ManifestsInvalid,
     /// `spec.suspend` is true.
     Suspended,
@@ -101,7 +101,7 @@ impl Reason {
         }
     }
 
-    /// What Stalled or Reconciling say beside it.
+    /// What Stalled or Reconciling say beside it, where the verdict has nothing else to say.
     #[must_use]
     pub fn waits_for(self) -> &'static str {
         match self {

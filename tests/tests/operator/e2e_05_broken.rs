@@ -5,6 +5,7 @@ use serde_json::json;
 use sower_crds::environment::Environment;
 use sower_tests::bed::{Bed, condition, ensure_with, told};
 use sower_tests::catalog::{path, with};
+use sower_tests::sower::Sower;
 
 #[tokio::test]
 async fn e2e_05_a_broken_manifest_is_named_and_the_others_come_in() -> Result<()> {
@@ -125,7 +126,18 @@ async fn e2e_05_strict_holds_the_whole_revision() -> Result<()> {
         "{}",
         told(&read)
     );
+    let stalled = condition(&read, "Stalled").context("Stalled")?;
+    ensure!(stalled.message.ends_with("so nothing is written until then"), "{}", stalled.message);
     ensure!(bed.tables().await?.carried("production") == before.carried("production"));
+
+    // Whoever asks for it hears the same.
+    let folder = tempfile::tempdir()?;
+    let kubeconfig = bed.plane.admin_kubeconfig();
+    let at = ["seed", "-e", "production", "-n", &bed.namespace.name];
+    let asked = Sower::within(folder.path())?.env("KUBECONFIG", &kubeconfig).run(&at)?.expect(1)?;
+    ensure!(asked.out.is_empty() && !asked.err.contains("the rest is in"), "{}{}", asked.out, asked.err);
+    let nothing = "error: 1 of 2 manifests is invalid, and production is strict. Nothing was written.\n";
+    ensure!(asked.err.contains(nothing), "{}", asked.err);
     Ok(())
 }
 

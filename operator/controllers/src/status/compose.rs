@@ -151,9 +151,12 @@ fn beside(conditions: &mut Conditions, outcome: &Outcome, generation: Option<i64
     };
     unset(conditions, away);
     if let Some(there) = there {
-        let waits_for = match outcome.misses_database_secret() {
-            true => "Waits for the Secret, or for a change of the spec",
-            false => reason.waits_for(),
+        let waits_for = match &outcome.verdict {
+            _ if outcome.misses_database_secret() => "Waits for the Secret, or for a change of the spec",
+            Verdict::Held { reason: Reason::ManifestsInvalid, .. } => {
+                "Waits for a push that mends them; the spec is strict, so nothing is written until then"
+            }
+            _ => reason.waits_for(),
         };
         set(conditions, there, Said::new(true, reason.to_string(), waits_for), generation, now);
     }

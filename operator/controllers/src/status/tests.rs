@@ -95,12 +95,30 @@ fn held() -> Outcome {
     }
 }
 
+/// Nothing of this revision is written.
+fn strict() -> Outcome {
+    let first = "integrations/slack/integration.yaml:6:12 bad-version";
+    Outcome {
+        verdict: Verdict::Held {
+            reason: Reason::ManifestsInvalid,
+            message: format!("1 of 43 manifests is invalid: {first}"),
+            deleted: Vec::new(),
+            because: None,
+        },
+        failures: invalid().failures,
+        plan: Some(PlanStatus { hash: "7c1e09b4d2f8".into(), create: 0, update: 2, delete: 0, conflicts: 0 }),
+        sources: source(Some("3f2c1a9"), Some("9d41e07")),
+        ..seeded("3f2c1a9", &[])
+    }
+}
+
 fn outcomes() -> Vec<Outcome> {
     use Reason::*;
     vec![
         seeded("3f2c1a9", &[]),
         seeded("9d41e07", &["wordpress"]),
         invalid(),
+        strict(),
         held(),
         failed(AuthenticationFailed, "Credentials rejected by git.acme.example", Some("partners-git")),
         failed(DatabaseUnavailable, "Database unavailable at db-qa.internal:5432; retrying", None),
@@ -280,6 +298,22 @@ fn a_seeding_and_what_it_refused_are_told() {
     assert_eq!(status.next.as_deref(), Some("sower rule bad-version"));
     // That it keeps its rows only the event says.
     assert_eq!(status.failures[0].message, "`v2.1` is not a semantic version");
+}
+
+#[test]
+fn the_valid_ones_are_in_unless_the_spec_is_strict() {
+    for (outcome, waits_for) in [
+        (invalid(), "Waits for a push that mends them; the valid ones are in"),
+        (strict(), "Waits for a push that mends them; the spec is strict, so nothing is written until then"),
+    ] {
+        let status = compose(&environment(), &outcome, at(0));
+        assert_eq!(find(&status.conditions, kind::STALLED).map(|c| c.message.as_str()), Some(waits_for));
+        assert_eq!(
+            find(&status.conditions, kind::READY).map(|c| c.reason.as_str()),
+            Some("ManifestsInvalid")
+        );
+        assert_eq!(status.next.as_deref(), Some("sower rule bad-version"));
+    }
 }
 
 #[test]

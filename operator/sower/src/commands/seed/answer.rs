@@ -16,8 +16,6 @@ use crate::failure::{Exit, Failure};
 use crate::output::{changes, time};
 use crate::trouble::sentence;
 
-/// The reasons of Ready with which rows are what the sources say.
-const TAKEN: [Reason; 2] = [Reason::Seeded, Reason::ManifestsInvalid];
 /// The reasons that a guard gives.
 const GUARDS: [Reason; 3] = [Reason::PruneLimitExceeded, Reason::KeptElsewhere, Reason::Suspended];
 
@@ -75,6 +73,35 @@ pub fn kept(failures: &[Refused], event: Option<&str>) -> usize {
     failures.iter().enumerate().filter_map(keeps).collect::<BTreeSet<String>>().len()
 }
 
+/// How the operator's answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Rows are what the sources say.
+    Seeded,
+    /// Some manifests are refused; the rest is in.
+    Invalid,
+    /// Some manifests are refused; the spec is strict, so nothing is in.
+    Strict,
+    /// Something else stands in the way.
+    Refused,
+}
+
+impl End {
+    fn of(status: &EnvironmentStatus) -> Self {
+        let reason = ready(status).map(|ready| ready.reason.as_str()).unwrap_or_default();
+        if reason == Reason::Seeded.as_str() {
+            Self::Seeded
+        } else if reason != Reason::ManifestsInvalid.as_str() {
+            Self::Refused
+        } else if status.plan.is_some() {
+            // A plan in the status is one that waits.
+            Self::Strict
+        } else {
+            Self::Invalid
+        }
+    }
+}
+
 fn ready(status: &EnvironmentStatus) -> Option<&Condition> {
     status.conditions.iter().find(|condition| condition.type_ == "Ready")
 }
@@ -115,27 +142,37 @@ pub fn tell(
     context: &Context,
 ) -> (Report, Exit) {
     let (style, after) = (&context.style, &answer.after);
-    let reason = ready(after).map(|ready| ready.reason.as_str()).unwrap_or_default();
-    if TAKEN.map(Reason::as_str).contains(&reason) && for_people(args.output) {
+    let end = End::of(after);
+    if matches!(end, End::Seeded | End::Invalid) && for_people(args.output) {
         style.say(&line(name, answer));
     }
-    let exit = if reason == Reason::Seeded.as_str() {
-        Exit::Done
-    } else if reason == Reason::ManifestsInvalid.as_str() {
+    if matches!(end, End::Invalid | End::Strict) {
         for failure in &after.failures {
             let at = failure.location.as_deref().map(|at| format!("{at}: ")).unwrap_or_default();
             style.note(&format!("{at}error[{}]: {}", failure.code, failure.message));
         }
-        style.note("Mend what is refused, and push: the rest is in.");
-        Exit::Failed
-    } else {
-        if for_people(args.output) {
-            let gone = answer.told.iter().filter_map(|message| deletions(message));
-            style.say(&gone.map(|line| line + "\n").collect::<String>());
+    }
+    let exit = match end {
+        End::Seeded => Exit::Done,
+        End::Invalid => {
+            style.note("Mend what is refused, and push: the rest is in.");
+            Exit::Failed
         }
-        let failure = refusal(name, reason, after, cluster);
-        style.note(&failure.text());
-        failure.exit
+        End::Strict => {
+            let failure = strict(name, after, &cluster.flags);
+            style.note(&failure.text());
+            failure.exit
+        }
+        End::Refused => {
+            if for_people(args.output) {
+                let gone = answer.told.iter().filter_map(|message| deletions(message));
+                style.say(&gone.map(|line| line + "\n").collect::<String>());
+            }
+            let reason = ready(after).map(|ready| ready.reason.as_str()).unwrap_or_default();
+            let failure = refusal(name, reason, after, cluster);
+            style.note(&failure.text());
+            failure.exit
+        }
     };
     (report(name, answer, exit), exit)
 }
@@ -158,6 +195,20 @@ fn line(name: &str, answer: &Answer) -> String {
             format!("Nothing to do: {name} {is} at {revision} ({} unchanged{besides})\n", answer.processed())
         }
     }
+}
+
+/// As with files: what is valid waits for the rest.
+fn strict(name: &str, after: &EnvironmentStatus, flags: &str) -> Failure {
+    let message = ready(after).map(|ready| ready.message.as_str()).unwrap_or_default();
+    let told = message.split_once(": ").map_or(message, |(told, _)| told);
+    let failure = Failure::failed(format!("{told}, and {name} is strict. Nothing was written."));
+    let unset =
+        format!("kubectl{flags} patch env/{name} --type=merge -p '{{\"spec\":{{\"strict\":false}}}}'");
+    match &after.next {
+        Some(next) => failure.next("what it means", next.clone()),
+        None => failure,
+    }
+    .next("take the others", unset)
 }
 
 fn refusal(name: &str, reason: &str, after: &EnvironmentStatus, cluster: &Cluster) -> Failure {
@@ -226,6 +277,7 @@ fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
         revision: after.last_applied_revision.clone(),
         status: match (exit, &seeding) {
             (Exit::Refused, _) => Outcome::Refused,
+            _ if End::of(after) == End::Strict => Outcome::Refused,
             (_, Some(_)) => Outcome::Completed,
             (Exit::Done, None) => Outcome::Unchanged,
             (_, None) => Outcome::Failed,
@@ -285,6 +337,34 @@ mod tests {
         assert_eq!(kept(&failures, Some("a:1:1: bad-version: no; ash keeps 1.0.0 (and 3 more)")), 2);
         assert_eq!(kept(&failures, None), 2);
         assert_eq!(kept(&[], None), 0);
+    }
+
+    #[test]
+    fn under_strict_nothing_is_said_to_be_in() {
+        let status = |plan: serde_json::Value| -> EnvironmentStatus {
+            serde_json::from_value(serde_json::json!({
+                "conditions": [{
+                    "type": "Ready", "status": "False", "reason": "ManifestsInvalid",
+                    "message": "1 of 2 manifests is invalid: integrations/oak/integration.yaml:3:10 bad-version",
+                    "lastTransitionTime": "2026-11-21T14:00:00Z",
+                }],
+                "plan": plan, "next": "sower rule bad-version",
+            }))
+            .expect("a status")
+        };
+        assert_eq!(End::of(&status(serde_json::Value::Null)), End::Invalid);
+        let held = status(
+            serde_json::json!({ "hash": "7c1e09b4d2f8", "create": 0, "update": 1, "delete": 0, "conflicts": 0 }),
+        );
+        assert_eq!(End::of(&held), End::Strict);
+        assert_eq!(
+            strict("production", &held, " -n sower").text(),
+            "error: 1 of 2 manifests is invalid, and production is strict. Nothing was written.\n  \
+             what it means:    sower rule bad-version\n  \
+             take the others:  kubectl -n sower patch env/production --type=merge -p '{\"spec\":{\"strict\":false}}'\n"
+        );
+        let answer = Answer { before: held.clone(), after: held, told: Vec::new(), kept: 0, milliseconds: 1 };
+        assert_eq!(report("production", &answer, Exit::Failed).status, Outcome::Refused);
     }
 
     #[test]
