@@ -143,12 +143,14 @@ async fn release(
     }
 }
 
-/// How long a Lease is this holder's still; zero: it is not.
+/// How long a Lease is this holder's still; zero: it is not. Never longer than it lasts: where the clock stepped back,
+/// it was renewed in the future.
 fn valid_for(lease: &LeaseSpec, identity: &str, now: Timestamp) -> Duration {
     let ours = lease.holder_identity.as_deref() == Some(identity);
     match (&lease.renew_time, lease.lease_duration_seconds) {
         (Some(renewed), Some(seconds)) if ours => {
-            let left = renewed.0.as_millisecond() + i64::from(seconds) * 1000 - now.as_millisecond();
+            let whole = i64::from(seconds) * 1000;
+            let left = (renewed.0.as_millisecond() + whole - now.as_millisecond()).min(whole);
             Duration::from_millis(u64::try_from(left).unwrap_or(0))
         }
         _ => Duration::ZERO,
@@ -198,6 +200,7 @@ mod tests {
         };
         assert_eq!(valid_for(&lease("me", "2026-11-21T14:00:00Z"), "me", now), 5 * SECOND);
         assert_eq!(valid_for(&lease("me", "2026-11-21T13:59:50Z"), "me", now), Duration::ZERO);
+        assert_eq!(valid_for(&lease("me", "2026-11-21T15:00:00Z"), "me", now), 15 * SECOND);
         assert_eq!(valid_for(&lease("other", "2026-11-21T14:00:00Z"), "me", now), Duration::ZERO);
         assert_eq!(valid_for(&LeaseSpec::default(), "me", now), Duration::ZERO);
     }
