@@ -66,6 +66,15 @@ impl Election {
         }
     }
 
+    /// Whether the Lease is this process's right now. Where it cannot be seen, it is not.
+    pub async fn leads(&self, client: &Client) -> bool {
+        let Some(namespace) = &self.namespace else { return true };
+        let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+        let seen = tokio::time::timeout(self.tick(), leases.get_opt(NAME)).await;
+        let lease = seen.ok().and_then(Result::ok).flatten().and_then(|lease| lease.spec);
+        lease.is_some_and(|lease| !valid_for(&lease, &self.identity, Timestamp::now()).is_zero())
+    }
+
     /// Looks at the Lease until stopped, or until the library can do nothing more with it.
     async fn watch(
         &self,

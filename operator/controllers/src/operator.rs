@@ -63,6 +63,7 @@ impl Operator {
         } = self;
         let shared = Arc::new(Shared {
             client: client.clone(),
+            election: election.clone(),
             rules,
             seeder: Seeder::new(fetcher, platform, Some(metrics.clone())).held_by(&election.identity),
             stores: Stores::default(),

@@ -72,9 +72,16 @@ impl Term {
     }
 
     /// A seeding failed. Where somebody else keeps the environment, or its row is gone or at another epoch, the next try
-    /// begins anew with [`Term::epoch`]. That never raises over another keeper; and under ours only whoever holds the
-    /// Lease gets to a next try.
-    pub async fn doubt(&self, store: &Store, environment: &str, keeper: &str, error: &SeedingError) {
+    /// begins anew with [`Term::epoch`]. That never raises over another keeper. Under ours the row may be a new leader's
+    /// already, of which this process has not heard yet: `leads` looks whether it is, and then it stays so.
+    pub async fn doubt(
+        &self,
+        store: &Store,
+        environment: &str,
+        keeper: &str,
+        error: &SeedingError,
+        leads: impl AsyncFnOnce() -> bool,
+    ) {
         if self.over.is_cancelled() {
             return;
         }
@@ -83,9 +90,10 @@ impl Term {
             Reason::SeedingFailed => {
                 let Ok(row) = store.environment(environment).await else { return };
                 let key = key(store, environment, keeper);
-                let mut epochs = self.epochs.lock().await;
-                if epochs.get(&key).is_some_and(|ours| row.is_none_or(|row| row.epoch != *ours)) {
-                    epochs.remove(&key);
+                let ours = self.epochs.lock().await.get(&key).copied();
+                let other = ours.is_some_and(|ours| row.is_none_or(|row| row.epoch != ours));
+                if other && leads().await {
+                    self.epochs.lock().await.remove(&key);
                 }
             }
             _ => {}
@@ -100,6 +108,10 @@ mod tests {
 
     fn refusal(reason: Reason) -> SeedingError {
         SeedingError::new(reason, crate::seeding::Kind::Stalled, "refused")
+    }
+
+    async fn unasked() -> bool {
+        unreachable!("the Lease is looked at where an epoch of ours is no longer the row's, and nowhere else")
     }
 
     async fn epoch(term: &Term, store: &Store, keeper: &str, take_over: bool) -> Option<i64> {
@@ -126,7 +138,7 @@ mod tests {
         assert_eq!(epoch(&one, &store, "a", true).await, Some(3));
 
         // Having heard of it, what was remembered is no answer any more.
-        other.doubt(&store, "e", "b", &refusal(Reason::KeptElsewhere)).await;
+        other.doubt(&store, "e", "b", &refusal(Reason::KeptElsewhere), unasked).await;
         assert_eq!(epoch(&other, &store, "b", false).await, None);
         assert_eq!(epoch(&one, &store, "a", false).await, Some(3));
     }
@@ -141,9 +153,14 @@ mod tests {
         // Another raises it before either has claimed it.
         store.raise_epoch("e", "other").await.expect("answers");
         store.claim("e", "a", false).await.expect("ours");
-        term.doubt(&store, "e", "a", &refusal(Reason::DatabaseUnavailable)).await;
+        term.doubt(&store, "e", "a", &refusal(Reason::DatabaseUnavailable), unasked).await;
         assert_eq!(epoch(&term, &store, "a", false).await, Some(1));
-        term.doubt(&store, "e", "a", &refusal(Reason::SeedingFailed)).await;
+        // A new leader, of which the Lease tells before the election does, is not fenced out.
+        term.doubt(&store, "e", "a", &refusal(Reason::SeedingFailed), async || false).await;
+        assert_eq!(epoch(&term, &store, "a", false).await, Some(1));
+        term.doubt(&store, "e", "a", &refusal(Reason::SeedingFailed), async || true).await;
         assert_eq!(epoch(&term, &store, "a", false).await, Some(3));
+        // At our own epoch there is nothing to doubt.
+        term.doubt(&store, "e", "a", &refusal(Reason::SeedingFailed), unasked).await;
     }
 }

@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use crate::cluster::{Guarded, Scope, queued};
 use crate::events::Events;
 use crate::integration::Carriers;
+use crate::lease::Election;
 use crate::metrics::{EnvironmentLabels, Metrics};
 use crate::seeding::Seeder;
 use crate::stores::Stores;
@@ -36,6 +37,8 @@ pub const DEFAULT_SOURCE: &str = "default";
 pub struct Shared {
     /// The cluster.
     pub client: Client,
+    /// How it is decided who leads.
+    pub election: Election,
     /// What references may name.
     pub rules: Rules,
     /// The seeding, the same as the command line's.

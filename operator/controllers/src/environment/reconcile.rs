@@ -240,7 +240,8 @@ async fn seed(
     let seeded = match shared.seeder.seed(&store, &job, cancel).await {
         Ok(seeded) => seeded,
         Err(error) => {
-            context.term.doubt(&store, &name, &job.keeper, &error).await;
+            let leads = async || shared.election.leads(&shared.client).await;
+            context.term.doubt(&store, &name, &job.keeper, &error, leads).await;
             return Err(error);
         }
     };
