@@ -21,7 +21,7 @@ pub const FINALIZER: &str = "sower.dev/rows";
 pub enum Next {
     /// As ever.
     Reconcile,
-    /// Nothing is left to do.
+    /// Nothing is left to do, or not for this process.
     Gone,
     /// The rows could not be deleted now.
     Again(Kind),
@@ -74,14 +74,23 @@ fn after_release(environment: &Environment) -> Next {
 
 async fn delete(context: &Context, environment: &Environment) -> Result<Next, kube::Error> {
     let events = &context.shared.events;
-    match rows(context, environment).await {
+    let deleted = rows(context, environment).await;
+    let stay = |error: &SeedingError| {
+        matches!(error.reason, Reason::AuthenticationFailed | Reason::InvalidSpec | Reason::KeptElsewhere)
+    };
+    let going = match &deleted {
+        Err(error) if !stay(error) => events.is_going(environment).await,
+        _ => false,
+    };
+    if context.term.lost.is_cancelled() {
+        // Whoever leads now finds what is left to do, and says it.
+        return Ok(Next::Gone);
+    }
+    match deleted {
         Ok(()) => tracing::info!("deleted the rows of this environment"),
         Err(error) => {
-            let missing = matches!(error.reason, Reason::AuthenticationFailed | Reason::InvalidSpec);
-            let theirs = error.reason == Reason::KeptElsewhere;
-            let going = !missing && !theirs && events.is_going(environment).await;
             tracing::warn!(reason = %error.reason, going, "the rows are not deleted: {}", error.full());
-            if !missing && !theirs && !going {
+            if !stay(&error) && !going {
                 return Ok(Next::Again(error.kind));
             }
             let message = format!("The rows stay: {}", error.full());

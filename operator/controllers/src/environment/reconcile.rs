@@ -104,6 +104,9 @@ async fn current(context: &Context, namespace: &str, name: &str) -> Result<Optio
     let found = tokio::time::timeout(PATIENCE, api.get_opt(name)).await;
     let found = found.unwrap_or_else(|_| Err(kube::Error::Service("no answer in time".into())));
     let Some(object) = found.map_err(|error| unanswered(&error))? else { return Ok(None) };
+    if context.term.lost.is_cancelled() {
+        return Err(Action::await_change());
+    }
     match read(object) {
         Ok(environment) => Ok(Some(environment)),
         // It goes, and nobody knows whether with its rows: they stay, and nothing holds it up.
