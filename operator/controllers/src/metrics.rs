@@ -116,6 +116,23 @@ impl Metrics {
         metrics
     }
 
+    /// These are all the sources of an environment: the series of one that left its spec vanish.
+    pub fn reads(&self, at: &EnvironmentLabels, sources: &[&str]) {
+        self.forget_sources(at, |source| !sources.contains(&source));
+    }
+
+    fn forget_sources(&self, at: &EnvironmentLabels, goes: impl Fn(&str) -> bool) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.retain(|labels| {
+            let same = labels.namespace == at.namespace && labels.environment == at.environment;
+            let gone = same && goes(&labels.source);
+            if gone {
+                self.fetch_duration.remove(labels);
+            }
+            !gone
+        });
+    }
+
     /// A source was fetched.
     pub fn fetched(&self, at: &EnvironmentLabels, source: &str, took: Duration) {
         let labels = SourceLabels {
@@ -182,14 +199,7 @@ impl Metrics {
         for kind in CONFLICTS {
             self.conflicts.remove(&conflict(at, kind));
         }
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        sources.retain(|labels| {
-            let gone = labels.namespace == at.namespace && labels.environment == at.environment;
-            if gone {
-                self.fetch_duration.remove(labels);
-            }
-            !gone
-        });
+        self.forget_sources(at, |_| true);
     }
 }
 
@@ -245,6 +255,25 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_series_of_a_source_vanish_once_the_spec_names_it_no_more() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::new(&mut registry);
+        let at = |name: &str| EnvironmentLabels { namespace: "n".into(), environment: name.into() };
+        for (environment, source) in [("one", "catalog"), ("one", "partners"), ("other", "partners")] {
+            metrics.fetched(&at(environment), source, Duration::from_millis(3));
+        }
+        metrics.reads(&at("one"), &["catalog", "new"]);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("encodes");
+        for (environment, source, expect) in
+            [("one", "catalog", true), ("one", "partners", false), ("other", "partners", true)]
+        {
+            let series = format!("environment=\"{environment}\",source=\"{source}\"");
+            assert_eq!(text.contains(&series), expect, "{series}\n{text}");
+        }
     }
 
     #[test]

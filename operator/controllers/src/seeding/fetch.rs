@@ -100,6 +100,10 @@ impl Reader {
         timeout: Option<Duration>,
         cancel: &CancellationToken,
     ) -> Result<Vec<Snapshot>, SeedingError> {
+        if let Some(metrics) = &self.metrics {
+            let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+            metrics.reads(at, &names);
+        }
         try_join_all(sources.iter().map(|source| async move {
             let started = Instant::now();
             let snapshot = self
