@@ -12,9 +12,10 @@ use git2::{
 };
 
 use crate::mirror::{self, Mirror};
+use crate::objects;
 use crate::refs::{self, Choice, Head};
 use crate::request::{ANSWER, Answer, Landed, Order};
-use crate::{Credentials, FetchError};
+use crate::{Credentials, FetchError, Limits, memory};
 
 /// The body of `sower fetch-child`: reads one order from standard input, fetches, answers on standard output. Returns
 /// the exit code: 0 whenever an answer was written.
@@ -28,7 +29,7 @@ pub fn fetch_child_main() -> i32 {
     drop(input);
     let Ok(order) = serde_json::from_str::<Order>(&line) else { return 2 };
     drop(line);
-    bound_this_process();
+    bound_this_process(&order.limits);
     // The parent holds our standard input open. Should it die, nobody waits for the answer.
     std::thread::spawn(|| {
         let _ = io::stdin().lock().read_to_end(&mut Vec::new());
@@ -62,12 +63,13 @@ fn watch_silence(order: &Order, heard: Arc<AtomicBool>) {
     });
 }
 
-/// No core dump may hold a secret, and a pack made to inflate without end meets a wall.
-fn bound_this_process() {
+/// No core dump may hold a secret, and a pack made to inflate without end meets a wall: this process's own, before it
+/// meets the Pod's, which would end the operator too.
+fn bound_this_process(limits: &Limits) {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
     let _ = setrlimit(Resource::Core, limit(0));
-    let _ = setrlimit(Resource::Data, limit(2 << 30));
+    let _ = setrlimit(Resource::Data, limit(limits.max_memory.min(memory::share())));
 }
 
 fn fetch(order: &Order, heard: &AtomicBool) -> Answer {
@@ -180,8 +182,7 @@ impl<'a> Session<'a> {
     }
 
     fn wants_more_history(&self, mirror: &Mirror, slot: &str, tip: Oid) -> bool {
-        let absent =
-            |id: &String| Oid::from_str(id).is_ok_and(|id| mirror.repository.find_commit(id).is_err());
+        let absent = |id: &String| Oid::from_str(id).is_ok_and(|id| !objects::holds(&mirror.repository, id));
         self.order.deepen_to.iter().any(absent) && !mirror.is_deepened(slot, tip)
     }
 
@@ -293,16 +294,12 @@ impl<'a> Session<'a> {
             place: self.order.shown.clone(),
         };
         let id = Oid::from_str(&choice.commit).map_err(|_| missing())?;
-        let object = match repository.find_object(id, None) {
-            Ok(object) => object,
-            Err(_) if choice.refname.is_some() => {
-                return Err(FetchError::Io { detail: "the mirror is broken: it lacks the commit".into() });
-            }
-            Err(_) => return Err(missing()),
-        };
-        let commit = object.peel_to_commit().map_err(|_| missing())?;
+        if choice.refname.is_some() && !objects::holds(repository, id) {
+            return Err(FetchError::Io { detail: "the mirror is broken: it lacks the commit".into() });
+        }
+        let commit = objects::peeled(repository, id)?.ok_or_else(missing)?;
         // The mirror has to hold what is promised, also where an earlier fetch promised it.
-        commit.tree().map_err(|e| FetchError::io("the mirror is broken", e.message()))?;
+        objects::tree(repository, commit.tree_id())?;
         Ok(commit.id())
     }
 
@@ -319,6 +316,10 @@ impl<'a> Session<'a> {
         }
         if let Some(detail) = self.refused.borrow().clone() {
             return FetchError::AuthenticationFailed { host, detail };
+        }
+        if error.class() == ErrorClass::NoMemory {
+            let detail = "to unpack it takes more memory than a fetch may have".into();
+            return FetchError::TooLarge { what: self.order.shown.clone(), detail };
         }
         let denied =
             |detail: &str| FetchError::AuthenticationFailed { host: host.clone(), detail: detail.into() };

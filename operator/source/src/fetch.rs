@@ -18,6 +18,9 @@ use crate::refs;
 use crate::request::{ANSWER, Answer, Landed, Order};
 use crate::{Address, FetchError, FetchRequest, GitTree, Limits};
 
+/// Fetches that run at the same time.
+pub(crate) const AT_ONCE: usize = 4;
+
 /// Fetches git repositories into mirrors below one cache folder.
 #[derive(Debug)]
 pub struct Fetcher {
@@ -83,7 +86,7 @@ impl Fetcher {
             limits: Limits::default(),
             allow_local: false,
             ambient: false,
-            slots: Semaphore::new(4),
+            slots: Semaphore::new(AT_ONCE),
         })
     }
 

@@ -4,10 +4,10 @@ use std::fs;
 
 use git2::{Commit, ObjectType, Oid, Repository};
 
-use crate::GitTree;
-use crate::tree::look_up;
+use crate::objects::{self, look_up};
+use crate::{FetchError, GitTree};
 
-/// Commits looked at for one answer; beyond it the answer is "not known".
+/// Commits looked at for one answer, parents included; beyond it the answer is "not known".
 const MAX_STEPS: usize = 20_000;
 
 /// A commit, for people.
@@ -58,7 +58,7 @@ impl GitTree {
     #[must_use]
     pub fn commit_info(&self, commit: &str) -> Option<CommitInfo> {
         let repository = self.lock();
-        let commit = repository.find_commit(Oid::from_str(commit).ok()?).ok()?;
+        let commit = objects::commit(&repository, Oid::from_str(commit).ok()?).ok()??;
         Some(CommitInfo::of(&commit))
     }
 
@@ -70,31 +70,49 @@ impl GitTree {
         let path = self.in_repository(path);
         let shallow = boundary(&repository);
         let mut found = Vec::new();
-        let mut next = repository.find_commit(self.commit_oid()).ok();
-        for _ in 0..MAX_STEPS {
-            let Some(commit) = next.take() else { break };
-            if found.len() >= limit || shallow.contains(&commit.id()) {
+        let mut next = objects::commit(&repository, self.commit_oid()).ok().flatten();
+        let mut steps = 0;
+        while let Some(commit) = next.take() {
+            // One commit may name as many parents as it likes.
+            steps += 1 + commit.parent_count();
+            if steps > MAX_STEPS || found.len() >= limit || shallow.contains(&commit.id()) {
                 break;
             }
-            let here = at(&repository, &commit, &path);
-            let parents: Vec<Commit<'_>> = commit.parents().collect();
+            // Beyond a commit that cannot be read nothing is known.
+            let Ok(here) = look_up(&repository, commit.tree_id(), &path) else { break };
+            let Ok(parents) = parents(&repository, &commit, &path) else { break };
             // A parent that has the same is where it came from.
-            if let Some(same) = parents.iter().find(|parent| at(&repository, parent, &path) == here) {
+            if let Some((same, _)) = parents.iter().find(|(_, there)| *there == here) {
                 next = Some(same.clone());
                 continue;
             }
             if here.is_some() || !parents.is_empty() {
                 found.push(CommitInfo::of(&commit));
             }
-            next = parents.into_iter().next();
+            next = parents.into_iter().next().map(|(parent, _)| parent);
         }
         found
     }
 }
 
-fn at(repository: &Repository, commit: &Commit<'_>, path: &str) -> Option<(Oid, ObjectType)> {
-    look_up(repository, commit.tree_id(), path)
+/// The parents that are here, each with what it has at `path`.
+fn parents<'r>(
+    repository: &'r Repository,
+    commit: &Commit<'_>,
+    path: &str,
+) -> Result<Vec<(Commit<'r>, At)>, FetchError> {
+    let mut parents = Vec::new();
+    for id in commit.parent_ids() {
+        if let Some(parent) = objects::commit(repository, id)? {
+            let there = look_up(repository, parent.tree_id(), path)?;
+            parents.push((parent, there));
+        }
+    }
+    Ok(parents)
 }
+
+/// What lies at a path.
+type At = Option<(Oid, ObjectType)>;
 
 /// The commits whose parents were not fetched.
 fn boundary(repository: &Repository) -> Vec<Oid> {

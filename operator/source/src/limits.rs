@@ -18,6 +18,8 @@ pub struct Limits {
     pub max_blob: u64,
     /// Commits that a shallow mirror is deepened to.
     pub max_depth: u32,
+    /// Bytes of memory of the process that fetches. Where its cgroup allows less, less.
+    pub max_memory: u64,
 }
 
 impl Default for Limits {
@@ -28,6 +30,7 @@ impl Default for Limits {
             max_files: 500_000,
             max_blob: 5 << 20,
             max_depth: 50,
+            max_memory: 2 << 30,
         }
     }
 }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use git2::{ObjectType, Oid, Repository};
 use sower_core::snapshot::{FileEntry, ReadError, Tree};
 
-use crate::walk::{Change, RawChange, Walk, broken, is_plain};
+use crate::objects::{self, broken, look_up};
+use crate::walk::{Change, RawChange, Walk, is_plain};
 use crate::{FetchError, Limits, place};
 
 /// Files that are found by name and kept in mind at most.
@@ -75,11 +76,14 @@ impl GitTree {
         let missing =
             || FetchError::NotFound { what: format!("commit `{commit}`"), place: "the repository".into() };
         let commit = Oid::from_str(commit).map_err(|_| missing())?;
-        let top = repository.find_commit(commit).map_err(|_| missing())?.tree_id();
-        let root = look_up(&repository, top, &prefix)
+        let top = objects::commit(&repository, commit)?.ok_or_else(missing)?.tree_id();
+        let root = look_up(&repository, top, &prefix)?
             .filter(|(_, kind)| *kind == ObjectType::Tree)
             .map(|(id, _)| id);
-        let below = root.and_then(|root| look_up(&repository, root, &path));
+        let below = match root {
+            Some(root) => look_up(&repository, root, &path)?,
+            None => None,
+        };
         Ok(Self {
             repository: Arc::new(Mutex::new(repository)),
             commit,
@@ -110,7 +114,7 @@ impl GitTree {
         }
         let changes = {
             let repository = self.lock();
-            if repository.find_tree(old).is_err() {
+            if objects::tree(&repository, old).is_err() {
                 None
             } else {
                 Walk::changes(&repository, Some(old), Some(new), &self.path, self.limits.max_files).ok()
@@ -215,9 +219,11 @@ impl GitTree {
     ) -> Result<Option<Vec<Change>>, FetchError> {
         let old = {
             let repository = self.lock();
-            let commit = Oid::from_str(commit).and_then(|id| repository.find_commit(id)).ok();
-            let root = commit.and_then(|commit| look_up(&repository, commit.tree_id(), &self.prefix));
-            let below = root.and_then(|(root, _)| look_up(&repository, root, &self.path));
+            // What cannot be read of an earlier commit is not known.
+            let look_up = |root, path| look_up(&repository, root, path).ok().flatten();
+            let commit = Oid::from_str(commit).ok().and_then(|id| objects::commit(&repository, id).ok()?);
+            let root = commit.and_then(|commit| look_up(commit.tree_id(), &self.prefix));
+            let below = root.and_then(|(root, _)| look_up(root, &self.path));
             root.filter(|_| below.is_some_and(|(id, _)| id.to_string() == tree_id))
         };
         match (old, self.root) {
@@ -228,7 +234,7 @@ impl GitTree {
 
     fn changes(&self, (old, new): (Oid, Oid), at: &str) -> Result<Option<Vec<Change>>, FetchError> {
         let repository = self.lock();
-        if !repository.odb().is_ok_and(|odb| odb.exists(old)) {
+        if !objects::holds(&repository, old) {
             return Ok(None);
         }
         let found = Walk::changes(&repository, Some(old), Some(new), at, self.limits.max_files)?;
@@ -245,7 +251,8 @@ impl GitTree {
 impl GitTree {
     fn look_up(&self, path: &str) -> Option<FileEntry> {
         let repository = self.lock();
-        let (id, _) = look_up(&repository, self.root?, path).filter(|(_, kind)| *kind == ObjectType::Blob)?;
+        let (id, _) =
+            look_up(&repository, self.root?, path).ok()?.filter(|(_, kind)| *kind == ObjectType::Blob)?;
         let (size, _) = repository.odb().ok()?.read_header(id).ok()?;
         Some(FileEntry { path: path.to_owned(), blob: id.to_string(), size: size as u64 })
     }
@@ -286,19 +293,6 @@ impl Tree for GitTree {
         let repository = self.lock();
         let blob = Oid::from_str(&entry.blob).and_then(|id| repository.find_blob(id)).map_err(failed)?;
         Ok(blob.content().to_vec())
-    }
-}
-
-/// What `path` is below the tree `root`: a folder or a file, not reached through a link.
-pub(crate) fn look_up(repository: &Repository, root: Oid, path: &str) -> Option<(Oid, ObjectType)> {
-    if path.is_empty() {
-        return Some((root, ObjectType::Tree));
-    }
-    let entry = repository.find_tree(root).ok()?.get_path(Path::new(path)).ok()?;
-    match entry.filemode_raw() & 0o170_000 {
-        0o040_000 => Some((entry.id(), ObjectType::Tree)),
-        0o100_000 => Some((entry.id(), ObjectType::Blob)),
-        _ => None,
     }
 }
 

@@ -1,15 +1,14 @@
-//! Walking git trees that somebody else made: bounded in entries, in depth and in the size of one tree.
+//! Walking git trees that somebody else made: bounded in entries and in depth.
 
 use std::cmp::Ordering;
 
-use git2::{ObjectType, Odb, Oid, Repository, Tree, TreeEntry};
+use git2::{Oid, Repository, Tree, TreeEntry};
 
+use crate::objects::{self, too_large};
 use crate::{FetchError, place};
 
 /// Deeper folders than any catalog has.
 const MAX_DEPTH: usize = 64;
-/// Bytes of one tree object; ten times what 50,000 folders need.
-const MAX_TREE: usize = 32 << 20;
 
 /// One difference between two trees: a file, with its blob before and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +60,6 @@ impl Entry {
 
 pub(crate) struct Walk<'r> {
     repository: &'r Repository,
-    odb: Odb<'r>,
     /// Entries that may still be looked at.
     left: usize,
     max_files: usize,
@@ -78,10 +76,9 @@ impl<'r> Walk<'r> {
         prefix: &str,
         max_files: usize,
     ) -> Result<Vec<RawChange>, FetchError> {
-        let odb = repository.odb().map_err(broken)?;
         // A tree may hold itself many times over without one file: folders count too.
         let left = max_files.saturating_mul(4).saturating_add(1000);
-        let mut walk = Self { repository, odb, left, max_files, found: Vec::new() };
+        let mut walk = Self { repository, left, max_files, found: Vec::new() };
         walk.compare(before, after, prefix, 0)?;
         Ok(walk.found)
     }
@@ -142,11 +139,7 @@ impl<'r> Walk<'r> {
 
     fn tree(&mut self, tree: Option<Oid>) -> Result<Option<Tree<'r>>, FetchError> {
         let Some(id) = tree else { return Ok(None) };
-        let (size, kind) = self.odb.read_header(id).map_err(broken)?;
-        if kind != ObjectType::Tree || size > MAX_TREE {
-            return Err(too_large(format!("a folder's listing has {size} bytes")));
-        }
-        let tree = self.repository.find_tree(id).map_err(broken)?;
+        let tree = objects::tree(self.repository, id)?;
         self.left = self
             .left
             .checked_sub(tree.len())
@@ -172,12 +165,4 @@ pub(crate) fn is_plain(name: &str) -> bool {
     !matches!(name, "" | "." | ".." | ".git")
         && !name.contains(['/', '\0'])
         && !name.chars().any(char::is_control)
-}
-
-pub(crate) fn broken(error: git2::Error) -> FetchError {
-    FetchError::io("git", error.message())
-}
-
-fn too_large(detail: String) -> FetchError {
-    FetchError::TooLarge { what: "the source".into(), detail }
 }

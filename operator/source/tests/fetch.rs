@@ -211,6 +211,67 @@ async fn a_tree_bomb_ends() {
     assert!(matches!(fetched.tree(""), Err(FetchError::TooLarge { .. })));
 }
 
+/// Writes one object, however odd, and returns its id.
+fn object(repository: &Repository, kind: &str, content: &[u8]) -> String {
+    let file = repository.path().join(".git/odd");
+    std::fs::write(&file, content).unwrap();
+    repository.git(&["hash-object", "-t", kind, "-w", "--literally", file.to_str().unwrap()])
+}
+
+/// Objects that are small on the wire, and large once they are read whole.
+#[tokio::test]
+async fn objects_too_large_to_be_read_are_refused_by_their_headers() {
+    let (repository, fetch) = (Repository::new(), Fetch::new());
+    let oid = |id: &str| git2::Oid::from_str(id).unwrap();
+    let blob = repository.git(&["rev-parse", "HEAD:README.md"]);
+    let first = repository.git(&["rev-parse", "HEAD"]);
+    let tree_id = repository.git(&["rev-parse", "HEAD:integrations"]);
+
+    let entry = [b"100644 integration.yaml\0", oid(&blob).as_bytes()].concat();
+    let wide = object(&repository, "tree", &entry.repeat((33 << 20) / entry.len()));
+    let around = object(&repository, "tree", &[b"40000 integrations\0", oid(&wide).as_bytes()].concat());
+    let commit = repository.git(&["commit-tree", &around, "-p", &first, "-m", "Wide"]);
+    repository.git(&["update-ref", "refs/heads/main", &commit]);
+    let fetched = fetch.get(&repository.url(), Reference::Default).await.unwrap();
+    for path in ["integrations", "integrations/integration.yaml", "integrations/slack/deep"] {
+        let error = fetched.tree(path).unwrap_err();
+        assert!(matches!(error, FetchError::TooLarge { .. }), "{path}: {error}");
+        assert_eq!(error.kind(), ErrorKind::Stalled);
+    }
+    let whole = fetched.unlisted("").unwrap();
+    assert!(whole.entry("integrations/integration.yaml").is_none());
+    assert!(whole.log("integrations/slack", 1).is_empty(), "not known");
+
+    // A later commit that can be read, on one that cannot.
+    let good = repository.git(&["commit-tree", &format!("{first}^{{tree}}"), "-p", &commit, "-m", "Good"]);
+    repository.git(&["update-ref", "refs/heads/main", &good]);
+    let tree = fetch.get(&repository.url(), Reference::Default).await.unwrap().tree("integrations").unwrap();
+    assert_eq!(paths(&tree), ["integrations/slack/integration.yaml"]);
+    assert_eq!(tree.changed_since_commit(&commit, &tree_id).unwrap(), None, "not known");
+
+    let talk = "x".repeat(2 << 20);
+    let root = repository.git(&["rev-parse", &format!("{first}^{{tree}}")]);
+    let who = "Ada <ada@example.com> 0 +0000";
+    let text = format!("tree {root}\nauthor {who}\ncommitter {who}\n\n{talk}\n");
+    let commit = object(&repository, "commit", text.as_bytes());
+    repository.git(&["update-ref", "refs/heads/long", &commit]);
+    let text = format!("object {first}\ntype commit\ntag long\ntagger {who}\n\n{talk}\n");
+    let tag = object(&repository, "tag", text.as_bytes());
+    std::fs::write(repository.path().join(".git/refs/heads/tagged"), tag).unwrap();
+    for branch in ["long", "tagged"] {
+        let error = fetch.get(&repository.url(), Reference::Branch(branch.into())).await.unwrap_err();
+        assert!(matches!(error, FetchError::TooLarge { .. }), "{error}");
+        assert!(error.to_string().contains("at most 1048576 are read"), "{error}");
+    }
+    let child = repository.git(&["commit-tree", &root, "-p", &commit, "-m", "On it"]);
+    repository.git(&["update-ref", "refs/heads/long", &child]);
+    let tree = fetch.get(&repository.url(), Reference::Branch("long".into())).await.unwrap();
+    let tree = tree.unlisted("integrations").unwrap();
+    assert!(tree.commit_info(&commit).is_none());
+    assert_eq!(tree.head().unwrap().subject, "On it");
+    assert_eq!(tree.changed_since_commit(&commit, &tree_id).unwrap(), None, "not known");
+}
+
 #[tokio::test]
 async fn a_silent_server_is_given_up_and_its_process_ends() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -37,6 +37,26 @@ fn commits(fetch: &Fetch) -> usize {
     git(&fetch.mirrors()[0], &["rev-list", "--count", "--glob=refs/sower/*"]).parse().unwrap()
 }
 
+/// Two files that differ in one byte are a few bytes on the wire, and have to be unpacked whole.
+#[tokio::test]
+async fn a_pack_that_inflates_meets_a_wall() {
+    let (repository, _server, url) = served(None);
+    let mut zeros = vec![0; 100 << 20];
+    repository.write("zeros.bin", &zeros);
+    zeros.push(1);
+    repository.write("more.bin", &zeros);
+    drop(zeros);
+    repository.commit("Inflate");
+    repository.git(&["repack", "-adfq"]);
+    let limits = Limits { timeout: Duration::from_secs(30), ..Limits::default() };
+    let fetch = Fetch::with_limits(Limits { max_memory: 64 << 20, ..limits });
+    let error = fetch.get(&url, Reference::Default).await.unwrap_err();
+    assert!(matches!(error, FetchError::TooLarge { .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Stalled);
+    let roomy = Fetch::with_limits(Limits { max_memory: 1 << 30, ..limits });
+    assert!(roomy.get(&url, Reference::Default).await.unwrap().received_bytes < 1 << 20);
+}
+
 #[tokio::test]
 async fn a_mirror_is_shallow_then_follows_pushes_and_asks_only_once() {
     let (repository, server, url) = served(None);
