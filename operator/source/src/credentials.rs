@@ -96,7 +96,10 @@ impl Credentials {
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
         let mut clean = text.to_owned();
-        let secrets = [&self.password, &self.bearer_token, &self.identity];
+        // A user without a password may be a token: see how the server is answered. `git` is everybody's.
+        let alone = self.password.is_none() && self.identity.is_none();
+        let user = self.username.as_ref().filter(|user| alone && user.as_str() != "git");
+        let secrets = [self.password.as_ref(), self.bearer_token.as_ref(), self.identity.as_ref(), user];
         for secret in secrets.into_iter().flatten() {
             let encoded = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>();
             for form in [secret.as_str(), encoded.as_str()] {
@@ -106,5 +109,23 @@ impl Credentials {
             }
         }
         clean
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(username: &str, password: Option<&str>, text: &str, clean: &str) {
+        let (username, password) = (Some(username.to_owned()), password.map(str::to_owned));
+        let credentials = Credentials { username, password, ..Credentials::default() };
+        assert_eq!(credentials.scrub(text), clean);
+    }
+
+    #[test]
+    fn a_token_in_the_place_of_the_user_is_a_secret() {
+        check("ghp_s3cret/", None, "ghp_s3cret/ and ghp_s3cret%2F", "*** and ***");
+        check("git", None, "github.com", "github.com");
+        check("ada", Some("s3cret"), "ada has s3cret", "ada has ***");
     }
 }
