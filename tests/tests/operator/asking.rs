@@ -116,5 +116,12 @@ async fn an_integration_is_explained_from_the_rows() -> Result<()> {
     ensure!(told.starts_with(&format!("oak 1.0.0 · {}\n", path("oak"))), "{told}");
     let whole = explain("oak -e production -o json")?.expect(0)?.json()?;
     ensure!(whole["conflicts"][0]["changes"][0]["path"] == "/actions/branch-1/description", "{whole}");
+
+    // A file without a document is no deletion, neither to the operator nor to whoever asks what it remembers.
+    catalog.tree.write(&path("ash"), "# later\n")?;
+    let emptied = catalog.push("Empty it")?;
+    bed.reason("production", "ManifestsInvalid", &emptied).await?;
+    let told = explain("ash")?.expect(0)?.out;
+    ensure!(told.contains("so the rows stay") && !told.contains("deletes it"), "{told}");
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::Value;
 use sower_controllers::seeding::{Planned, Reading};
 use sower_core::catalog::{Found, SourceCatalog, Summary};
@@ -10,6 +11,7 @@ use sower_core::compare::{self, Change};
 use sower_core::diff::{Wish, diff};
 use sower_core::hash::spec_digest;
 use sower_core::plan::{Conflict, Current, Excluded, Kept, Operation, Plan, Resolution, State};
+use sower_core::report::Failure as Entry;
 use sower_core::resolve::resolve;
 use sower_core::select::select;
 use sower_core::snapshot::Revision;
@@ -160,12 +162,35 @@ async fn changes(store: &Store, member: &Member, evidence: &Evidence) -> Result<
     Ok(compare::compare(&parse(&carried.manifest), &parse(&manifest)))
 }
 
-/// The same steps as a plan's, over what the database remembers of the sources.
+/// What the environment's row notes of the last seeding.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Noted {
+    failures: Vec<Entry>,
+    /// Not everything was noted.
+    look_again: bool,
+}
+
+impl Noted {
+    /// Whether the row's file was there, without a document in it.
+    fn is_mute(&self, row: &Current) -> bool {
+        self.failures.iter().any(|failure| {
+            failure.integration.as_ref() == Some(&row.id) && failure.location.as_ref() == Some(&row.path)
+        })
+    }
+}
+
+/// The same steps as a plan's, over what the database remembers of the sources. A row that stands although no document
+/// of it is remembered was kept by the last seeding: its file was there, or the source was not known whole.
 async fn remembered(store: &Store, member: &Member) -> Result<(Vec<SourceCatalog>, Plan, State), StoreError> {
     let (name, spec) = (member.name(), &member.loaded.spec);
     let row = store.environment(name).await?;
+    let noted: Noted =
+        row.as_ref().and_then(|row| serde_json::from_value(row.summary.clone()).ok()).unwrap_or_default();
+    let mut state = store.state(name).await?.state;
     let mut catalogs = Vec::new();
     for (source, applied) in row.iter().flat_map(|row| &row.applied) {
+        let rows = state.rows.values().filter(|row| row.source == *source);
         catalogs.push(SourceCatalog {
             name: source.clone(),
             revision: applied.revision.clone(),
@@ -175,15 +200,14 @@ async fn remembered(store: &Store, member: &Member) -> Result<(Vec<SourceCatalog
                 .find(|known| known.name == *source)
                 .map_or(0, |known| known.priority),
             found: store.known(name, source).await?,
-            complete: true,
-            watched: true,
-            mute: std::collections::BTreeSet::new(),
+            complete: !noted.look_again,
+            watched: false,
+            mute: rows.filter(|row| noted.is_mute(row)).map(|row| row.path.clone()).collect(),
         });
     }
     let listed = |source: &SourceCatalog| spec.sources.iter().position(|known| known.name == source.name);
     catalogs.sort_by_key(|source| listed(source).unwrap_or(usize::MAX));
     let selection = select(name, spec, &job::platform(), &catalogs);
-    let mut state = store.state(name).await?.state;
     state.carried = store.carried(name, &sower_core::resolve::questions(&selection, &state)).await?;
     let settled = resolve(spec, &catalogs, &selection, &state, None);
     let plan = diff(&spec_digest(spec), &selection, settled, &state, Wish::default());
