@@ -194,6 +194,8 @@ impl<'a> Session<'a> {
                 // Not every server hands out a commit that no ref names: look for it below the branches and tags.
                 Err(_) if !self.too_large.get() => {
                     let _ = remote.disconnect();
+                    // A new connection: the server asks anew, which refuses nothing.
+                    self.attempts.set(0);
                     let all = ["+refs/heads/*:refs/sower/heads/*", "+refs/tags/*:refs/sower/tags/*"];
                     self.download_refs(remote, &all.map(String::from), 0)
                 }

@@ -144,20 +144,27 @@ async fn a_forced_push_stays_within_the_depth() {
 
 #[tokio::test]
 async fn a_commit_is_found_whether_or_not_a_ref_names_it() {
-    let (repository, _server, url) = served(None);
-    let old = repository.git(&["rev-parse", "HEAD"]);
-    repository.write("integrations/n.yaml", "1");
-    repository.commit("Second");
-    for allow in ["false", "true"] {
-        repository.git(&["config", "uploadpack.allowAnySHA1InWant", allow]);
-        let fetch = Fetch::new();
-        let fetched = fetch.get(&url, Reference::Commit(old.clone())).await.unwrap();
-        assert_eq!(fetched.revision.to_string(), format!("commit@{}", &old[..7]));
-        assert_eq!(paths(&fetched.tree("").unwrap()), ["README.md", "integrations/slack/integration.yaml"]);
-        let again = fetch.get(&url, Reference::Commit(old.clone())).await.unwrap();
-        assert_eq!(again.received_objects, 0);
-        let absent = fetch.get(&url, Reference::Commit("1".repeat(40))).await.unwrap_err();
-        assert!(matches!(absent, FetchError::NotFound { .. }), "{allow}: {absent}");
+    for wanted in [None, Some(BASIC)] {
+        let (repository, _server, url) = served(wanted);
+        let url =
+            url.replace("http://", if wanted.is_some() { "http://ci:hunter2-secret@" } else { "http://" });
+        let old = repository.git(&["rev-parse", "HEAD"]);
+        repository.write("integrations/n.yaml", "1");
+        repository.commit("Second");
+        for allow in ["false", "true"] {
+            repository.git(&["config", "uploadpack.allowAnySHA1InWant", allow]);
+            let fetch = Fetch::new();
+            let fetched = fetch.get(&url, Reference::Commit(old.clone())).await.unwrap();
+            assert_eq!(fetched.revision.to_string(), format!("commit@{}", &old[..7]));
+            assert_eq!(
+                paths(&fetched.tree("").unwrap()),
+                ["README.md", "integrations/slack/integration.yaml"]
+            );
+            let again = fetch.get(&url, Reference::Commit(old.clone())).await.unwrap();
+            assert_eq!(again.received_objects, 0);
+            let absent = fetch.get(&url, Reference::Commit("1".repeat(40))).await.unwrap_err();
+            assert!(matches!(absent, FetchError::NotFound { .. }), "{wanted:?} {allow}: {absent}");
+        }
     }
 }
 
