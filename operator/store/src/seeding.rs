@@ -238,7 +238,8 @@ impl Store {
         tx.commit().await
     }
 
-    /// Closes a seeding that failed. Where the one before it failed for the same code, that row tells of both.
+    /// Closes a seeding that failed. Where the one before it failed for the same code, that row tells of both: when the
+    /// first began and how many there were, and else of the last.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -255,7 +256,8 @@ impl Store {
         let own = tx
             .row(
                 "reading the running log row",
-                "SELECT metadata::text FROM seeding_logs WHERE id = $1 AND status = 'running'",
+                "SELECT metadata::text, revision::text, reason, epoch, holder FROM seeding_logs \
+                 WHERE id = $1 AND status = 'running'",
                 &[(&seeding.id).into()],
             )
             .await?;
@@ -291,12 +293,16 @@ impl Store {
         tx.run(
             "failing",
             "UPDATE seeding_logs SET status = 'failed', completed_at = $2::timestamptz, errors = $3::json, \
-             metadata = $4::json WHERE id = $1",
+             metadata = $4::json, revision = $5::json, reason = $6, epoch = $7, holder = $8 WHERE id = $1",
             &[
                 (&row).into(),
                 (&now).into(),
                 (&to_json(&failure, "failing")?).into(),
                 (&to_json(&metadata, "failing")?).into(),
+                (&own.text(1)?).into(),
+                (&own.text(2)?).into(),
+                own.int(3)?.into(),
+                (&own.text(4)?).into(),
             ],
         )
         .await?;

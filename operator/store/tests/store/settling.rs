@@ -14,6 +14,7 @@ on_both_engines!(
     a_conflict_is_opened_once_and_closed_when_it_is_gone,
     an_override_that_is_applied_is_closed_at_once,
     failures_of_one_kind_share_a_row,
+    a_joined_failure_tells_of_the_last_attempt,
 );
 
 async fn settle(bed: &Bed, tree: &str, conflicts: &[Conflict], manifests: ManifestDelta<'_>) {
@@ -161,4 +162,32 @@ async fn failures_of_one_kind_share_a_row(bed: Bed) {
     let statuses: Vec<_> =
         bed.store.history(Some(ENV), 10).await.unwrap().iter().map(|l| l.status.as_str()).collect();
     assert_eq!(statuses, ["failed", "completed", "failed", "failed"]);
+}
+
+async fn a_joined_failure_tells_of_the_last_attempt(bed: Bed) {
+    let first = bed.begin().await.unwrap();
+    bed.store.fail(&first, "SeedingFailed", "once").await.unwrap();
+    let began = bed.store.history(Some(ENV), 10).await.unwrap()[0].started_at;
+    bed.store.raise_epoch(ENV, "another").await.unwrap();
+    let fence = bed.store.claim(ENV, KEEPER, false).await.unwrap();
+    let mut applied = applied("b");
+    applied.get_mut("catalog").unwrap().revision.label = "next".into();
+    let metadata = [("plan".to_owned(), json!("4b1d"))].into_iter().collect();
+    let started = jiff::Timestamp::now();
+    let begin = Begin {
+        fence: &fence,
+        holder: "another",
+        reason: "spec changed",
+        applied: &applied,
+        metadata,
+        started,
+    };
+    let second = bed.store.begin(begin).await.unwrap();
+    bed.store.fail(&second, "SeedingFailed", "twice").await.unwrap();
+    let log = bed.store.history(Some(ENV), 10).await.unwrap();
+    assert_eq!((log.len(), log[0].started_at, &*log[0].reason), (1, began, "spec changed"));
+    assert_eq!(log[0].revisions["catalog"], applied["catalog"].revision);
+    assert_eq!((&log[0].metadata["plan"], &log[0].metadata["attempts"]), (&json!("4b1d"), &json!(2)));
+    let written = bed.ask("SELECT holder || ' ' || epoch FROM seeding_logs").await;
+    assert_eq!(written, [format!("another {}", fence.epoch)]);
 }
