@@ -2,6 +2,12 @@
 
 use crate::failure::Failure;
 
+/// What a command says that needs environments, where there is none at all: `place` was looked at.
+#[must_use]
+pub fn none(place: &str) -> Failure {
+    Failure::usage(format!("no Environment in {place}"))
+}
+
 /// What was typed about it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Asked<'a> {

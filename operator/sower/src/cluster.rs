@@ -5,6 +5,7 @@ use kube::{Api, Client, Config, api::ListParams};
 use sower_controllers::api_server;
 use sower_crds::Environment;
 
+use crate::choice;
 use crate::cli::Where;
 use crate::failure::Failure;
 
@@ -79,6 +80,20 @@ impl Cluster {
         let mut environments = listed.items;
         environments.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
         Ok(environments)
+    }
+
+    /// What a command says that needs Environments, where there is none.
+    #[must_use]
+    pub fn no_environment(&self, everywhere: bool) -> Failure {
+        let Self { client: _, namespace, name, flags } = self;
+        let own = format!(" -n {namespace}");
+        let make = format!("kubectl{flags} apply -f FILE, a document of `kind: Environment`");
+        if everywhere {
+            return choice::none(&format!("any namespace of cluster {name}")).next("make one", make);
+        }
+        choice::none(&format!("namespace {namespace} of cluster {name}"))
+            .next("make one", make)
+            .next("elsewhere", format!("sower get environments{}", flags.replace(&own, " -A")))
     }
 
     /// What the API server refused.

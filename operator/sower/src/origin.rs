@@ -9,6 +9,7 @@ use sower_crds::EnvironmentSpec;
 use sower_crds::source::{self, Source};
 use sower_source::{Credentials, FetchRequest, Location, Reference};
 
+use crate::choice;
 use crate::environments::EnvironmentFiles;
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -35,6 +36,17 @@ pub fn environment_files(settings: &Settings) -> Result<EnvironmentFiles, Failur
         .next("", "--environments DIR|FILE names them"));
     }
     EnvironmentFiles::read(path, &shown(path, settings))
+}
+
+/// What a command says that needs Environments, where a folder or file holds none.
+#[must_use]
+pub fn no_environment(settings: &Settings) -> Failure {
+    let path = &settings.environments.value;
+    let shown = shown(path, settings).display().to_string();
+    let one = if path.is_dir() { format!("{shown}/development.yaml") } else { shown.clone() };
+    choice::none(&format!("`{shown}` ({})", settings.environments.origin))
+        .next("write one", format!("{one}, a document of `kind: Environment` (docs/environment.md)"))
+        .next("elsewhere", "--environments DIR|FILE names another place")
 }
 
 /// A path as people see it: a folder or file of the project from there.

@@ -55,6 +55,9 @@ impl Project {
         if let Some(one) = broken.iter().find(|one| asked.environment == Some(&one.name)) {
             return Err(one.failure());
         }
+        if asked.environment.is_none() {
+            self.some_environment()?;
+        }
         let names = self.names();
         if let (Some(first), Asked { environment: None, all: false }) = (broken.first(), asked) {
             // One that cannot be read may be the one that was meant.
@@ -64,6 +67,17 @@ impl Project {
             return Err(first.failure());
         }
         Ok(choice::to_change(command, &names, asked)?.into_iter().map(|i| &self.environments()[i]).collect())
+    }
+
+    /// There are Environments, be it some that cannot be read.
+    ///
+    /// # Errors
+    /// Usage, where there is none: with where that was looked for.
+    pub fn some_environment(&self) -> Result<(), Failure> {
+        match self.environments().is_empty() && self.files.invalid == 0 {
+            true => Err(origin::no_environment(&self.settings)),
+            false => Ok(()),
+        }
     }
 
     fn names(&self) -> Vec<&str> {

@@ -192,6 +192,21 @@ impl Session {
         Ok(())
     }
 
+    /// There are environments to ask, be it some that cannot be read.
+    ///
+    /// # Errors
+    /// Usage, where there is none: with where that was looked for.
+    pub fn some_environment(&self) -> Result<(), Failure> {
+        if !self.members.is_empty() || !self.broken.is_empty() || self.exit != Exit::Done {
+            return Ok(());
+        }
+        self.say_from(None, false);
+        Err(match &self.cluster {
+            Some(reach) => reach.cluster.no_environment(reach.everywhere),
+            None => origin::no_environment(&self.settings),
+        })
+    }
+
     /// Whether an environment reads what most read: it has no source of its own in the settings.
     #[must_use]
     pub fn is_general(&self, member: &Member) -> bool {

@@ -35,6 +35,7 @@ const SIDE_BY_SIDE: usize = 8;
 /// Usage; what befalls an environment is printed with the others.
 pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
     let session = Session::ask(&args.at, &args.which, context).await?;
+    session.some_environment()?;
     let only: Option<BTreeSet<String>> = (!args.only.is_empty()).then(|| args.only.iter().cloned().collect());
     let progress = Progress::start(&context.style, "planning");
     let plans = session.members.iter().map(|member| make(&session, member, only.clone()));

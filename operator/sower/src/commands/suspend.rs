@@ -34,6 +34,9 @@ pub async fn run(args: &SuspendArgs, suspend: bool, context: &Context) -> Result
     let environments = cluster.environments().await?;
     let names: Vec<String> = environments.iter().map(ResourceExt::name_any).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    if names.is_empty() && args.environment.is_none() {
+        return Err(cluster.no_environment(false));
+    }
     let chosen =
         choice::to_change(command, &names, asked).map_err(|failure| with_flags(failure, &cluster.flags))?;
     let mut exit = Exit::Done;

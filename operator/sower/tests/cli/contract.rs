@@ -338,3 +338,18 @@ fn bash_completes_values() {
         assert_eq!(out.trim(), expected, "{words}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+#[test]
+fn where_no_environment_is_it_is_said_where_it_was_looked_for() {
+    let checkout = Checkout::new();
+    std::fs::remove_dir_all(checkout.path().join("environments")).expect("removed");
+    checkout.write("environments/notes.yaml", "kind: ConfigMap\n");
+    for words in ["seed --all", "seed", "plan", "plan -o json", "run --standalone --log-format text"] {
+        let ran = checkout.sower(words);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{words}: {}", ran.err);
+        let told = "error: no Environment in `environments` (sower.toml)\n  write one:  environments/development.yaml, \
+                    a document of `kind: Environment` (docs/environment.md)\n  \
+                    elsewhere:  --environments DIR|FILE names another place\n";
+        assert!(ran.err.ends_with(told), "{words}: {}", ran.err);
+    }
+}

@@ -47,6 +47,9 @@ pub async fn seed(args: &SeedArgs, _: &Settings, context: &Context) -> Result<Ex
     let names: Vec<String> = environments.iter().map(kube::ResourceExt::name_any).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let asked = Asked { environment: args.environment.as_deref(), all: args.all };
+    if names.is_empty() && args.environment.is_none() {
+        return Err(cluster.no_environment(false));
+    }
     let chosen =
         choice::to_change("seed", &names, asked).map_err(|failure| with_flags(failure, &cluster.flags))?;
     let style = &context.style;

@@ -47,6 +47,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     }
     let log = Log::start(args.log_format, context);
     let project = Project::open(settings)?;
+    project.some_environment()?;
     let stop = stop_at_signals(|| {})?;
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
