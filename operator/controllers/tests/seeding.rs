@@ -268,6 +268,34 @@ async fn a_row_that_is_gone_by_hand_comes_back_with_the_next_change() {
 }
 
 #[tokio::test]
+async fn what_is_remembered_and_cannot_be_read_goes_with_the_next_change() {
+    for strategy in ["full", "incremental"] {
+        let kit = Kit::new().await;
+        let spec = format!("{{\"seedingStrategy\": \"{strategy}\", \"pruneLimit\": 9}}");
+        for id in ["gone", "new", "old"] {
+            kit.write(id, &manifest(id, "1.0.0", &["a"]));
+        }
+        kit.commit("three");
+        kit.seed("dev", &spec).await;
+        kit.garble("gone").await;
+        kit.garble("old").await;
+        kit.remove("gone");
+        kit.write("new", &manifest("new", "1.1.0", &["a"]));
+        kit.commit("one less");
+        kit.seed("dev", &spec).await;
+        let versions: Vec<_> =
+            kit.rows("dev").await.into_iter().map(|(id, version, _)| (id, version)).collect();
+        assert_eq!(
+            versions,
+            [("new".into(), "1.1.0".into()), ("old".into(), "1.0.0".to_owned())],
+            "{strategy}"
+        );
+        let kept = kit.store.kept("dev", "default").await.unwrap();
+        assert_eq!((kept.found.len(), kept.unreadable.len()), (2, 0), "{strategy}");
+    }
+}
+
+#[tokio::test]
 async fn whoever_was_asked_to_stop_notes_no_trouble() {
     let kit = Kit::new().await;
     kit.write("a", &manifest("a", "1.0.0", &["one"]));

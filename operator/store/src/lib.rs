@@ -30,7 +30,7 @@ pub use conflicts::OpenConflict;
 pub use environment::{AppliedSource, EnvironmentRow, Fence};
 pub use error::{ErrorKind, StoreError};
 pub use history::{LogStatus, Logged};
-pub use memory::{ManifestDelta, document_id};
+pub use memory::{Kept, ManifestDelta, document_id};
 pub use migrate::{SCHEMA, migrations_sql};
 pub use open::{Migrate, Options, PgStore, SqliteStore, Store};
 pub use seeding::{Applied, Begin, Counts, Seeding, Settle, Write};

@@ -31,6 +31,15 @@ impl ManifestDelta<'_> {
     }
 }
 
+/// The rows of a source's documents.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Kept {
+    /// Those that can be read.
+    pub found: Vec<Found>,
+    /// Those that cannot, by [`document_id`].
+    pub unreadable: Vec<String>,
+}
+
 /// The key of a document: `<source>/<path>#<document>`.
 #[must_use]
 pub fn document_id(place: &Place) -> String {
@@ -44,22 +53,42 @@ impl Store {
     /// # Errors
     /// Where the database does not answer.
     pub async fn known(&self, environment: &str, source: &str) -> Result<Vec<Found>, StoreError> {
+        let Kept { found, unreadable } = self.kept(environment, source).await?;
+        Ok(if unreadable.is_empty() { found } else { Vec::new() })
+    }
+
+    /// Every row there is of a source's documents, sorted by place, without their manifests: to say which of them are to
+    /// be replaced or deleted.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn kept(&self, environment: &str, source: &str) -> Result<Kept, StoreError> {
         let mut tx = self.read().await?;
         let rows = tx
             .rows(
                 "reading what is known of a source",
-                &format!("SELECT {FOUND} FROM integration_manifests WHERE environment = $1 AND source = $2"),
+                &format!(
+                    "SELECT {FOUND}, id FROM integration_manifests WHERE environment = $1 AND source = $2"
+                ),
                 &[environment.into(), source.into()],
             )
             .await?;
         tx.commit().await?;
-        let known: Result<Vec<Found>, StoreError> = rows.iter().map(read).collect();
-        let mut known = known.unwrap_or_else(|error| {
-            tracing::warn!(environment, source, %error, "what is known of the source is read anew");
-            Vec::new()
-        });
-        known.sort_by(|a, b| a.place.cmp(&b.place));
-        Ok(known)
+        let mut kept = Kept::default();
+        for row in &rows {
+            let id = row.text(8)?;
+            match read(row) {
+                // It would be replaced and deleted under this key, not under its own.
+                Ok(found) if document_id(&found.place) == id => kept.found.push(found),
+                Ok(_) => kept.unreadable.push(id),
+                Err(error) => {
+                    tracing::warn!(environment, source, id, %error, "what is known of the source is read anew");
+                    kept.unreadable.push(id);
+                }
+            }
+        }
+        kept.found.sort_by(|a, b| a.place.cmp(&b.place));
+        Ok(kept)
     }
 
     /// The canonical bytes of documents, by [`document_id`]; what is unknown or invalid is left out.

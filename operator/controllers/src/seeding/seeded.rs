@@ -13,8 +13,8 @@ use sower_core::problem::Code;
 use sower_core::report::{Failure, Outcome, Report};
 use sower_core::snapshot::Revision;
 use sower_store::{
-    AppliedSource, Begin, Counts, EnvironmentRow, Fence, ManifestDelta, Settle, Store, StoreError, Write,
-    document_id,
+    AppliedSource, Begin, Counts, EnvironmentRow, Fence, Kept, ManifestDelta, Settle, Store, StoreError,
+    Write, document_id,
 };
 
 use super::error::{Kind, SeedingError};
@@ -120,10 +120,18 @@ pub(super) async fn apply(
     Ok((Seeded::Applied { planned: Box::new(planned), report }, written.counts.rows_written))
 }
 
+/// What the database remembers of the sources' documents.
+#[derive(Default)]
+struct Remembered {
+    found: Vec<Arc<Vec<Found>>>,
+    /// Rows that cannot be read, by their keys.
+    unreadable: Vec<String>,
+}
+
 /// What moves beside the rows.
 struct Moves {
     conflicts: Vec<Conflict>,
-    known: Vec<Arc<Vec<Found>>>,
+    known: Remembered,
     applied: BTreeMap<String, AppliedSource>,
     selection_hash: Option<String>,
     summary: Value,
@@ -144,7 +152,7 @@ async fn moves(store: &Store, job: &Job, planned: &Planned) -> Result<Moves, See
         let applied = planned.row.as_ref().map(|row| row.applied.clone()).unwrap_or_default();
         let mut summary = planned.row.as_ref().map(|row| row.summary.clone()).unwrap_or_default();
         noted::of_some(&mut summary);
-        return Ok(Moves { conflicts, known: Vec::new(), applied, selection_hash: None, summary });
+        return Ok(Moves { conflicts, known: Remembered::default(), applied, selection_hash: None, summary });
     }
     let applied = reading::applied(&snapshots(&planned.reading));
     let known = known(store, job, planned).await?;
@@ -195,24 +203,28 @@ fn stands(row: &EnvironmentRow, settle: &Settle<'_>) -> bool {
 }
 
 /// What the database remembers of the sources' documents, those of sources that are gone included.
-async fn known(store: &Store, job: &Job, planned: &Planned) -> Result<Vec<Arc<Vec<Found>>>, SeedingError> {
+async fn known(store: &Store, job: &Job, planned: &Planned) -> Result<Remembered, SeedingError> {
     let before = planned.row.iter().flat_map(|row| row.applied.keys());
     let names: BTreeSet<&String> =
         planned.reading.sources.iter().map(|s| &s.snapshot.name).chain(before).collect();
-    let mut known = Vec::new();
+    let mut known = Remembered::default();
     for name in names {
-        known.push(match planned.known.get(name) {
+        known.found.push(match planned.known.get(name) {
             Some(memory) => memory.found.clone(),
-            None => Arc::new(store.known(&job.environment, name).await?),
+            None => {
+                let Kept { found, unreadable } = store.kept(&job.environment, name).await?;
+                known.unreadable.extend(unreadable);
+                Arc::new(found)
+            }
         });
     }
     Ok(known)
 }
 
 /// What differs between the documents found now and those that are remembered.
-fn delta<'a>(reading: &'a Reading, known: &[Arc<Vec<Found>>]) -> ManifestDelta<'a> {
+fn delta<'a>(reading: &'a Reading, Remembered { found, unreadable }: &Remembered) -> ManifestDelta<'a> {
     let mut before: BTreeMap<&Place, &Found> =
-        known.iter().flat_map(|of| of.iter()).map(|f| (&f.place, f)).collect();
+        found.iter().flat_map(|of| of.iter()).map(|f| (&f.place, f)).collect();
     let mut upsert = Vec::new();
     for found in reading.found() {
         match before.remove(&found.place) {
@@ -220,7 +232,9 @@ fn delta<'a>(reading: &'a Reading, known: &[Arc<Vec<Found>>]) -> ManifestDelta<'
             _ => upsert.push(found),
         }
     }
-    ManifestDelta { upsert, delete: before.into_keys().map(document_id).collect() }
+    // What is deleted goes first: a row that cannot be read makes way for the document that was read in its place.
+    let gone = before.into_keys().map(document_id);
+    ManifestDelta { upsert, delete: gone.chain(unreadable.iter().cloned()).collect() }
 }
 
 /// Equal but for the canonical bytes, which only one of them may hold.
@@ -267,6 +281,9 @@ fn reason(job: &Job, planned: &Planned) -> String {
     });
     let held = |source: &ReadSource| before?.get(&source.snapshot.name);
     let known = before.is_some_and(|applied| !applied.is_empty());
+    // Of a seeding of some integrations nothing was noted but their rows.
+    let noted = planned.row.as_ref().and_then(|row| row.selection_hash.as_deref());
+    let respecified = noted.is_some_and(|hash| hash != planned.selection_hash);
     match moved {
         Some(source) if source.snapshot.revision.dirty => {
             let written = |path: &&String| {
@@ -279,7 +296,8 @@ fn reason(job: &Job, planned: &Planned) -> String {
         Some(source)
             if known && held(source).is_none_or(|held| held.revision == source.snapshot.revision) =>
         {
-            "spec changed".to_owned()
+            let same_sources = !respecified && held(source).is_some();
+            if same_sources { "source changed" } else { "spec changed" }.to_owned()
         }
         Some(source)
             if held(source).is_some_and(|held| {
@@ -294,7 +312,9 @@ fn reason(job: &Job, planned: &Planned) -> String {
             None => "files changed".to_owned(),
         },
         None if before.is_none_or(BTreeMap::is_empty) => "first seeding".to_owned(),
-        None => "spec changed".to_owned(),
+        None if respecified => "spec changed".to_owned(),
+        // Nothing that was read differs: what is there does, or what stood in the way is gone.
+        None => "rows changed".to_owned(),
     }
 }
 

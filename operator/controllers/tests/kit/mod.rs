@@ -109,10 +109,21 @@ impl Kit {
         self.seeder.seed(&self.store, job, stop).await
     }
 
+    async fn connect(&self) -> SqliteConnection {
+        let url = format!("sqlite://{}/sower.db", self.folder.path().display());
+        SqliteConnection::connect(&url).await.unwrap()
+    }
+
+    /// Makes what is remembered of an integration's document unreadable.
+    pub async fn garble(&self, id: &str) {
+        let sql = "UPDATE integration_manifests SET summary = '[]' WHERE integration_id = $1";
+        let done = sqlx::query(sql).bind(id).execute(&mut self.connect().await).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
+    }
+
     /// Deletes an integration's rows, as somebody with SQL would.
     pub async fn forget(&self, id: &str) {
-        let url = format!("sqlite://{}/sower.db", self.folder.path().display());
-        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        let mut connection = self.connect().await;
         let registries = Kind::ALL.map(|kind| (kind.table(), "integration_id"));
         for (table, column) in registries.into_iter().chain([("integration_definitions", "id")]) {
             let delete = AssertSqlSafe(format!("DELETE FROM {table} WHERE {column} = $1"));

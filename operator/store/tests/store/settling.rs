@@ -1,6 +1,7 @@
 //! What moves without a seeding, and what a failure leaves.
 
 use serde_json::json;
+use sower_core::catalog::Found;
 use sower_core::plan::{Conflict, Resolution, Verb};
 use sower_store::*;
 
@@ -11,6 +12,7 @@ on_both_engines!(
     an_empty_plan_moves_the_revision_alone,
     a_row_that_moved_on_takes_no_older_word,
     documents_are_remembered,
+    a_row_that_cannot_be_read_is_answered_by_its_key,
     a_conflict_is_opened_once_and_closed_when_it_is_gone,
     an_override_that_is_applied_is_closed_at_once,
     failures_of_one_kind_share_a_row,
@@ -104,6 +106,24 @@ async fn documents_are_remembered(bed: Bed) {
         bed.ask("SELECT status || coalesce(seeding, '') FROM integration_manifests").await,
         ["validated"]
     );
+}
+
+async fn a_row_that_cannot_be_read_is_answered_by_its_key(bed: Bed) {
+    let slack = manifest("slack", "1.0.0", 1);
+    let (valid, gone) = (found("slack", &slack), found("gone", &slack));
+    settle(&bed, "a", &[], ManifestDelta { upsert: vec![&valid, &gone], delete: Vec::new() }).await;
+    let odd = document_id(&gone.place);
+    bed.run(&format!("UPDATE integration_manifests SET summary = '{{\"id\": 7}}' WHERE id = '{odd}'")).await;
+    assert!(bed.store.known(ENV, "catalog").await.unwrap().is_empty(), "it is read anew");
+    let kept = bed.store.kept(ENV, "catalog").await.unwrap();
+    let expected = Found { manifest: None, ..valid.clone() };
+    assert_eq!(kept, Kept { found: vec![expected.clone()], unreadable: vec![odd.clone()] });
+
+    // One that makes way for its document, in one delta.
+    settle(&bed, "b", &[], ManifestDelta { upsert: vec![&gone], delete: kept.unreadable }).await;
+    assert_eq!(bed.store.known(ENV, "catalog").await.unwrap().len(), 2);
+    settle(&bed, "c", &[], ManifestDelta { upsert: Vec::new(), delete: vec![odd] }).await;
+    assert_eq!(bed.store.known(ENV, "catalog").await.unwrap(), [expected]);
 }
 
 async fn a_conflict_is_opened_once_and_closed_when_it_is_gone(bed: Bed) {
