@@ -3,11 +3,20 @@
 /// The most names a hint lists.
 const LISTED: usize = 8;
 
+/// The most names among which one is guessed at, and the longest name that is: a hostile manifest could ask for any number.
+const GUESSED: usize = 500;
+const LONGEST: usize = 128;
+
 /// The candidate nearest to `name`, if it is near enough to be a slip of the hand.
 pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > LONGEST {
+        return None;
+    }
     let allowed = if name.chars().count() <= 3 { 1 } else { 2 };
     let lower = name.to_lowercase();
     candidates
+        .take(GUESSED)
+        .filter(|candidate| candidate.len().abs_diff(name.len()) <= 4 * allowed)
         .filter_map(|candidate| {
             let distance = strsim::osa_distance(&lower, &candidate.to_lowercase());
             (distance <= allowed && distance < candidate.chars().count()).then_some((distance, candidate))

@@ -5,6 +5,7 @@
 //! Problems are gathered in one pass and never stop the reading.
 
 mod address;
+mod bounds;
 mod canonical;
 mod document;
 mod empty;

@@ -9,6 +9,12 @@ use crate::problem::{Code, Problem, Severity};
 /// The most problems kept of one document: a hostile one could have millions.
 pub(crate) const MAX_PROBLEMS: usize = 1000;
 
+/// The most warnings among them, so that no number of warnings keeps an error out.
+const MAX_WARNINGS: usize = 500;
+
+/// What the guesses at misspelt names may cost in one document, in characters looked at.
+const MAX_GUESSING: usize = 20_000_000;
+
 /// One step from a value to what it holds.
 #[derive(Clone, Copy)]
 enum Step<'a> {
@@ -77,13 +83,17 @@ pub(crate) struct Sink<'a> {
     /// The text of the file, in which the marks count.
     text: &'a str,
     problems: Vec<Problem>,
+    warnings: usize,
+    /// What is left of [`MAX_GUESSING`].
+    guessing: usize,
     /// What an alias repeats is one problem.
     seen: HashSet<(Code, u32, u32, String)>,
 }
 
 impl<'a> Sink<'a> {
     pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
-        Sink { file, text, problems: Vec::new(), seen: HashSet::new() }
+        let (problems, seen) = (Vec::new(), HashSet::new());
+        Sink { file, text, problems, warnings: 0, guessing: MAX_GUESSING, seen }
     }
 
     /// Notes a problem of this file.
@@ -96,6 +106,9 @@ impl<'a> Sink<'a> {
         expected: impl Into<String>,
         hint: Option<String>,
     ) -> bool {
+        if !self.takes(code) {
+            return false;
+        }
         let file = self.file;
         self.push_in(file, code, mark, path.pointer(), message.into(), expected.into(), hint)
     }
@@ -112,18 +125,43 @@ impl<'a> Sink<'a> {
         expected: impl Into<String>,
         hint: Option<String>,
     ) {
+        if !self.takes(code) {
+            return;
+        }
         let mark = node.locate(self.text, offset, length);
         self.push(code, mark, path, message, expected, hint);
     }
 
     /// Makes the problem noted last a warning: where the format is lenient in one place only.
     pub(crate) fn soften(&mut self) {
-        if let Some(last) = self.problems.last_mut() {
+        if self.warnings >= MAX_WARNINGS {
+            self.problems.pop();
+        } else if let Some(last) = self.problems.last_mut().filter(|last| last.is_error()) {
             last.severity = Severity::Warning;
+            self.warnings += 1;
         }
     }
 
-    /// Notes a problem of any file that belongs to the document. False: it was noted before.
+    /// Whether nothing more is noted: what is costly and only finds problems need not be done.
+    pub(crate) fn is_full(&self) -> bool {
+        self.problems.len() >= MAX_PROBLEMS
+    }
+
+    /// Whether a problem of this code would still be noted.
+    fn takes(&self, code: Code) -> bool {
+        !self.is_full() && (code.severity() == Severity::Error || self.warnings < MAX_WARNINGS)
+    }
+
+    /// The known name that `name` most likely means; none once the guesses of this document have cost what they may.
+    pub(crate) fn nearest<'n>(
+        &mut self,
+        name: &str,
+        known: impl IntoIterator<Item = &'n str>,
+    ) -> Option<&'n str> {
+        if self.is_full() { None } else { nearest_within(name, known, &mut self.guessing) }
+    }
+
+    /// Notes a problem of any file that belongs to the document. False: it was noted before, or there are too many.
     #[expect(clippy::too_many_arguments, reason = "a problem has as many parts")]
     pub(crate) fn push_in(
         &mut self,
@@ -135,11 +173,12 @@ impl<'a> Sink<'a> {
         expected: String,
         hint: Option<String>,
     ) -> bool {
-        if self.problems.len() >= MAX_PROBLEMS
+        if !self.takes(code)
             || !self.seen.insert((code, mark.line, mark.column, format!("{file}\n{message}")))
         {
             return false;
         }
+        self.warnings += usize::from(code.severity() == Severity::Warning);
         self.problems.push(Problem {
             code,
             severity: code.severity(),
@@ -191,12 +230,14 @@ pub(crate) fn head(node: &Node) -> Mark {
 /// Names in backticks: "`a`, `b` and `c`".
 pub(crate) fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     const MOST: usize = 20;
-    let names: Vec<String> = names.into_iter().map(|n| format!("`{}`", shortened(n.as_ref()))).collect();
-    match names.as_slice() {
-        [] => String::new(),
-        [one] => one.clone(),
-        many if many.len() > MOST => format!("{} and {} more", many[..MOST].join(", "), many.len() - MOST),
-        [init @ .., last] => format!("{} and {last}", init.join(", ")),
+    let mut names = names.into_iter();
+    let shown = names.by_ref().take(MOST).map(|n| format!("`{}`", shortened(n.as_ref())));
+    let shown: Vec<String> = shown.collect();
+    match (shown.as_slice(), names.count()) {
+        ([], _) => String::new(),
+        ([one], 0) => one.clone(),
+        ([init @ .., last], 0) => format!("{} and {last}", init.join(", ")),
+        (many, more) => format!("{} and {more} more", many.join(", ")),
     }
 }
 
@@ -207,18 +248,37 @@ pub(crate) fn shortened(text: &str) -> String {
     if line.chars().count() > MOST { line.chars().take(MOST - 1).chain(['…']).collect() } else { line }
 }
 
-/// The known name that `name` most likely means.
+/// The known name that `name` most likely means, of a few.
 pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let folded: String =
-        name.chars().take(100).filter(|c| !matches!(c, '-' | '_')).collect::<String>().to_lowercase();
-    known
-        .into_iter()
-        .map(|k| {
-            let candidate: String =
-                k.chars().filter(|c| !matches!(c, '-' | '_')).collect::<String>().to_lowercase();
-            (strsim::damerau_levenshtein(&folded, &candidate), k)
-        })
-        .filter(|(distance, k)| *distance <= (k.chars().count().min(folded.chars().count()) / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, k)| k)
+    let mut left = MAX_GUESSING;
+    nearest_within(name, known, &mut left)
+}
+
+/// The same, as long as it does not cost more than is `left`.
+fn nearest_within<'n>(
+    name: &str,
+    known: impl IntoIterator<Item = &'n str>,
+    left: &mut usize,
+) -> Option<&'n str> {
+    /// What it costs to hold two characters against each other, beside looking at one.
+    const PAIR: usize = 4;
+    let plain = |c: &char| !matches!(c, '-' | '_');
+    let folded: String = name.chars().take(100).filter(plain).collect::<String>().to_lowercase();
+    let length = folded.chars().count();
+    let mut best: Option<(usize, &str)> = None;
+    for known in known {
+        *left = left.checked_sub(known.len())?;
+        let candidate = known.chars().filter(plain).count();
+        let allowed = (known.chars().count().min(length) / 3).max(1);
+        if candidate.abs_diff(length) > allowed {
+            continue;
+        }
+        *left = left.checked_sub(PAIR * length * candidate)?;
+        let candidate: String = known.chars().filter(plain).collect::<String>().to_lowercase();
+        let distance = strsim::damerau_levenshtein(&folded, &candidate);
+        if distance <= allowed && best.is_none_or(|(nearest, _)| distance < nearest) {
+            best = Some((distance, known));
+        }
+    }
+    best.map(|(_, known)| known)
 }

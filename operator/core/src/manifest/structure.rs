@@ -3,7 +3,7 @@
 
 use serde_json::Value as Json;
 
-use super::report::{Path, Sink, head, listed, nearest, shortened};
+use super::report::{Path, Sink, head, listed, shortened};
 use super::shape::{Field, Shape};
 use super::texts;
 use super::tree::{Entry, Mark, Node, Value};
@@ -41,8 +41,8 @@ pub(crate) fn check(shape: &Shape, node: &Node, path: &Path<'_>, name: &str, sin
         (Shape::Words(words), Value::Text(text)) => {
             if !words.contains(text) {
                 let message = format!("{name} cannot be `{}`", shortened(text));
-                let hint =
-                    nearest(text, words.iter().map(String::as_str)).map(|w| format!("did you mean `{w}`?"));
+                let meant = sink.nearest(text, words.iter().map(String::as_str));
+                let hint = meant.map(|w| format!("did you mean `{w}`?"));
                 sink.push(
                     Code::WrongType,
                     node.mark,
@@ -151,9 +151,12 @@ pub(crate) fn unknown_field<'n>(
     name: &str,
     sink: &mut Sink<'_>,
 ) {
+    if sink.is_full() {
+        return;
+    }
     let meant = match key {
         "type" if name == "the integration" => Some("id"),
-        _ => nearest(key, known.clone()),
+        _ => sink.nearest(key, known.clone()),
     };
     let hint = match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
@@ -178,9 +181,13 @@ pub(crate) fn missing_unless_misspelt<'n>(
     name: &str,
     sink: &mut Sink<'_>,
 ) {
-    let meant =
-        |e: &Entry| !known.clone().any(|k| k == e.key) && nearest(&e.key, known.clone()) == Some(field);
-    if !node.entries().iter().any(meant) {
+    // A map with more unknown fields than are noted has filled the sink.
+    if sink.is_full() {
+        return;
+    }
+    let unknown = |e: &&Entry| !known.clone().any(|k| k == e.key);
+    let misspelt = |e: &Entry| sink.nearest(&e.key, known.clone()) == Some(field);
+    if !node.entries().iter().filter(unknown).any(misspelt) {
         missing(field, head(node), path, name, sink);
     }
 }
@@ -228,7 +235,7 @@ fn check_count(
 }
 
 /// Whether a shape takes a value of this kind at all.
-fn takes(shape: &Shape, node: &Node) -> bool {
+pub(crate) fn takes(shape: &Shape, node: &Node) -> bool {
     match shape {
         Shape::Text { .. } | Shape::Words(_) => matches!(node.value, Value::Text(_)),
         Shape::Bool => matches!(node.value, Value::Bool(_)),

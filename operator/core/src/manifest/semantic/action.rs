@@ -1,10 +1,12 @@
 //! Actions.
 
+use std::collections::BTreeMap;
+
 use super::request::{Rest, rest};
 use super::{Context, Owner, named};
 use crate::expression::{Place, Uses};
 use crate::manifest::report::{Path, head};
-use crate::manifest::tree::Node;
+use crate::manifest::tree::{Entry, Node};
 use crate::problem::Code;
 
 pub(super) fn check(context: &mut Context<'_, '_>, path: &Path<'_>) {
@@ -73,16 +75,21 @@ fn unused_inputs(
     for name in inputs.iter().filter(|name| !reached(name)) {
         match &rest {
             Rest::Nowhere { part } => lost.push((name, format!("the {part} is no map that it could join"))),
-            Rest::Beside { keys, part } if keys.contains(&name.as_str()) => {
+            Rest::Beside { keys, part } if keys.contains(name.as_str()) => {
                 lost.push((name, format!("the {part} has a `{name}` of its own")));
             }
             Rest::Beside { .. } => {}
         }
     }
+    if lost.is_empty() {
+        return;
+    }
+    let properties = schema.get("properties").map_or(&[][..], Node::entries);
+    let properties: BTreeMap<&str, &Entry> = properties.iter().map(|e| (e.key.as_str(), e)).collect();
     let schema_path = path.key("inputSchema");
     let properties_path = schema_path.key("properties");
     for (name, why) in lost {
-        let entry = schema.get("properties").and_then(|p| p.entry(name));
+        let entry = properties.get(name.as_str());
         let mark = entry.map_or_else(|| head(schema), |e| e.key_mark);
         let path = if entry.is_some() { properties_path.key(name) } else { schema_path };
         let message = format!("the input `{name}` of {} goes nowhere: {why}", owner.name);

@@ -2,7 +2,7 @@
 
 use super::{Context, Owner};
 use crate::expression::Place;
-use crate::manifest::report::{Path, head, listed, nearest, shortened};
+use crate::manifest::report::{Path, head, listed, shortened};
 use crate::manifest::schema::Choice;
 use crate::manifest::tree::Mark;
 use crate::problem::Code;
@@ -14,6 +14,9 @@ impl Context<'_, '_> {
     /// Checks the choices in a schema of `owner`.
     pub(super) fn choices(&mut self, choices: &[Choice], owner: &Owner) {
         for choice in choices {
+            if self.sink.is_full() {
+                return;
+            }
             self.choice(choice, owner);
         }
     }
@@ -30,7 +33,7 @@ impl Context<'_, '_> {
         for entry in node.entries() {
             let path = path.key(&entry.key);
             if !known.contains(&entry.key.as_str()) {
-                let hint = nearest(&entry.key, known.iter().copied()).map_or_else(
+                let hint = self.sink.nearest(&entry.key, known.iter().copied()).map_or_else(
                     || format!("its fields are {}", listed(known)),
                     |k| format!("did you mean `{k}`?"),
                 );
@@ -48,9 +51,9 @@ impl Context<'_, '_> {
             }
             Some(action) if !self.actions.contains(action) => {
                 let mark = node.get("action").map_or(node.mark, |n| n.mark);
-                let hint = match nearest(action, self.actions.iter().copied()) {
+                let hint = match self.sink.nearest(action, self.actions.iter().copied()) {
                     Some(meant) => format!("did you mean `{meant}`?"),
-                    None => format!("its actions are {}", listed(&self.actions)),
+                    None => format!("its actions are {}", listed(self.actions.iter())),
                 };
                 let said = (
                     format!("there is no action `{}`", shortened(action)),

@@ -1,8 +1,10 @@
 //! Expressions, wherever a text may hold them.
 
+use std::collections::BTreeSet;
+
 use super::{Context, Owner};
-use crate::expression::{self, ExpressionCode, Part, Place, Scope, Uses};
-use crate::manifest::report::{Path, listed, nearest, shortened};
+use crate::expression::{self, ExpressionCode, MAX_FINDINGS, Part, Place, Scope, Uses};
+use crate::manifest::report::{Path, listed, shortened};
 use crate::manifest::schema::SchemaFile;
 use crate::manifest::tree::{Node, Value};
 use crate::problem::Code;
@@ -36,15 +38,21 @@ impl Context<'_, '_> {
         owner: &Owner,
     ) -> Uses {
         let Some(text) = node.text().filter(|t| t.contains("${")) else { return Uses::default() };
+        // What is read is asked for all the same; what it should have read is not.
+        let none = BTreeSet::new();
+        let full = self.sink.is_full();
         let scope = Scope {
             place,
             owner: &owner.name,
-            inputs: owner.inputs.as_ref(),
-            credentials: &self.credentials,
-            webhooks: &self.webhooks,
+            inputs: owner.inputs.as_ref().filter(|_| !full),
+            credentials: if full { &none } else { &self.credentials },
+            webhooks: if full { &none } else { &self.webhooks },
         };
         let (uses, findings) = expression::check(text, &scope);
         for finding in findings {
+            if self.sink.is_full() {
+                break;
+            }
             let code = finding.code.into();
             let mark = match file {
                 Some(file) => node.locate(&file.text, finding.offset, finding.len),
@@ -131,9 +139,11 @@ impl Context<'_, '_> {
     ) -> Uses {
         let mut uses = self.text(node, path, place, owner);
         let Some(text) = node.text() else { return uses };
+        let mut unknown = 0;
         for (offset, length, name) in placeholders(text) {
             let known = owner.inputs.as_ref().is_none_or(|inputs| inputs.contains(name));
-            if !known {
+            if !known && unknown < MAX_FINDINGS && !self.sink.is_full() {
+                unknown += 1;
                 self.unknown_input(node, (offset, length), name, path, owner);
             }
             uses.any = true;
@@ -153,7 +163,7 @@ impl Context<'_, '_> {
     ) {
         let names = owner.inputs.as_ref();
         let known = || names.into_iter().flatten().map(String::as_str);
-        let hint = match nearest(name, known()) {
+        let hint = match self.sink.nearest(name, known()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None if known().next().is_none() => "it has no properties".to_owned(),
             None => format!("its properties are {}", listed(known())),

@@ -1,6 +1,6 @@
 //! Lists: ids that stand once, dependencies, cases, and the named schemas.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Context, Owner};
 use crate::manifest::report::{Path, shortened};
@@ -49,7 +49,7 @@ fn once_each(context: &mut Context<'_, '_>, list: &str, key: &str, path: &Path<'
 
 fn dependencies(context: &mut Context<'_, '_>, own: Option<&str>, path: &Path<'_>) {
     let list = path.key("dependencies");
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
     for (i, node) in context.spec.list_at("dependencies").iter().enumerate() {
         let Some(text) = node.text() else { continue };
         let path = list.index(i);
@@ -74,11 +74,11 @@ fn dependencies(context: &mut Context<'_, '_>, own: Option<&str>, path: &Path<'_
                 "its own id",
                 Some("remove it".into()),
             );
-        } else if seen.contains(&id) {
+        } else if seen.contains(id) {
             let message = format!("`{id}` is in dependencies twice");
             context.push(Code::DuplicateId, node.mark, &path, message, "second of its name", None);
         }
-        seen.push(id);
+        seen.insert(id);
     }
     if let Some(replaced) = context.spec.get("replacedBy").filter(|r| r.text().is_some() && r.text() == own) {
         let message = format!("`{}` is replaced by itself", own.unwrap_or_default());
@@ -97,7 +97,7 @@ fn dependencies(context: &mut Context<'_, '_>, own: Option<&str>, path: &Path<'_
 fn cases(context: &mut Context<'_, '_>, list: &str, path: &Path<'_>) {
     let list_path = path.key(list);
     let spec = context.spec;
-    let triggers = spec.list_at("triggers").iter().filter_map(|t| t.text_at("id")).collect();
+    let (actions, triggers) = (context.actions.clone(), context.triggers.clone());
     for (i, case) in spec.list_at(list).iter().enumerate().filter(|(_, c)| c.is_map()) {
         let path = list_path.index(i);
         let both = (case.get("action"), case.get("trigger"));
@@ -117,10 +117,7 @@ fn cases(context: &mut Context<'_, '_>, list: &str, path: &Path<'_>) {
                     None,
                 );
             }
-            (Some(action), None) => {
-                let known = context.actions.clone();
-                context.refer("action", &known, action, &path.key("action"));
-            }
+            (Some(action), None) => context.refer("action", &actions, action, &path.key("action")),
             (None, Some(trigger)) => context.refer("trigger", &triggers, trigger, &path.key("trigger")),
         }
     }

@@ -14,18 +14,21 @@ mod warnings;
 mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use serde_json::Value as Json;
 
 use super::integration::Files;
-use super::report::{Path, Sink, listed, nearest, shortened};
+use super::report::{Path, Sink, listed, shortened};
 use super::schema::{Bundled, Choice, Schemas, inputs};
 use super::tree::{Mark, Node};
+use super::{bounds, shape};
 use crate::catalog::Reference;
 use crate::expression::Uses;
 use crate::problem::Code;
 
 /// What the checks learn beside problems.
+#[derive(Default)]
 pub(crate) struct Meaning {
     /// The bundled schemas, by their JSON pointer into the spec.
     pub(crate) schemas: BTreeMap<String, Json>,
@@ -42,18 +45,29 @@ pub(crate) fn check(
     limit: usize,
     sink: &mut Sink<'_>,
 ) -> Meaning {
+    // Nothing more would be noted, and what was noted depends on no other file.
+    if sink.is_full() {
+        return Meaning::default();
+    }
+    // What stands in a list beyond its bound is known by name, and not looked into.
+    let whole = spec;
+    let cut = if sink.has_errors() { bounds::cut(shape::integration(), spec) } else { None };
+    let spec = cut.as_ref().unwrap_or(spec);
     let mut context = Context {
         sink,
         spec,
         base: path.pointer(),
-        schemas: Schemas::new(files, spec, path.pointer(), limit),
+        schemas: Schemas::new(files, whole, path.pointer(), limit),
         bundled: BTreeMap::new(),
-        credentials: connection::credentials(spec),
-        webhooks: ids(spec, "webhooks", "id").map(str::to_owned).collect(),
-        actions: ids(spec, "actions", "id").collect(),
-        connections: ids(spec, "connections", "id").collect(),
-        bases: spec.entries_at("baseUrls").iter().map(|e| e.key.as_str()).collect(),
-        events: ids(spec, "events", "eventType").collect(),
+        credentials: connection::credentials(whole),
+        webhooks: ids(whole, "webhooks", "id").map(str::to_owned).collect(),
+        actions: Rc::new(ids(whole, "actions", "id").collect()),
+        triggers: Rc::new(ids(whole, "triggers", "id").collect()),
+        connections: Rc::new(ids(whole, "connections", "id").collect()),
+        bases: Rc::new(whole.entries_at("baseUrls").iter().map(|e| e.key.as_str()).collect()),
+        events: ids(whole, "events", "eventType").collect(),
+        based: whole.get("baseUrl").is_some()
+            || whole.list_at("connections").iter().any(|c| c.get("baseUrl").is_some()),
         hosts: Vec::new(),
         shared: Uses::default(),
     };
@@ -85,10 +99,13 @@ pub(crate) struct Context<'c, 's> {
     /// Every name that `credentials` may have, beside those it always has.
     credentials: BTreeSet<String>,
     webhooks: BTreeSet<String>,
-    actions: BTreeSet<&'c str>,
-    connections: BTreeSet<&'c str>,
-    bases: BTreeSet<&'c str>,
+    actions: Rc<BTreeSet<&'c str>>,
+    triggers: Rc<BTreeSet<&'c str>>,
+    connections: Rc<BTreeSet<&'c str>>,
+    bases: Rc<BTreeSet<&'c str>>,
     events: BTreeSet<&'c str>,
+    /// Whether a path has a base URL to be appended to.
+    based: bool,
     /// The hosts that requests go to, and where each is written.
     hosts: Vec<(String, Mark, String)>,
     /// What the settings of all requests read.
@@ -135,7 +152,10 @@ impl Context<'_, '_> {
     /// Checks that a name is one of the known ones.
     fn refer(&mut self, what: &str, known: &BTreeSet<&str>, node: &Node, path: &Path<'_>) {
         let Some(name) = node.text().filter(|n| !known.contains(n)) else { return };
-        let hint = match nearest(name, known.iter().copied()) {
+        if self.sink.is_full() {
+            return;
+        }
+        let hint = match self.sink.nearest(name, known.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None if known.is_empty() => format!("the integration has no {what}"),
             None => format!("the integration has {}", listed(known)),

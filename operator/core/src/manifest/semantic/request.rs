@@ -1,5 +1,7 @@
 //! Requests: where they go, what they carry, and where the inputs go that they do not name.
 
+use std::collections::BTreeSet;
+
 use super::{Context, Owner};
 use crate::expression::{Place, Uses};
 use crate::manifest::address::Address;
@@ -60,10 +62,7 @@ impl Context<'_, '_> {
             }
             (None, Some(url)) => self.endpoint(url, &path.key("url")),
             (Some(node), None) => {
-                let based = request.get("base").is_some()
-                    || self.spec.get("baseUrl").is_some()
-                    || self.spec.list_at("connections").iter().any(|c| c.get("baseUrl").is_some());
-                if !based {
+                if !self.based && request.get("base").is_none() {
                     let message = format!("{name} has a path, and there is no baseUrl to append it to");
                     let hint = Some("add `baseUrl: https://HOST`, or write `url` here".to_owned());
                     self.push(
@@ -89,7 +88,7 @@ impl Context<'_, '_> {
 /// Where the inputs go that a request does not name.
 pub(super) enum Rest<'n> {
     /// Beside these keys, which win.
-    Beside { keys: Vec<&'n str>, part: &'static str },
+    Beside { keys: BTreeSet<&'n str>, part: &'static str },
     /// Nowhere, since this part is no map.
     Nowhere { part: &'static str },
 }
@@ -107,7 +106,7 @@ pub(super) fn rest(request: &Node) -> Rest<'_> {
         ("body", request.get("body"))
     };
     match node.map(|n| &n.value) {
-        None => Rest::Beside { keys: Vec::new(), part },
+        None => Rest::Beside { keys: BTreeSet::new(), part },
         Some(Value::Map(entries)) => {
             Rest::Beside { keys: entries.iter().map(|e| e.key.as_str()).collect(), part }
         }

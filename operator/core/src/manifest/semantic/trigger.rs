@@ -1,5 +1,7 @@
 //! Triggers and events.
 
+use std::collections::BTreeSet;
+
 use super::{Context, Owner, named};
 use crate::expression::{Place, Uses};
 use crate::manifest::report::{Path, head};
@@ -12,8 +14,10 @@ const LEAST_INTERVAL: u64 = 30;
 
 pub(super) fn check(context: &mut Context<'_, '_>, path: &Path<'_>) {
     let list = path.key("triggers");
+    let webhooks = context.webhooks.clone();
+    let webhooks = webhooks.iter().map(String::as_str).collect();
     for (i, trigger) in context.spec.list_at("triggers").iter().enumerate() {
-        one(context, trigger, &named("trigger", trigger, i), &list.index(i));
+        one(context, trigger, &webhooks, &named("trigger", trigger, i), &list.index(i));
     }
     let list = path.key("events");
     for (i, event) in context.spec.list_at("events").iter().enumerate() {
@@ -21,7 +25,13 @@ pub(super) fn check(context: &mut Context<'_, '_>, path: &Path<'_>) {
     }
 }
 
-fn one(context: &mut Context<'_, '_>, trigger: &Node, name: &str, path: &Path<'_>) {
+fn one(
+    context: &mut Context<'_, '_>,
+    trigger: &Node,
+    webhooks: &BTreeSet<&str>,
+    name: &str,
+    path: &Path<'_>,
+) {
     let owner = context.schemas_of(trigger, name, path);
     match trigger.text_at("type") {
         Some("webhook") if trigger.get("webhook").is_none() => {
@@ -47,9 +57,7 @@ fn one(context: &mut Context<'_, '_>, trigger: &Node, name: &str, path: &Path<'_
         _ => {}
     }
     if let Some(webhook) = trigger.get("webhook") {
-        let ids = context.webhooks.clone();
-        let known = ids.iter().map(String::as_str).collect();
-        context.refer("webhook", &known, webhook, &path.key("webhook"));
+        context.refer("webhook", webhooks, webhook, &path.key("webhook"));
     }
     context.links(trigger, path);
     let mut uses = Uses::default();
@@ -98,7 +106,7 @@ pub(super) fn webhook_owner(context: &Context<'_, '_>, id: Option<&str>, name: &
     if let [(i, only)] = triggers.as_slice() {
         owner.name = named("trigger", only, *i);
     }
-    let mut all = std::collections::BTreeSet::new();
+    let mut all = BTreeSet::new();
     for (i, trigger) in &triggers {
         if trigger.get("inputSchema").is_none() {
             return owner;

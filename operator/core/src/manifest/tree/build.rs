@@ -33,6 +33,9 @@ pub fn parse(bytes: &[u8]) -> Parsed {
     }
 }
 
+/// The most faults that are noted: a hostile file could bring one with every value.
+const MAX_FAULTS: usize = 100;
+
 /// What one anchor stands for, and what a copy of it costs.
 struct Anchored {
     node: Node,
@@ -312,7 +315,7 @@ impl<'a> Builder<'a> {
                     open.cost.bytes += key.len();
                     if is_new(entries, &mut open.seen, &key) {
                         entries.push(Entry { key, key_mark, node });
-                    } else {
+                    } else if self.parsed.faults.len() < MAX_FAULTS {
                         let message = format!("the key `{}` is there twice", shorten(&key));
                         let first = entries.iter().find(|e| e.key == key).map(|e| e.key_mark.line);
                         let hint = first.map(|line| format!("the first is on line {line}"));
@@ -332,8 +335,7 @@ impl<'a> Builder<'a> {
     }
 
     fn fault(&mut self, code: Code, mark: Mark, message: String, expected: &str, hint: Option<String>) {
-        // A hostile file could bring a fault with every value.
-        if self.parsed.faults.len() < 100 {
+        if self.parsed.faults.len() < MAX_FAULTS {
             let expected = expected.into();
             let document = self.document;
             self.parsed.faults.push(Fault { code, mark, document, message, expected, hint });
