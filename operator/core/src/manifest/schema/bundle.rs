@@ -1,6 +1,6 @@
 //! Puts everything a schema reaches into the schema.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value as Json};
@@ -26,7 +26,7 @@ pub(super) struct Job<'n> {
     /// The names of the others in `$defs`, and the ones not yet written.
     names: BTreeMap<Doc, String>,
     waiting: Vec<Doc>,
-    taken: Vec<String>,
+    taken: BTreeSet<String>,
     pub(super) choices: Vec<Choice>,
     pub(super) whole: bool,
 }
@@ -56,13 +56,14 @@ pub(super) fn by_path(
             message: format!("`{}` is not in the snapshot", shortened(text)),
             expected: "a file of the snapshot",
             hint: Some("copy the schema into the repository and name its path".into()),
+            named: None,
         })
     } else {
         resolve_path(&from, text).and_then(|path| schemas.file(&path).map(|_| path))
     };
     match found {
         Ok(file) => Some(run(schemas, node, Doc::File(file), path, sink)),
-        Err(NoFile { code, message, expected, hint }) => {
+        Err(NoFile { code, message, expected, hint, named: _ }) => {
             sink.push(code, node.mark, path, message, expected, hint);
             None
         }
@@ -76,7 +77,7 @@ fn run(schemas: &mut Schemas<'_>, node: &Node, start: Doc, path: &Path<'_>, sink
         root: root.clone(),
         names: BTreeMap::new(),
         waiting: Vec::new(),
-        taken: Vec::new(),
+        taken: BTreeSet::new(),
         choices: Vec::new(),
         whole: true,
     };
@@ -173,7 +174,7 @@ impl Job<'_> {
         if self.taken.contains(&name) {
             let _ = write!(name, ".{}", &checksum(&plain)[3..11]);
         }
-        self.taken.push(name.clone());
+        self.taken.insert(name.clone());
         self.names.insert(doc.clone(), name.clone());
         self.waiting.push(doc.clone());
         name

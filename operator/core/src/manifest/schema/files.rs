@@ -23,6 +23,8 @@ pub(super) struct NoFile {
     pub(super) message: String,
     pub(super) expected: &'static str,
     pub(super) hint: Option<String>,
+    /// The name that none of `schemas` has, where one was meant.
+    pub(super) named: Option<String>,
 }
 
 /// What is named, from the root of the snapshot.
@@ -34,6 +36,7 @@ pub(super) fn resolve_path(from: &str, named: &str) -> Result<String, NoFile> {
         message,
         expected: "a path inside the snapshot",
         hint: Some("write it relative to the file it stands in".into()),
+        named: None,
     };
     if named.starts_with('/') || named.contains('\\') || named.contains('\0') {
         return Err(escape(format!("`{}` is no relative path", shortened(named))));
@@ -72,6 +75,7 @@ impl Schemas<'_> {
             message,
             expected: "leads nowhere",
             hint,
+            named: None,
         };
         let Some(files) = self.files else {
             let hint = Some("put the schema into `schemas` and write `#/schemas/NAME`".to_owned());
@@ -101,6 +105,7 @@ impl Schemas<'_> {
                 message: format!("`{}` makes the manifest larger than it may be", shortened(path)),
                 expected: "too large with this",
                 hint: None,
+                named: None,
             });
         };
         self.left = room;

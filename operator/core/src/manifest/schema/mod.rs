@@ -9,9 +9,12 @@
 mod agreement;
 mod bundle;
 mod files;
+mod index;
 mod inputs;
+mod keyword;
 mod reference;
 mod walk;
+mod weight;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -34,6 +37,7 @@ pub(crate) struct Schemas<'a> {
     used: BTreeSet<String>,
     read: BTreeMap<String, Option<Rc<SchemaFile>>>,
     references: BTreeMap<String, String>,
+    index: index::Index,
     /// Bytes that may still be read or bundled.
     left: usize,
     /// Pointer of the spec.
@@ -75,6 +79,7 @@ impl<'a> Schemas<'a> {
             used: BTreeSet::new(),
             read: BTreeMap::new(),
             references: BTreeMap::new(),
+            index: index::Index::default(),
             left: limit,
             base,
         }

@@ -1,7 +1,7 @@
 //! What a `$ref` leads to.
 
-use super::super::report::{nearest, shortened};
-use super::super::tree::{self, Node};
+use super::super::report::shortened;
+use super::super::tree::Node;
 use super::Schemas;
 use super::files::{NoFile, SchemaFile, resolve_path};
 use crate::problem::Code;
@@ -89,29 +89,28 @@ impl<'a> Schemas<'a> {
             let (name, rest) = rest.split_once('/').map_or((rest, None), |(name, rest)| (name, Some(rest)));
             (name.replace("~1", "/").replace("~0", "~"), rest.map(|r| format!("/{r}")).unwrap_or_default())
         });
-        let here = self.root(&doc, inline).is_some_and(|root| holds(root.node(), &fragment));
+        let here = self.root(&doc, inline).is_some_and(|root| self.index.holds(root.node(), &fragment));
         if here && (own.is_none() || doc != Doc::Inline) {
             return Ok(Target { doc, fragment });
         }
         if let Some((name, rest)) = own {
-            if self.own.get(name.as_str()).is_some_and(|n| holds(n, &rest)) {
+            if self.own.get(name.as_str()).is_some_and(|n| self.index.holds(n, &rest)) {
                 self.used.insert(name.clone());
                 return Ok(Target { doc: Doc::Own(name), fragment: rest });
             }
-            let hint =
-                nearest(&name, self.own.keys().copied()).map(|n| format!("did you mean `#/schemas/{n}`?"));
-            return Err(unresolved(reference, hint));
+            return Err(NoFile { named: Some(name), ..unresolved(reference) });
         }
-        Err(unresolved(reference, None))
+        Err(unresolved(reference))
     }
 }
 
-fn unresolved(reference: &str, hint: Option<String>) -> NoFile {
+fn unresolved(reference: &str) -> NoFile {
     NoFile {
         code: Code::UnresolvedRef,
         message: format!("`{}` leads nowhere", shortened(reference)),
         expected: "no such schema",
-        hint,
+        hint: None,
+        named: None,
     }
 }
 
@@ -122,6 +121,7 @@ fn remote(reference: &str, scheme: &str) -> NoFile {
             message: format!("`{}` is no path inside the snapshot", shortened(reference)),
             expected: "a path inside the snapshot",
             hint: Some("write it relative to the file it stands in".into()),
+            named: None,
         };
     }
     NoFile {
@@ -129,6 +129,7 @@ fn remote(reference: &str, scheme: &str) -> NoFile {
         message: format!("`{}` is not in the snapshot", shortened(reference)),
         expected: "a file of the snapshot, or `#/schemas/NAME`",
         hint: Some("copy the schema into the repository and refer to it by its path".into()),
+        named: None,
     }
 }
 
@@ -163,22 +164,4 @@ fn decoded(text: &str) -> String {
         }
     }
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
-}
-
-/// Whether a fragment names something in a document: nothing, a JSON pointer, or an anchor.
-fn holds(root: &Node, fragment: &str) -> bool {
-    if fragment.is_empty() {
-        return true;
-    }
-    if fragment.starts_with('/') {
-        return tree::at(root, fragment).is_some();
-    }
-    has_anchor(root, fragment)
-}
-
-fn has_anchor(node: &Node, anchor: &str) -> bool {
-    let here = ["$anchor", "$dynamicAnchor"].iter().any(|k| node.text_at(k) == Some(anchor))
-        || node.text_at("$id").and_then(|id| id.strip_prefix('#')) == Some(anchor);
-    here || node.list().iter().any(|n| has_anchor(n, anchor))
-        || node.entries().iter().any(|e| has_anchor(&e.node, anchor))
 }

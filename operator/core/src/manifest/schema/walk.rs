@@ -3,84 +3,22 @@
 //! The check is that of the meta-schemas of 2020-12 and draft-07 together, with a place for each fault; it is written here
 //! because a catalog of thousands of schemas has to load in well under a second.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
 
-use super::super::report::{Path, Sink, listed, nearest, shortened};
+use super::super::report::{Path, Sink, listed, shortened};
 use super::super::tree::{Entry, Mark, Node, Value};
 use super::bundle::Job;
 use super::files::NoFile;
+use super::keyword::{Keyword, is_walked, keyword};
 use super::reference::Doc;
+use super::weight::{ENTRY, ITEM, without};
 use super::{Choice, SchemaFile, Schemas};
 use crate::problem::Code;
 
 const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
-
-/// What the value of a keyword is.
-enum Keyword {
-    Schema,
-    Schemas,
-    /// `items` of draft-07 may be a list.
-    SchemaOrSchemas,
-    MapOfSchemas,
-    /// `dependencies` of draft-07.
-    MapOfSchemasOrNames,
-    MapOfNames,
-    Names,
-    Text,
-    Pattern,
-    Bool,
-    Count,
-    Number,
-    /// `exclusiveMinimum` of drafts before 6 is true or false.
-    NumberOrBool,
-    List,
-    Type,
-    Reference,
-    Dialect,
-    Choice(&'static str),
-    Data,
-}
-
-fn keyword(name: &str) -> Keyword {
-    match name {
-        "$ref" | "$dynamicRef" => Keyword::Reference,
-        "$schema" => Keyword::Dialect,
-        "type" => Keyword::Type,
-        "properties" | "$defs" | "definitions" | "dependentSchemas" | "patternProperties" => {
-            Keyword::MapOfSchemas
-        }
-        "additionalProperties"
-        | "unevaluatedProperties"
-        | "propertyNames"
-        | "additionalItems"
-        | "unevaluatedItems"
-        | "contains"
-        | "not"
-        | "if"
-        | "then"
-        | "else"
-        | "contentSchema" => Keyword::Schema,
-        "allOf" | "anyOf" | "oneOf" | "prefixItems" => Keyword::Schemas,
-        "items" => Keyword::SchemaOrSchemas,
-        "dependencies" => Keyword::MapOfSchemasOrNames,
-        "dependentRequired" => Keyword::MapOfNames,
-        "required" => Keyword::Names,
-        "pattern" => Keyword::Pattern,
-        "title" | "description" | "$comment" | "format" | "contentEncoding" | "contentMediaType" | "$id"
-        | "$anchor" | "$dynamicAnchor" => Keyword::Text,
-        "uniqueItems" | "readOnly" | "writeOnly" | "deprecated" => Keyword::Bool,
-        "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties"
-        | "minContains" | "maxContains" => Keyword::Count,
-        "minimum" | "maximum" | "multipleOf" => Keyword::Number,
-        "exclusiveMinimum" | "exclusiveMaximum" => Keyword::NumberOrBool,
-        "enum" | "examples" => Keyword::List,
-        "x-choices" => Keyword::Choice("x-choices"),
-        "x-fields" => Keyword::Choice("x-fields"),
-        _ => Keyword::Data,
-    }
-}
 
 /// A walk through one document.
 pub(super) struct Walk<'w, 'a, 'n> {
@@ -153,9 +91,20 @@ impl<'w, 'a, 'n> Walk<'w, 'a, 'n> {
 
     /// Takes what an entry weighs from what may be bundled.
     fn spend(&mut self, entry: &Entry, node: &Node, path: &Path<'_>, sink: &mut Sink<'_>) -> bool {
-        const LEAST: usize = 16;
-        let weight = LEAST + entry.key.len() + entry.node.text().map_or(0, str::len);
-        if let Some(left) = self.schemas.left.checked_sub(weight) {
+        let weight = ENTRY + entry.key.len() + entry.node.text().map_or(0, str::len);
+        let left = self.schemas.left.checked_sub(weight);
+        let inner = !is_walked(&keyword(&entry.key), &entry.node.value);
+        self.take(
+            left.and_then(|left| if inner { without(left, &entry.node) } else { Some(left) }),
+            node,
+            path,
+            sink,
+        )
+    }
+
+    /// Leaves so much to be bundled; nothing where there is not enough.
+    fn take(&mut self, left: Option<usize>, node: &Node, path: &Path<'_>, sink: &mut Sink<'_>) -> bool {
+        if let Some(left) = left {
             self.schemas.left = left;
             return true;
         }
@@ -182,8 +131,15 @@ impl<'w, 'a, 'n> Walk<'w, 'a, 'n> {
                 if items.is_empty() {
                     self.bad(node, path, format!("`{key}` is empty"), "at least one schema", sink);
                 }
-                let each = items.iter().enumerate().map(|(i, n)| self.schema(n, &path.index(i), false, sink));
-                return Json::Array(each.collect());
+                let mut written = Vec::new();
+                for (i, item) in items.iter().enumerate() {
+                    let path = path.index(i);
+                    if !self.take(self.schemas.left.checked_sub(ITEM), item, &path, sink) {
+                        break;
+                    }
+                    written.push(self.schema(item, &path, false, sink));
+                }
+                return Json::Array(written);
             }
             (Keyword::Schemas, _) => shape(true).map(|m| (m, "a list of schemas")),
             (Keyword::SchemaOrSchemas, _) => shape(true).map(|m| (m, "a schema")),
@@ -256,13 +212,17 @@ impl<'w, 'a, 'n> Walk<'w, 'a, 'n> {
             if key == "patternProperties" {
                 self.pattern(&entry.key, entry.key_mark, &path, sink);
             }
-            let written = if key == "dependencies" && matches!(entry.node.value, Value::List(_)) {
+            let names = key == "dependencies" && matches!(entry.node.value, Value::List(_));
+            let left = self.schemas.left.checked_sub(ENTRY + entry.key.len());
+            let left = if names { left.and_then(|left| without(left, &entry.node)) } else { left };
+            if !self.take(left, &entry.node, &path, sink) {
+                break;
+            }
+            let written = if names {
                 self.names(&entry.key, &entry.node, &path, sink);
                 entry.node.to_json()
-            } else if self.spend(entry, &entry.node, &path, sink) {
-                self.schema(&entry.node, &path, false, sink)
             } else {
-                break;
+                self.schema(&entry.node, &path, false, sink)
             };
             map.insert(entry.key.clone(), written);
         }
@@ -278,6 +238,7 @@ impl<'w, 'a, 'n> Walk<'w, 'a, 'n> {
             self.problem(Code::BadSchema, node.mark, path, said, sink);
             return;
         };
+        let mut seen = HashSet::new();
         for (i, item) in items.iter().enumerate() {
             let path = path.index(i);
             match item.text() {
@@ -288,7 +249,7 @@ impl<'w, 'a, 'n> Walk<'w, 'a, 'n> {
                     "expected text",
                     sink,
                 ),
-                Some(name) if items[..i].iter().any(|other| other.text() == Some(name)) => {
+                Some(name) if !seen.insert(name) => {
                     let message = format!("`{}` is in `{key}` twice", shortened(name));
                     self.bad(item, &path, message, "once is enough", sink);
                 }
@@ -312,8 +273,9 @@ impl<'w, 'a, 'n> Walk<'w, 'a, 'n> {
     fn types(&self, node: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
         let several = node.list();
         let all: &[Node] = if several.is_empty() { std::slice::from_ref(node) } else { several };
-        for (i, one) in all.iter().enumerate() {
-            if all[..i].iter().any(|other| other.text().is_some() && other.text() == one.text()) {
+        let mut seen = HashSet::new();
+        for one in all {
+            if one.text().is_some_and(|text| !seen.insert(text)) {
                 self.bad(one, path, "`type` names one type twice".into(), "once is enough", sink);
             }
             let Some(text) = one.text() else {
@@ -329,7 +291,7 @@ impl<'w, 'a, 'n> Walk<'w, 'a, 'n> {
                 "str" | "text" | "date" | "datetime" | "uuid" | "email" | "file" | "binary" => Some("string"),
                 "list" | "tuple" => Some("array"),
                 "map" | "dict" | "hash" => Some("object"),
-                _ => nearest(text, TYPES),
+                _ => sink.nearest(text, TYPES),
             };
             let said = Said {
                 message: format!("JSON Schema has no type `{}`", shortened(text)),
@@ -380,8 +342,10 @@ impl<'w, 'a, 'n> Walk<'w, 'a, 'n> {
         let manifest = self.schemas.files.map_or("", |f| f.path).to_owned();
         match self.schemas.follow(text, self.doc, self.job.inline) {
             Ok(target) => Json::String(self.job.reference(&target, &manifest)),
-            Err(NoFile { code, message, expected, hint }) => {
+            Err(NoFile { code, message, expected, hint, named }) => {
                 self.job.whole = false;
+                let meant = named.and_then(|name| sink.nearest(&name, self.schemas.own.keys().copied()));
+                let hint = hint.or(meant.map(|name| format!("did you mean `#/schemas/{name}`?")));
                 let said = Said { message, expected: expected.into(), hint };
                 self.problem(code, node.mark, path, said, sink);
                 node.to_json()
