@@ -192,7 +192,9 @@ pub fn described(settings: &Settings, environment: Option<(&str, &EnvironmentSpe
     }
 }
 
-fn without_user(text: &str) -> String {
+/// A URL without its user part.
+#[must_use]
+pub fn without_user(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);

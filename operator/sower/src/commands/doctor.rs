@@ -1,20 +1,20 @@
 //! `sower doctor`: what is set, where it was set, and whether it answers.
 
+mod sources;
+
 use std::fmt::Write as _;
 
-use sower_crds::EnvironmentSpec;
 use sower_store::{DatabaseUrl, Migrate, Options, Store, StoreError, Tls};
 
 use crate::cli::{DoctorArgs, TargetKind, Where};
 use crate::commands::Context;
 use crate::environments::EnvironmentFiles;
 use crate::failure::{Exit, Failure};
+use crate::origin;
 use crate::output::document::{self, Fields};
 use crate::reach::Reach;
 use crate::session::Member;
 use crate::settings::{Settings, without_password};
-use crate::trouble::sentence;
-use crate::{job, origin};
 
 /// Runs it.
 ///
@@ -164,7 +164,7 @@ async fn files(settings: &Settings, context: &Context, checks: &mut Vec<Check>) 
         }
     };
     if settings.root.is_some() || settings.source.value.is_some() {
-        checks.push(source(settings, &files, context).await);
+        checks.extend(sources::checks(settings, &files, context).await);
     }
     checks.extend(databases(settings, &files).await);
     checks.push(Check::new(State::NotAsked, "cluster", "not asked (--target cluster asks it)", ""));
@@ -177,74 +177,6 @@ fn failed(
     detail: impl Into<String>,
 ) -> Check {
     Check { detail: detail.into(), ..Check::new(State::Failed, what, value, origin) }
-}
-
-/// The sources, read as a seeding would read them.
-async fn source(settings: &Settings, files: &EnvironmentFiles, context: &Context) -> Check {
-    let is_own = |name: &str| settings.source_of(name).0 != settings.source.value;
-    let general = files.environments.iter().find(|environment| !is_own(&environment.name));
-    let spec = general.map_or_else(EnvironmentSpec::default, |environment| environment.spec.clone());
-    let name = general.map_or_else(String::new, |environment| environment.name.clone());
-    let described = origin::described(settings, Some((&name, &spec)));
-    let (value, detail) = match read(settings, files, &name, &spec, context).await {
-        Ok((revision, dirty)) => (Ok(format!("{described} at {revision}")), edited(dirty)),
-        Err(cause) => (Err(described), cause),
-    };
-    let mut check = match value {
-        Ok(value) => {
-            Check { remark: detail, ..Check::new(State::Ok, "source", value, &settings.source.origin) }
-        }
-        Err(value) => failed("source", value, &settings.source.origin, detail),
-    };
-    for environment in files.environments.iter().filter(|environment| is_own(&environment.name)) {
-        let described = origin::described(settings, Some((&environment.name, &environment.spec)));
-        match read(settings, files, &environment.name, &environment.spec, context).await {
-            Ok((_, dirty)) => {
-                let mut remark = format!("{}: {described}", environment.name);
-                if dirty > 0 {
-                    let _ = write!(remark, ", {}", edited(dirty));
-                }
-                check.remark =
-                    if check.remark.is_empty() { remark } else { format!("{}; {remark}", check.remark) };
-            }
-            Err(cause) => {
-                check.state = State::Failed;
-                let _ = writeln!(check.detail, "{}: {described}: {cause}", environment.name);
-            }
-        }
-    }
-    check
-}
-
-fn edited(files: usize) -> String {
-    match files {
-        0 => String::new(),
-        1 => "1 uncommitted file".to_owned(),
-        several => format!("{several} uncommitted files"),
-    }
-}
-
-/// The revision, and how many files differ from it.
-async fn read(
-    settings: &Settings,
-    files: &EnvironmentFiles,
-    name: &str,
-    spec: &EnvironmentSpec,
-    context: &Context,
-) -> Result<(String, usize), String> {
-    let text = |failure: Failure| failure.message;
-    let loaded = sower_core::manifest::LoadedEnvironment {
-        name: name.to_owned(),
-        spec: spec.clone(),
-        path: String::new(),
-        document: 0,
-        lines: std::collections::BTreeMap::new(),
-    };
-    let job = job::job(settings, &loaded, &origin::Secrets::of(files)).map_err(text)?;
-    let seeder = job::seeder(settings, None, None).map_err(text)?;
-    let reading = seeder.read(&job, &context.cancel).await.map_err(|error| sentence(error.full()))?;
-    let dirty = reading.sources.iter().map(|source| source.snapshot.dirty.len()).sum();
-    Ok((reading.revision_short(), dirty))
 }
 
 /// Every database that an environment has, each once.
