@@ -7,7 +7,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use sower_source::Credentials;
-use sower_store::{DatabaseUrl, Engine, Tls};
+use sower_store::{DatabaseUrl, Engine, StoreError, Tls};
 
 use crate::api_server;
 use crate::reason::Reason;
@@ -64,7 +64,8 @@ pub fn credentials(name: &str, data: &BTreeMap<String, Vec<u8>>) -> Result<Crede
     })
 }
 
-/// The address in a database Secret. SQLite is a path of this machine: only where `allow_local` says so.
+/// The address in an environment's database Secret. What is this machine's own, a SQLite file among it, it names only where
+/// `allow_local` says so.
 ///
 /// # Errors
 /// InvalidSpec, which never repeats the address.
@@ -73,25 +74,37 @@ pub fn database(
     data: &BTreeMap<String, Vec<u8>>,
     allow_local: bool,
 ) -> Result<Database, SeedingError> {
-    let url = data.get("url").or_else(|| data.get("uri"));
-    let url = url.ok_or_else(|| SeedingError::invalid_spec(format!("{of} has neither `url` nor `uri`")))?;
-    let text = std::str::from_utf8(url)
-        .map_err(|_| SeedingError::invalid_spec(format!("{of} has no text in `url`")))?;
-    let url = DatabaseUrl::parse(text)
-        .map_err(|error| SeedingError::new(Reason::InvalidSpec, Kind::Stalled, format!("{of}: {error}")))?;
-    if url.engine() == Engine::Sqlite && !allow_local {
+    let database = address(of, data)?;
+    if database.url.engine() == Engine::Sqlite && !allow_local {
         return Err(SeedingError::invalid_spec(format!(
             "{of} names a SQLite file: start Sower with --allow-local"
         )));
     }
+    match database.url.clone().confined() {
+        Ok(url) => Ok(Database { url, ..database }),
+        Err(_) if allow_local => Ok(database),
+        Err(error) => Err(unusable(of, &error)),
+    }
+}
+
+fn address(of: &str, data: &BTreeMap<String, Vec<u8>>) -> Result<Database, SeedingError> {
+    let url = data.get("url").or_else(|| data.get("uri"));
+    let url = url.ok_or_else(|| SeedingError::invalid_spec(format!("{of} has neither `url` nor `uri`")))?;
+    let text = std::str::from_utf8(url)
+        .map_err(|_| SeedingError::invalid_spec(format!("{of} has no text in `url`")))?;
+    let url = DatabaseUrl::parse(text).map_err(|error| unusable(of, &error))?;
     let pem = |key: &str| data.get(key).filter(|value| !value.is_empty()).cloned();
     Ok(Database { url, tls: Tls { ca: pem("ca.crt"), certificate: pem("tls.crt"), key: pem("tls.key") } })
+}
+
+fn unusable(of: &str, error: &StoreError) -> SeedingError {
+    SeedingError::new(Reason::InvalidSpec, Kind::Stalled, format!("{of}: {error}"))
 }
 
 /// The database Secret that is mounted as a folder.
 ///
 /// # Errors
-/// DatabaseUnavailable where the folder cannot be read, else as [`database`].
+/// DatabaseUnavailable where the folder cannot be read, InvalidSpec for what is no address.
 pub fn mounted(folder: &Path) -> Result<Database, SeedingError> {
     let mut data = BTreeMap::new();
     for key in ["url", "uri", "ca.crt", "tls.crt", "tls.key"] {
@@ -104,7 +117,7 @@ pub fn mounted(folder: &Path) -> Result<Database, SeedingError> {
             }
         }
     }
-    database("The operator's database secret", &data, true)
+    address("The operator's database secret", &data)
 }
 
 #[cfg(test)]
@@ -130,12 +143,18 @@ mod tests {
                 vec![("url", "sqlite:///tmp/a.db")],
                 "The secret x names a SQLite file: start Sower with --allow-local",
             ),
+            (
+                vec![("url", "postgres://u@h/d?host=/run/postgresql")],
+                "The secret x: the database URL cannot be used: its host is a file of this machine",
+            ),
         ] {
             let error = database("The secret x", &secret(&entries), false).expect_err("refused");
             assert_eq!((error.reason, error.message.as_str()), (Reason::InvalidSpec, expect));
         }
         let error = database("x", &secret(&[("url", "mysql://u:s3cret@h/d")]), false).expect_err("refused");
         assert!(!error.full().contains("s3cret"));
-        assert!(database("x", &secret(&[("url", "sqlite:///tmp/a.db")]), true).is_ok());
+        for local in ["sqlite:///tmp/a.db", "postgres://u@h/d?host=/run/postgresql"] {
+            assert!(database("x", &secret(&[("url", local)]), true).is_ok());
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
+use crate::confined::on_its_own;
 use crate::error::StoreError;
 
 /// What stands for the environment's name in a URL.
@@ -57,7 +58,11 @@ impl fmt::Debug for Tls {
 
 /// Where a database is. It prints itself without password and parameters.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct DatabaseUrl(Address);
+pub struct DatabaseUrl {
+    address: Address,
+    /// Whoever wrote it may use neither files nor the environment of this process.
+    pub(crate) confined: bool,
+}
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Address {
@@ -77,7 +82,7 @@ impl DatabaseUrl {
             if path.is_empty() || path.contains(['?', '#', '\0']) || path.contains(":memory:") {
                 return Err(bad("sqlite:// takes the path of a file, and nothing else"));
             }
-            return Ok(Self(Address::Sqlite(path.into())));
+            return Ok(Self::of(Address::Sqlite(path.into())));
         }
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err(bad("it starts with none of postgres://, postgresql://, sqlite://"));
@@ -87,35 +92,39 @@ impl DatabaseUrl {
         if let Some((key, _)) = probe.query_pairs().find(|(key, _)| !PARAMETERS.contains(&&**key)) {
             return Err(bad(&format!("unknown parameter `{key}`; known are {}", PARAMETERS.join(", "))));
         }
-        PgConnectOptions::from_str(probe.as_str())
-            .map_err(|_| bad("one of its parameters has a wrong value"))?;
-        Ok(Self(Address::Postgres(text.to_owned())))
+        read(&probe)?;
+        Ok(Self::of(Address::Postgres(text.to_owned())))
+    }
+
+    fn of(address: Address) -> Self {
+        Self { address, confined: false }
     }
 
     /// With `{environment}` filled in.
     #[must_use]
     pub fn of_environment(&self, environment: &str) -> Self {
-        Self(match &self.0 {
+        let address = match &self.address {
             Address::Postgres(url) => Address::Postgres(url.replace(PLACEHOLDER, environment)),
             Address::Sqlite(path) => {
                 Address::Sqlite(path.to_string_lossy().replace(PLACEHOLDER, environment).into())
             }
-        })
+        };
+        Self { address, ..*self }
     }
 
     /// With a relative file taken from this folder.
     #[must_use]
     pub fn relative_to(&self, folder: &Path) -> Self {
-        match &self.0 {
+        match &self.address {
             Address::Postgres(_) => self.clone(),
-            Address::Sqlite(path) => Self(Address::Sqlite(folder.join(path))),
+            Address::Sqlite(path) => Self { address: Address::Sqlite(folder.join(path)), ..*self },
         }
     }
 
     /// Which engine answers there.
     #[must_use]
     pub fn engine(&self) -> Engine {
-        match self.0 {
+        match self.address {
             Address::Postgres(_) => Engine::Postgres,
             Address::Sqlite(_) => Engine::Sqlite,
         }
@@ -124,7 +133,7 @@ impl DatabaseUrl {
     /// The file of a SQLite database.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
-        match &self.0 {
+        match &self.address {
             Address::Postgres(_) => None,
             Address::Sqlite(path) => Some(path),
         }
@@ -133,7 +142,7 @@ impl DatabaseUrl {
     /// `db.internal:5432`, or the file.
     #[must_use]
     pub fn host(&self) -> String {
-        match &self.0 {
+        match &self.address {
             Address::Postgres(_) => {
                 let url = self.url();
                 let host = url.as_ref().and_then(Url::host_str).filter(|host| !host.is_empty());
@@ -156,8 +165,8 @@ impl DatabaseUrl {
         }
     }
 
-    fn url(&self) -> Option<Url> {
-        match &self.0 {
+    pub(crate) fn url(&self) -> Option<Url> {
+        match &self.address {
             Address::Postgres(text) => Url::parse(text).ok(),
             Address::Sqlite(_) => None,
         }
@@ -167,9 +176,12 @@ impl DatabaseUrl {
     /// driver's own default falls back to plain text.
     pub(crate) fn postgres(&self, tls: &Tls) -> Result<PgConnectOptions, StoreError> {
         let url = self.url().ok_or_else(|| bad("it is none of PostgreSQL"))?;
-        let mut options = PgConnectOptions::from_str(url.as_str())
-            .map_err(|_| bad("one of its parameters has a wrong value"))?;
-        if !url.query_pairs().any(|(key, _)| key == "sslmode") && std::env::var_os("PGSSLMODE").is_none() {
+        let mut options = read(&url)?;
+        let given = |name: &str| url.query_pairs().any(|(key, _)| key == name);
+        if self.confined {
+            options = on_its_own(options, &url, tls)?;
+        }
+        if !given("sslmode") && (self.confined || std::env::var_os("PGSSLMODE").is_none()) {
             let local = options.get_socket().is_some() || is_loopback(options.get_host());
             options = options.ssl_mode(if local { PgSslMode::Prefer } else { PgSslMode::VerifyFull });
         }
@@ -189,6 +201,10 @@ impl DatabaseUrl {
     }
 }
 
+pub(crate) fn read(url: &Url) -> Result<PgConnectOptions, StoreError> {
+    PgConnectOptions::from_str(url.as_str()).map_err(|_| bad("one of its parameters has a wrong value"))
+}
+
 fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost"
@@ -196,7 +212,7 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn bad(why: &str) -> StoreError {
+pub(crate) fn bad(why: &str) -> StoreError {
     StoreError::BadUrl(why.to_owned())
 }
 
@@ -216,7 +232,7 @@ impl FromStr for DatabaseUrl {
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.0, self.url()) {
+        match (&self.address, self.url()) {
             (Address::Sqlite(path), _) => write!(f, "sqlite://{}", path.display()),
             (Address::Postgres(_), Some(url)) => {
                 let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();

@@ -11,6 +11,7 @@ mod address;
 mod apply;
 mod bulk;
 mod catalog;
+mod confined;
 mod conflicts;
 mod environment;
 mod error;
