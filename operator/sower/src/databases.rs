@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use sower_core::manifest::LoadedEnvironment;
+use sower_crds::EnvironmentSpec;
 use sower_crds::environment::Migrate as Spec;
 use sower_store::{DatabaseUrl, Migrate, Options, Store, StoreError};
 use tokio::sync::Mutex;
@@ -26,10 +27,7 @@ impl Databases {
         environment: &LoadedEnvironment,
     ) -> Result<Store, StoreError> {
         let url = url(settings, &environment.name)?;
-        let migrate = match environment.spec.database.as_ref().map(|database| database.migrate) {
-            Some(Spec::Never) => Migrate::Never,
-            Some(Spec::Auto) | None => Migrate::Auto,
-        };
+        let migrate = migrate(&environment.spec);
         // Held while one is opened: a second opening of the same file would race for its journal.
         let mut open = self.open.lock().await;
         let key = (url, migrate);
@@ -46,6 +44,15 @@ impl Databases {
         for (_, store) in self.open.lock().await.drain() {
             store.close().await;
         }
+    }
+}
+
+/// Whether a seeding of an environment may make its tables.
+#[must_use]
+pub fn migrate(spec: &EnvironmentSpec) -> Migrate {
+    match spec.database.as_ref().map(|database| database.migrate) {
+        Some(Spec::Never) => Migrate::Never,
+        Some(Spec::Auto) | None => Migrate::Auto,
     }
 }
 

@@ -10,11 +10,11 @@ use crate::cli::{DoctorArgs, TargetKind, Where};
 use crate::commands::Context;
 use crate::environments::EnvironmentFiles;
 use crate::failure::{Exit, Failure};
-use crate::origin;
 use crate::output::document::{self, Fields};
 use crate::reach::Reach;
 use crate::session::Member;
 use crate::settings::{Settings, without_password};
+use crate::{databases, origin};
 
 /// Runs it.
 ///
@@ -166,7 +166,7 @@ async fn files(settings: &Settings, context: &Context, checks: &mut Vec<Check>) 
     if settings.root.is_some() || settings.source.value.is_some() {
         checks.extend(sources::checks(settings, &files, context).await);
     }
-    checks.extend(databases(settings, &files).await);
+    checks.extend(all_databases(settings, &files).await);
     checks.push(Check::new(State::NotAsked, "cluster", "not asked (--target cluster asks it)", ""));
 }
 
@@ -180,36 +180,47 @@ fn failed(
 }
 
 /// Every database that an environment has, each once.
-async fn databases(settings: &Settings, files: &EnvironmentFiles) -> Vec<Check> {
-    let mut asked: Vec<(String, String, String)> = Vec::new();
-    let names = files.environments.iter().map(|environment| environment.name.as_str());
-    for name in names.chain(files.environments.is_empty().then_some("")) {
+async fn all_databases(settings: &Settings, files: &EnvironmentFiles) -> Vec<Check> {
+    let mut asked: Vec<(String, String, String, Migrate)> = Vec::new();
+    let named = files.environments.iter().map(|one| (one.name.as_str(), databases::migrate(&one.spec)));
+    for (name, migrate) in named.chain(files.environments.is_empty().then_some(("", Migrate::Auto))) {
         let Some(url) = settings.database_of(name) else { continue };
         let own = settings.database.value.as_ref() != Some(&url);
         let origin = if own { "sower.toml".to_owned() } else { settings.database.origin.to_string() };
         let shown = if own { without_password(&url) } else { settings.database_shown.clone() };
-        let known = (url.replace("{environment}", name), shown.replace("{environment}", name), origin);
-        if !asked.iter().any(|(url, ..)| *url == known.0) {
-            asked.push(known);
+        let (url, shown) = (url.replace("{environment}", name), shown.replace("{environment}", name));
+        match asked.iter_mut().find(|(known, ..)| *known == url) {
+            // One that may make the tables makes them for all.
+            Some((.., known)) if migrate == Migrate::Auto => *known = migrate,
+            Some(_) => {}
+            None => asked.push((url, shown, origin, migrate)),
         }
     }
     let mut checks = Vec::new();
-    for (url, shown, origin) in asked {
+    for (url, shown, origin, migrate) in asked {
         checks.push(match DatabaseUrl::parse(&url) {
-            Ok(url) => database(&url, Tls::default(), shown, origin).await,
+            Ok(url) => database(&url, Tls::default(), shown, origin, migrate).await,
             Err(error) => failed("database", shown, origin, error.to_string()),
         });
     }
     checks
 }
 
-async fn database(url: &DatabaseUrl, tls: Tls, shown: String, origin: String) -> Check {
+async fn database(url: &DatabaseUrl, tls: Tls, shown: String, origin: String, migrate: Migrate) -> Check {
     let found = |remark: &str| Check {
         remark: remark.to_owned(),
         ..Check::new(State::Ok, "database", &shown, &origin)
     };
+    let by_hand = |what: &str| {
+        let text =
+            format!("{what} under migrate: Never\nrun the output of `sower generate migrations` there");
+        failed("database", &shown, &origin, text)
+    };
     if url.file().is_some_and(|file| !file.exists()) {
-        return found("not there yet: the first seeding makes it");
+        return match migrate {
+            Migrate::Auto => found("not there yet: the first seeding makes it"),
+            Migrate::Never => by_hand("its tables are not there, and no seeding makes them"),
+        };
     }
     let options = Options { migrate: Migrate::Never, tls, ..Options::default() };
     match Store::open(url, &options).await {
@@ -217,9 +228,14 @@ async fn database(url: &DatabaseUrl, tls: Tls, shown: String, origin: String) ->
             store.close().await;
             found("")
         }
-        Err(StoreError::SchemaMissing { found: None, .. }) => {
-            found("no tables yet: the first seeding makes them")
-        }
+        Err(StoreError::SchemaMissing { found: tables, .. }) => match (migrate, tables) {
+            (Migrate::Auto, None) => found("no tables yet: the first seeding makes them"),
+            (Migrate::Auto, Some(_)) => found("older tables: the next seeding brings them up to date"),
+            (Migrate::Never, None) => by_hand("its tables are not there, and no seeding makes them"),
+            (Migrate::Never, Some(version)) => {
+                by_hand(&format!("its tables are of schema {version}, and no seeding brings them up to date"))
+            }
+        },
         Err(error) => {
             let detail = match &error {
                 StoreError::Unavailable { cause, .. } => {
@@ -263,7 +279,12 @@ async fn cluster(settings: &Settings, at: &Where, checks: &mut Vec<Check>) {
     if let Some(url) = &settings.database.value {
         let (shown, origin) = (settings.database_shown.clone(), settings.database.origin.to_string());
         checks.push(match DatabaseUrl::parse(url) {
-            Ok(url) => database(&url, Tls::default(), shown, origin).await,
+            Ok(url) => {
+                let mut all = members.iter().map(|member| databases::migrate(&member.loaded.spec));
+                let never = !members.is_empty() && all.all(|migrate| migrate == Migrate::Never);
+                let migrate = if never { Migrate::Never } else { Migrate::Auto };
+                database(&url, Tls::default(), shown, origin, migrate).await
+            }
             Err(error) => failed("database", shown, origin, error.to_string()),
         });
         return;
@@ -286,7 +307,9 @@ async fn cluster(settings: &Settings, at: &Where, checks: &mut Vec<Check>) {
         if asked.contains(&url) {
             continue;
         }
-        checks.push(database(&url, tls, url.to_string(), format!("the secret of {}", member.name())).await);
+        let set = format!("the secret of {}", member.name());
+        let migrate = databases::migrate(&member.loaded.spec);
+        checks.push(database(&url, tls, url.to_string(), set, migrate).await);
         asked.push(url);
     }
     if asked.is_empty() && !refused {

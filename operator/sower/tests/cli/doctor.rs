@@ -51,3 +51,30 @@ fn the_doctor_says_what_sower_toml_gives_to_one_alone() {
     assert!(ran.out.contains("failed  source         .#HEAD at main@"), "{}", ran.out);
     assert!(ran.out.contains("staging: elsewhere: no manifest in `elsewhere/integrations`: "), "{}", ran.out);
 }
+
+#[test]
+fn the_doctor_names_who_makes_the_tables_where_no_seeding_may() {
+    let checkout = Checkout::new();
+    let environment = "apiVersion: sower.dev/v1alpha1\nkind: Environment\nmetadata: { name: development }\nspec:\n  \
+                       database: { migrate: Never }\n";
+    std::fs::remove_dir_all(checkout.path().join("environments")).expect("removed");
+    checkout.write("environments/development.yaml", environment);
+    let hint = "run the output of `sower generate migrations` there";
+    for there in [false, true] {
+        if there {
+            checkout.write(".sower/sower.db", "");
+        }
+        let ran = checkout.sower("doctor");
+        assert_eq!(ran.code, 1, "{}", ran.out);
+        let told = "failed  database       sqlite://.sower/sower.db ";
+        assert!(ran.out.contains(told) && ran.out.contains(hint), "{}", ran.out);
+        assert!(!ran.out.contains("makes them"), "{}", ran.out);
+        let ran = checkout.sower("seed -e development");
+        assert!(ran.code == 1 && ran.err.contains(hint), "{}", ran.err);
+    }
+    checkout.write(
+        "environments/other.yaml",
+        &environment.replace("development", "other").replace("Never", "Auto"),
+    );
+    assert_eq!(checkout.sower("doctor").code, 0);
+}
