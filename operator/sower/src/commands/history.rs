@@ -81,9 +81,7 @@ pub fn table(rows: &[Logged], all: bool, now: Timestamp) -> Table {
         };
         let revision = short_revision(row.revisions.iter().map(|(name, revision)| (name.as_str(), revision)));
         let reason = match (row.status, row.errors.first()) {
-            (LogStatus::Failed, Some(error)) => {
-                format!("{}; nothing written", error.message.trim_end_matches('.'))
-            }
+            (LogStatus::Failed, Some(error)) => nothing_written(&error.message),
             _ => row.reason.clone(),
         };
         let cells = [
@@ -98,4 +96,22 @@ pub fn table(rows: &[Logged], all: bool, now: Timestamp) -> Table {
         table.row(cells.into_iter().skip(usize::from(!all)));
     }
     table
+}
+
+/// Why a seeding failed, and that it wrote nothing, said once.
+fn nothing_written(why: &str) -> String {
+    const NOTHING: &str = "; nothing written";
+    format!("{}{NOTHING}", why.trim_end_matches('.').trim_end_matches(NOTHING))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_nothing_was_written_is_said_once() {
+        for why in ["interrupted; nothing written", "interrupted.", "interrupted"] {
+            assert_eq!(nothing_written(why), "interrupted; nothing written");
+        }
+    }
 }
