@@ -234,3 +234,26 @@ fn what_a_schema_holds_as_data_is_weighed() {
     }));
     assert!(!of_code(&found, "too-large").is_empty());
 }
+
+#[test]
+fn documents_of_one_file() {
+    let found = told("--- 1\n".repeat(40_000));
+    assert_eq!(of_code(&found, "too-large"), ["the file holds more than 1000 documents"]);
+    let problem = &found[0].problems[0];
+    assert_eq!((found[0].problems.len(), problem.line, found[0].id.as_deref()), (1, 1001, None));
+    assert_eq!(told("--- 1\n".repeat(1000)).len(), 1000);
+    // A valid one among them is not taken, wherever it stands.
+    let one = "---\nid: a\nname: A\nversion: 1.0.0\n";
+    assert_eq!(told(format!("{one}{}", "--- 1\n".repeat(1000))).len(), 1);
+}
+
+#[test]
+fn faults_of_one_document_hide_none_of_another() {
+    let twice = "k: 1\n".repeat(200);
+    let found = told(format!("id: a\n{twice}---\nid: b\nk: 1\nk: 2\n---\nid: c\n{twice}d: [\n"));
+    let of = |document: usize| found[document].problems.iter().map(|p| p.code.as_str()).collect::<Vec<_>>();
+    assert_eq!(found.len(), 3);
+    assert_eq!(of(0).iter().filter(|code| **code == "duplicate-key").count(), 100);
+    assert!(of(1).contains(&"duplicate-key"), "{:?}", of(1));
+    assert_eq!(of(2).last(), Some(&"syntax"));
+}

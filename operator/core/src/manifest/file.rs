@@ -77,10 +77,16 @@ fn documents(from: &FileSource<'_>, entry: &FileEntry, bytes: &[u8], named: bool
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let Parsed { documents, faults, broken } = tree::parse(bytes);
+    if broken.is_some_and(|number| number >= tree::MAX_DOCUMENTS) {
+        return too_many(from, entry, text, named, &documents, &faults);
+    }
     let mut all = Vec::new();
     for Document { number, root } in &documents {
-        let faults: Vec<&Fault> = faults.iter().filter(|f| f.document == *number).collect();
-        all.extend(one_document(from, entry, text, (*number, root), named, &faults));
+        let (first, behind) = (
+            faults.partition_point(|f| f.document < *number),
+            faults.partition_point(|f| f.document <= *number),
+        );
+        all.extend(one_document(from, entry, text, (*number, root), named, &faults[first..behind]));
     }
     // A file that broke off is a manifest if its name says so, or what stands before the break.
     if let Some(number) = broken.filter(|_| named || !all.is_empty()) {
@@ -89,6 +95,25 @@ fn documents(from: &FileSource<'_>, entry: &FileEntry, bytes: &[u8], named: bool
         all.push(without_id(from.source, entry, number, sink));
     }
     all
+}
+
+/// A file of more documents than it may hold is one that cannot be read: none of them is taken.
+fn too_many(
+    from: &FileSource<'_>,
+    entry: &FileEntry,
+    text: &str,
+    named: bool,
+    documents: &[Document],
+    faults: &[Fault],
+) -> Vec<Loaded> {
+    let ours =
+        |d: &Document| !matches!(document::classify(&d.root, named), Form::Foreign | Form::Environment);
+    if !named && !documents.iter().any(ours) {
+        return Vec::new();
+    }
+    let mut sink = Sink::new(&entry.path, text);
+    note(&mut sink, faults.iter().filter(|f| f.document >= tree::MAX_DOCUMENTS));
+    vec![without_id(from.source, entry, 0, sink)]
 }
 
 fn note<'f>(sink: &mut Sink<'_>, faults: impl IntoIterator<Item = &'f Fault>) {
@@ -104,11 +129,11 @@ fn one_document(
     text: &str,
     (number, root): (u32, &Node),
     named: bool,
-    faults: &[&Fault],
+    faults: &[Fault],
 ) -> Option<Loaded> {
     let form = document::classify(root, named);
     let mut sink = Sink::new(&entry.path, text);
-    note(&mut sink, faults.iter().copied());
+    note(&mut sink, faults);
     let opened = match form {
         Form::Foreign | Form::Environment => return None,
         Form::NoMap => {

@@ -6,8 +6,8 @@ use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, Scan
 
 use super::decode::{decode, to_u32};
 use super::{
-    Document, Entry, Fault, MAX_ALIASED_BYTES, MAX_ALIASED_NODES, MAX_BYTES, MAX_DEPTH, MAX_NODES, Mark,
-    Node, Parsed, Value, scalar,
+    Document, Entry, Fault, MAX_ALIASED_BYTES, MAX_ALIASED_NODES, MAX_BYTES, MAX_DEPTH, MAX_DOCUMENTS,
+    MAX_NODES, Mark, Node, Parsed, Value, scalar,
 };
 use crate::problem::Code;
 
@@ -33,7 +33,7 @@ pub fn parse(bytes: &[u8]) -> Parsed {
     }
 }
 
-/// The most faults that are noted: a hostile file could bring one with every value.
+/// The most faults that are noted of a document: a hostile one could bring one with every value.
 const MAX_FAULTS: usize = 100;
 
 /// What one anchor stands for, and what a copy of it costs.
@@ -71,6 +71,8 @@ struct Builder<'a> {
     nodes: usize,
     aliased: Cost,
     document: u32,
+    /// Number of faults noted of it.
+    noted: usize,
     root: Option<Node>,
     parsed: Parsed,
 }
@@ -87,6 +89,7 @@ impl<'a> Builder<'a> {
             nodes: 0,
             aliased: Cost::default(),
             document: 0,
+            noted: 0,
             root: None,
             parsed: Parsed::default(),
         }
@@ -119,6 +122,13 @@ impl<'a> Builder<'a> {
                 self.stack.clear();
                 self.anchors.clear();
                 self.root = None;
+                self.noted = 0;
+                if self.document >= MAX_DOCUMENTS {
+                    let message = format!("the file holds more than {MAX_DOCUMENTS} documents");
+                    let hint = Some("put them into several files".to_owned());
+                    self.fault(Code::TooLarge, self.mark(span), message, "too many", hint);
+                    return Err(Ended);
+                }
                 Ok(())
             }
             Event::DocumentEnd => {
@@ -315,7 +325,7 @@ impl<'a> Builder<'a> {
                     open.cost.bytes += key.len();
                     if is_new(entries, &mut open.seen, &key) {
                         entries.push(Entry { key, key_mark, node });
-                    } else if self.parsed.faults.len() < MAX_FAULTS {
+                    } else if self.noted < MAX_FAULTS {
                         let message = format!("the key `{}` is there twice", shorten(&key));
                         let first = entries.iter().find(|e| e.key == key).map(|e| e.key_mark.line);
                         let hint = first.map(|line| format!("the first is on line {line}"));
@@ -335,11 +345,13 @@ impl<'a> Builder<'a> {
     }
 
     fn fault(&mut self, code: Code, mark: Mark, message: String, expected: &str, hint: Option<String>) {
-        if self.parsed.faults.len() < MAX_FAULTS {
-            let expected = expected.into();
-            let document = self.document;
-            self.parsed.faults.push(Fault { code, mark, document, message, expected, hint });
+        // The newest takes the place of the last, since it may be the one that ends the reading.
+        if self.noted >= MAX_FAULTS {
+            self.parsed.faults.pop();
         }
+        self.noted = (self.noted + 1).min(MAX_FAULTS);
+        let (expected, document) = (expected.into(), self.document);
+        self.parsed.faults.push(Fault { code, mark, document, message, expected, hint });
     }
 
     fn scan_error(&mut self, error: &ScanError) {

@@ -22,6 +22,9 @@ pub const MAX_DEPTH: usize = 64;
 /// The most values one file may hold, which bounds the memory a file of [`MAX_BYTES`] can take.
 pub const MAX_NODES: usize = 500_000;
 
+/// The most documents one file may hold.
+pub const MAX_DOCUMENTS: u32 = 1000;
+
 /// The most values that aliases may add to one file.
 pub const MAX_ALIASED_NODES: usize = 50_000;
 
