@@ -279,7 +279,8 @@ impl Session {
                 opened => opened,
             }
         };
-        let store = opened.map_err(|error| self.trouble(&SeedingError::from(error), member));
+        let store =
+            opened.map_err(|error| self.led_back(Trouble::database(error, member.name()), member).failure);
         open.push((url, tls, store.clone()));
         store
     }
@@ -363,7 +364,12 @@ impl Session {
     /// [`Session::trouble`] with the reason that programs read.
     #[must_use]
     pub fn troubled(&self, error: &SeedingError, member: &Member) -> Trouble {
-        let mut trouble = Trouble::new(error, member.name()).asked_of(&self.settings);
+        self.led_back(Trouble::new(error, member.name()), member)
+    }
+
+    /// Trouble with the flags that lead back here.
+    fn led_back(&self, trouble: Trouble, member: &Member) -> Trouble {
+        let mut trouble = trouble.asked_of(&self.settings);
         if let Some(cluster) = &self.cluster {
             for (_, command) in &mut trouble.failure.next {
                 if command.starts_with("sower ") {
