@@ -107,6 +107,17 @@ impl Stores {
         door.open(database, migrate).await
     }
 
+    /// What was opened for the environment is no more what was found then: the next to come opens it anew, and makes its
+    /// tables.
+    pub fn reopen(&self, namespace: &str, environment: &str) {
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let user = (namespace.to_owned(), environment.to_owned());
+        if let Some(key) = users.get(&user) {
+            // Whoever still has a clone finishes with it.
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        }
+    }
+
     /// The environment is gone.
     pub fn forget(&self, namespace: &str, environment: &str) {
         self.use_by(namespace, environment, None);

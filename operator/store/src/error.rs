@@ -135,6 +135,14 @@ pub enum StoreError {
         /// What the database said.
         cause: String,
     },
+    /// A table or column is not there any more: the database was made anew or restored. Opening it again makes the tables.
+    #[error("{what}: {cause}")]
+    TablesGone {
+        /// What was being done.
+        what: &'static str,
+        /// What the database said.
+        cause: String,
+    },
     /// The database cannot do it now: a lock is held, or it has too much to do. Nothing is wrong with what was asked.
     #[error("{what}: {cause}")]
     Busy {
@@ -165,6 +173,7 @@ impl StoreError {
             | Self::ForeignRow { .. }
             | Self::Lost { .. }
             | Self::Query { .. }
+            | Self::TablesGone { .. }
             | Self::Busy { .. } => ErrorKind::Transient,
         }
     }
@@ -202,6 +211,7 @@ impl StoreError {
             | Self::Superseded { .. }
             | Self::Unreadable { .. }
             | Self::Query { .. }
+            | Self::TablesGone { .. }
             | Self::Busy { .. } => "SeedingFailed",
         }
     }
@@ -254,6 +264,14 @@ fn busy(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether a table, a column or their schema is missing. SQLite has no code of its own for it.
+pub(crate) fn tables_gone(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    let gone = |code: &str| matches!(code, "42P01" | "42703" | "3F000");
+    error.code().is_some_and(|code| gone(&code))
+        || ["no such table", "no such column"].iter().any(|words| error.message().starts_with(words))
+}
+
 /// Wraps a driver's error with what was being done.
 pub(crate) trait During<T> {
     /// Names what was being done.
@@ -275,6 +293,7 @@ impl<T> During<T> for Result<T, sqlx::Error> {
             match () {
                 () if lost => StoreError::Lost { what, cause },
                 () if busy(&error) => StoreError::Busy { what, cause },
+                () if tables_gone(&error) => StoreError::TablesGone { what, cause },
                 () => StoreError::Query { what, cause },
             }
         })

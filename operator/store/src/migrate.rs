@@ -125,7 +125,7 @@ pub(crate) async fn ensure(store: &Store, migrate: Migrate) -> Result<(), StoreE
     }
     let made = apply(store).await;
     match made {
-        Err(StoreError::Query { cause, .. }) => {
+        Err(StoreError::Query { cause, .. } | StoreError::TablesGone { cause, .. }) => {
             Err(StoreError::Migration { database: store.url().to_string(), cause })
         }
         Err(StoreError::Busy { what, cause }) => Err(StoreError::Unavailable {

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::address::{DatabaseUrl, Engine, Tls};
-use crate::error::{StoreError, cause, tries};
+use crate::error::{StoreError, cause, tables_gone, tries};
 use crate::session::{Row, Tx, dialect, within};
 
 /// How often a server that does not answer is asked, and how long is waited in between.
@@ -184,7 +184,10 @@ impl Store {
             }
             Self::Sqlite(store) => {
                 let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&store.readers).await;
-                let rows = rows.map_err(|error| store.unavailable(&error))?;
+                let rows = rows.map_err(|error| match tables_gone(&error) {
+                    true => StoreError::TablesGone { what, cause: cause(&error) },
+                    false => store.unavailable(&error),
+                })?;
                 Ok(rows.into_iter().map(Row::Sqlite).collect())
             }
         }

@@ -3,7 +3,9 @@
 use anyhow::{Result, ensure};
 use sower_tests::bed::Bed;
 use sower_tests::control_plane::ControlPlane;
+use sower_tests::postgres::Postgres;
 use sower_tests::wait::until;
+use sqlx::AssertSqlSafe;
 
 /// While the API server is away nothing is written, since the Lease may have gone to another; then it goes on.
 #[tokio::test]
@@ -81,5 +83,39 @@ async fn a_database_that_breaks_off_loses_nothing() -> Result<()> {
     ensure!(carried == before || carried["oak"] == "1.1.0", "{carried:?}");
     bed.seeded("production", &second).await?;
     ensure!(bed.tables().await?.carried("production")["oak"] == "1.1.0");
+    Ok(())
+}
+
+/// A database that is dropped and made anew under a running operator: its tables are made again, and all rows come back.
+#[tokio::test]
+async fn a_database_that_is_made_anew_is_filled_again() -> Result<()> {
+    let server = Postgres::shared().await?;
+    let own = server.database().await?;
+    let mut bed = Bed::make("made-anew").await?;
+    sower_tests::bed::database_secret(&bed.namespace, &own).await?;
+    bed.restart().await?;
+    bed.pool = own.connect().await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["ash", "oak"])?;
+    bed.environment("production", catalog.spec()).await?;
+    bed.seeded("production", &first).await?;
+    let before = bed.tables().await?.carried("production");
+
+    bed.pool.close().await;
+    let mut admin = server.admin("postgres").await?;
+    let owner = "SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = $1";
+    let owner: String = sqlx::query_scalar(owner).bind(&own.name).fetch_one(&mut admin).await?;
+    for sql in [
+        format!("DROP DATABASE {} WITH (FORCE)", own.name),
+        format!("CREATE DATABASE {} OWNER {owner} TEMPLATE template0", own.name),
+    ] {
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut admin).await?;
+    }
+    bed.pool = own.connect().await?;
+    catalog.write("oak", "1.1.0")?;
+    let second = catalog.push("Raise")?;
+    bed.seeded("production", &second).await?;
+    let after = bed.tables().await?.carried("production");
+    ensure!(after.keys().eq(before.keys()) && after["oak"] == "1.1.0", "{after:?}");
     Ok(())
 }

@@ -109,7 +109,12 @@ async fn rows(context: &Context, environment: &Environment) -> Result<(), Seedin
     let (database, migrate) = dereference::database(&shared.client, environment, &shared.rules).await?;
     let store = shared.stores.open(&namespace, &name, database, migrate).await?;
     let keeper = dereference::keeper(environment, &shared.rules.cluster_name);
-    let Some(row) = store.environment(&name).await? else { return Ok(()) };
+    let row = store.environment(&name).await.map_err(SeedingError::from).inspect_err(|error| {
+        if error.tables_gone {
+            shared.stores.reopen(&namespace, &name);
+        }
+    });
+    let Some(row) = row? else { return Ok(()) };
     if row.keeper.as_ref().is_some_and(|other| *other != keeper) {
         let (environment, keeper) = (name, row.keeper.unwrap_or_default());
         return Err(sower_store::StoreError::KeptElsewhere { environment, keeper }.into());

@@ -58,7 +58,7 @@ pub fn of_seeded(
 /// Of a seeding that failed.
 #[must_use]
 pub fn of_error(environment: &Environment, error: &SeedingError) -> Outcome {
-    let SeedingError { reason, kind: _, message, detail, source_name, keeper: _ } = error;
+    let SeedingError { reason, kind: _, message, detail, source_name, keeper: _, tables_gone: _ } = error;
     let secret = match reason {
         Reason::AuthenticationFailed => secret_of(environment, source_name.as_deref()).map(str::to_owned),
         // Of the database's Secret, which no source names.

@@ -238,13 +238,33 @@ async fn seed(
     let store = shared.stores.open(&namespace, &name, database, migrate).await?;
     let (keeper, take_over) =
         (dereference::keeper(environment, &shared.rules.cluster_name), take_over::wanted(environment));
-    let epoch = context.term.epoch(&store, &name, &keeper, take_over).await?;
+    let done = seed_into(context, environment, &store, job, (&keeper, take_over), cancel, begun).await;
+    if done.as_ref().is_err_and(|error| error.tables_gone) {
+        shared.stores.reopen(&namespace, &name);
+        context.term.forget(&store, &name, &keeper).await;
+    }
+    done
+}
+
+/// seed → what is held, in a database that is open.
+async fn seed_into(
+    context: &Context,
+    environment: &Environment,
+    store: &Store,
+    job: Result<Job, SeedingError>,
+    (keeper, take_over): (&str, bool),
+    cancel: &tokio_util::sync::CancellationToken,
+    begun: tokio::time::Instant,
+) -> Result<Outcome, SeedingError> {
+    let shared = &context.shared;
+    let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
+    let epoch = context.term.epoch(store, &name, keeper, take_over).await?;
     let job = Job { epoch, ..job? };
-    let seeded = match shared.seeder.seed(&store, &job, cancel).await {
+    let seeded = match shared.seeder.seed(store, &job, cancel).await {
         Ok(seeded) => seeded,
         Err(error) => {
             let leads = async || shared.election.leads(&shared.client).await;
-            context.term.doubt(&store, &name, &job.keeper, &error, leads).await;
+            context.term.doubt(store, &name, &job.keeper, &error, leads).await;
             return Err(error);
         }
     };
@@ -263,7 +283,7 @@ async fn seed(
         Some(_) => store.environment(&name).await?,
         None => None,
     };
-    let holding = hold(context, environment, &store, &seeded).await?;
+    let holding = hold(context, environment, store, &seeded).await?;
     let commit = match outcome::first_gone(&seeded) {
         // History is read from the disk; where that fails, no commit is named. What is only outside the source's path
         // now, no commit took away.

@@ -35,6 +35,8 @@ pub struct SeedingError {
     pub source_name: Option<String>,
     /// The keeper that has the environment.
     pub keeper: Option<String>,
+    /// The database was made anew or restored since it was opened: it is to be opened again.
+    pub tables_gone: bool,
 }
 
 impl SeedingError {
@@ -44,7 +46,7 @@ impl SeedingError {
         let text = text.into();
         let message = sentence::cut(&text);
         let detail = (message != text).then_some(text);
-        Self { reason, kind, message, detail, source_name: None, keeper: None }
+        Self { reason, kind, message, detail, source_name: None, keeper: None, tables_gone: false }
     }
 
     /// The spec cannot be carried out.
@@ -124,6 +126,9 @@ impl From<StoreError> for SeedingError {
             },
             StoreError::KeptElsewhere { keeper, .. } => {
                 Self { keeper: Some(keeper.clone()), ..Self::new(Reason::KeptElsewhere, kind, full) }
+            }
+            StoreError::TablesGone { .. } => {
+                Self { tables_gone: true, ..Self::new(Reason::SeedingFailed, kind, full) }
             }
             StoreError::BadUrl(_) => Self::new(Reason::InvalidSpec, kind, full),
             StoreError::SchemaMissing { .. }
