@@ -79,8 +79,7 @@ pub fn seeder(
         .map_err(|error| Failure::failed(format!("the folder of git mirrors, {}: {error}", cache.display())))?
         .ambient(files)
         .allow_local(files);
-    let seeder = Seeder::new(fetcher, platform(), metrics);
-    Ok(if files { seeder.noting() } else { seeder })
+    Ok(Seeder::new(fetcher, platform(), metrics))
 }
 
 fn users_cache() -> PathBuf {

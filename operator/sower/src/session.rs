@@ -386,10 +386,10 @@ impl Session {
         self.cluster.as_ref().is_some_and(|cluster| cluster.everywhere)
     }
 
-    /// The flags that lead to the same place: ` -n sower`.
+    /// The flags that lead to the same place: ` -n sower`, ` --source .`.
     #[must_use]
     pub fn flags(&self) -> String {
-        self.cluster.as_ref().map(Reach::flags).unwrap_or_default()
+        self.cluster.as_ref().map_or_else(|| self.settings.given.clone(), Reach::flags)
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Settings {
     pub database: Setting<Option<String>>,
     /// The database as people read it.
     pub database_shown: String,
+    /// The flags of files that lead back here, as a shell takes them: ` --source . --database URL`. Never a password.
+    pub given: String,
     per_environment: BTreeMap<String, (Option<String>, Option<String>)>,
 }
 
@@ -172,9 +174,16 @@ impl Settings {
             source,
             source_base,
             database,
+            given: if cluster { String::new() } else { given(at) },
             database_shown,
             per_environment,
         })
+    }
+
+    /// Whether a flag says what to read or where to write: for this once.
+    #[must_use]
+    pub fn is_one_off(&self) -> bool {
+        matches!(self.source.origin, Origin::Flag(_)) || matches!(self.database.origin, Origin::Flag(_))
     }
 
     /// The source of one environment: its own entry in `sower.toml` gives way to flag and variable.
@@ -223,6 +232,18 @@ impl Settings {
             _ => String::new(),
         }
     }
+}
+
+/// See [`Settings::given`].
+fn given(at: &Where) -> String {
+    let Where { target: _, environments, source, database, namespace: _, context: _, kubeconfig: _ } = at;
+    let flags = [
+        ("--environments", environments.as_ref().map(|path| path.display().to_string())),
+        ("--source", source.clone()),
+        ("--database", database.as_deref().map(without_password)),
+    ];
+    let given = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+    given.map(|(flag, value)| format!(" {flag} {}", quoted(&value))).collect()
 }
 
 /// As a shell takes it for one word.

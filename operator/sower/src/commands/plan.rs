@@ -14,7 +14,7 @@ use sower_core::gate::{Gate, HeldReason};
 use sower_core::plan::{Kept, KeptWhy, Operation, Verb};
 use sower_store::Store;
 
-use crate::cli::{Format, PlanArgs, Where};
+use crate::cli::{Format, PlanArgs};
 use crate::cluster::Cluster;
 use crate::commands::{Context, seed};
 use crate::failure::{Exit, Failure};
@@ -22,7 +22,7 @@ use crate::output::progress::Progress;
 use crate::output::table::Table;
 use crate::output::{changes, document as program};
 use crate::session::{Member, Session};
-use crate::settings::{quoted, without_password};
+use crate::settings::quoted;
 use crate::trouble::Trouble;
 use document::Document;
 
@@ -58,7 +58,7 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
     }
     if args.output == Format::Table {
         match (made.as_slice(), session.named) {
-            ([Ok(one)], true) => one.tell(&session, &given(args), context),
+            ([Ok(one)], true) => one.tell(&session, &narrowed(args), context),
             (_, true) => {}
             (several, false) => context.style.say(&table(&session.members, several)),
         }
@@ -77,26 +77,9 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// The flags that made this plan of files, for the command that applies it.
-fn given(args: &PlanArgs) -> String {
-    let Where { target: _, environments, source, database, namespace: _, context: _, kubeconfig: _ } =
-        &args.at;
-    let environments = environments.as_ref().map(|path| path.display().to_string());
-    let only = (!args.only.is_empty()).then(|| args.only.join(","));
-    let database = database.as_deref().map(without_password);
-    let flags = [
-        ("--only", only),
-        ("--environments", environments),
-        ("--source", source.clone()),
-        ("--database", database),
-    ];
-    let mut text = String::new();
-    for (flag, value) in flags {
-        if let Some(value) = value {
-            text.push_str(&format!(" {flag} {}", quoted(&value)));
-        }
-    }
-    text
+/// `--only` as it was given, for the command that applies the plan.
+fn narrowed(args: &PlanArgs) -> String {
+    if args.only.is_empty() { String::new() } else { format!(" --only {}", quoted(&args.only.join(","))) }
 }
 
 /// The guard of an environment that is not to be seeded.
@@ -236,10 +219,10 @@ impl Made {
         }
     }
 
-    fn tell(&self, session: &Session, given: &str, context: &Context) {
+    fn tell(&self, session: &Session, only: &str, context: &Context) {
         let Self { planned, updates: _, guard } = self;
         let (plan, style) = (&planned.plan, &context.style);
-        let flags = format!("{given}{}", session.flags());
+        let flags = format!("{only}{}", session.flags());
         let rest = format!("sower plan -e {}{flags} | less", plan.environment);
         let text = changes::bounded(self.lines(), style.terminal, &rest);
         style.say(&text);

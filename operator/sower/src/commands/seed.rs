@@ -66,8 +66,11 @@ async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result
     let project = Project::open(settings)?;
     let refused = project.draw_problems(&context.style);
     let asked = Asked { environment: args.environment.as_deref(), all: args.all };
-    let chosen = project.to_change("seed", asked)?;
+    let chosen =
+        project.to_change("seed", asked).map_err(|failure| with_flags(failure, &project.settings.given))?;
     let seeder = project.seeder(None, None)?;
+    // What comes of a flag is no news of the environment: the next seeding goes without it.
+    let seeder = if project.settings.is_one_off() { seeder } else { seeder.noting() };
     let progress = Progress::start(&context.style, progress_text(&chosen));
     let seedings = chosen.iter().map(|environment| one(&project, &seeder, environment, args, context));
     let tried: Vec<Tried<'_>> = stream::iter(seedings).buffered(SIDE_BY_SIDE).collect().await;

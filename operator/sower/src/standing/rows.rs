@@ -96,6 +96,9 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
         ..Standing::default()
     };
     let since = judge(&mut standing, member, row.as_ref(), &noted, seedings.first());
+    for (command, _) in standing.needs.iter_mut().filter(|(command, _)| command != "sower validate") {
+        command.push_str(&session.settings.given);
+    }
     standing.seedings = seedings;
     let ready = Condition {
         kind: "Ready".into(),
@@ -166,6 +169,8 @@ fn judge(
         let told = if part { "Seeded in part; never as a whole" } else { "Not seeded yet" };
         ("Unknown", "", told.to_owned())
     } else if let Some(first) = noted.failures.first() {
+        // Where nothing was to be written beside it, the row was moved by what was refused.
+        since = moved.or(since);
         let (foreign, refused): (Vec<&Entry>, Vec<&Entry>) =
             noted.failures.iter().partition(|failure| failure.code == FOREIGN_ROW);
         if !refused.is_empty() {

@@ -144,3 +144,19 @@ fn another_keeper_is_left_alone_until_told() {
     exit 0
     ");
 }
+
+#[test]
+fn what_is_held_is_seen_with_the_flags_that_held_it() {
+    let checkout = Checkout::new();
+    checkout.run("seed -e development --database sqlite://other.db");
+    for id in ["monday", "slack", "wordpress"] {
+        checkout.remove(&format!("integrations/{id}"));
+    }
+    let flags =
+        "--only monday,slack,wordpress --environments environments --source . --database sqlite://other.db";
+    let ran = checkout.run(&format!("seed -e development {flags}"));
+    let next = format!("  see all of it:  sower plan -e development {flags}\n");
+    assert!(ran.exit == 4 && ran.err.contains(&next), "{}", ran.err);
+    let ran = checkout.run("seed --database sqlite://other.db");
+    assert!(ran.err.contains("  all:  sower seed --all --database sqlite://other.db\n"), "{}", ran.err);
+}

@@ -117,3 +117,15 @@ fn a_deprecated_integration_comes_in_with_a_warning() {
     let seeded = checkout.transcripts(&["seed -e development -q"]);
     assert!(seeded.contains("warning: slack is deprecated: use stripe\n"), "{seeded}");
 }
+
+#[test]
+fn a_refusal_lasts_since_it_was_met() {
+    let checkout = Checkout::new();
+    checkout.run("seed -e development");
+    checkout.sql("UPDATE seeding_logs SET completed_at = '2026-01-01T00:00:00.000000Z'");
+    checkout.integration("slack", "v2.1", "Broken");
+    assert_eq!(checkout.run("seed -e development").exit, 1);
+    let status = checkout.json("status -e development -o json");
+    let since = status["conditions"][0]["lastTransitionTime"].as_str().expect("a time");
+    assert!(status["ready"] == "False" && since > "2026-01-02", "{status}");
+}

@@ -137,3 +137,14 @@ fn a_database_that_does_not_answer_is_named_without_its_password() {
     exit 1
     ");
 }
+
+#[test]
+fn a_flag_that_leads_nowhere_is_no_trouble_of_the_environment() {
+    let checkout = Checkout::new();
+    checkout.run("seed -e staging");
+    assert_eq!(checkout.run("seed -e staging --source nowhere").exit, 1);
+    assert_eq!(checkout.json("status -e staging -o json")["ready"], "True");
+    checkout.write("sower.toml", "source = \"nowhere\"\n");
+    assert_eq!(checkout.run("seed -e staging").exit, 1);
+    assert_eq!(checkout.json("status -e staging -o json")["reason"], "SourceNotFound");
+}

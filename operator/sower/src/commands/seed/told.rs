@@ -13,6 +13,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::style::Style;
 use crate::output::{changes, problems, time};
 use crate::project::Project;
+use crate::settings::quoted;
 use crate::snapshots::line_of;
 use crate::trouble::sentence;
 
@@ -53,7 +54,7 @@ pub fn tell(
     {
         style.note(&format!("error[{code}]: {}: {message}", location.as_deref().unwrap_or_default()));
     }
-    let unknown = seeded.planned().and_then(|planned| changes::unknown(planned, ""));
+    let unknown = seeded.planned().and_then(|planned| changes::unknown(planned, &project.settings.given));
     if let Some(failure) = &unknown {
         style.note(&failure.text());
     }
@@ -192,7 +193,7 @@ fn refusal(planned: &Planned, held: &Held, environment: &LoadedEnvironment, proj
     match held.reason {
         HeldReason::PruneLimitExceeded => {
             Failure::refused(format!("{}. Nothing was written.", held_text(planned, held)))
-                .next("see all of it", format!("sower plan -e {name}"))
+                .next("see all of it", format!("sower plan -e {name}{}", flags(planned, project)))
                 .next(
                     "allow it",
                     format!("raise spec.pruneLimit in {}", project.place(environment, "/pruneLimit")),
@@ -210,6 +211,14 @@ fn refusal(planned: &Planned, held: &Held, environment: &LoadedEnvironment, proj
             )
         }
     }
+}
+
+/// The flags that lead to the plan of this seeding.
+fn flags(planned: &Planned, project: &Project) -> String {
+    let only =
+        planned.plan.scope.iter().map(|ids| ids.iter().map(String::as_str).collect::<Vec<_>>().join(","));
+    let only = only.map(|ids| format!(" --only {}", quoted(&ids))).collect::<String>();
+    format!("{only}{}", project.settings.given)
 }
 
 /// What was refused while the rest came in.

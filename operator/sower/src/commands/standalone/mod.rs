@@ -62,7 +62,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
         tokio::spawn(sower_server::serve(listener, readiness.clone(), Arc::new(registry), last.clone()));
 
     log.from(&opening::from(&project));
-    let seeder = project.seeder(Some(metrics.clone()), args.cache.as_deref())?;
+    let seeder = project.seeder(Some(metrics.clone()), args.cache.as_deref())?.noting();
     let shared = Arc::new(Shared::new(project.settings.clone(), seeder, metrics, log, stop.clone()));
     let mut supervisor = Supervisor::start(shared.clone(), project).await;
     readiness.set(true);
