@@ -106,6 +106,40 @@ async fn a_broken_file_of_any_name_prunes_nothing() {
 }
 
 #[tokio::test]
+async fn a_file_of_too_many_documents_keeps_its_rows() {
+    let kit = Kit::new().await;
+    for id in ["a", "b"] {
+        kit.write(id, &manifest(id, "1.0.0", &["one"]));
+    }
+    kit.commit("first");
+    kit.seed("development", "{}").await;
+    kit.write("a", &format!("{}{}", manifest("a", "1.1.0", &["one"]), "--- 1\n".repeat(5000)));
+    kit.commit("flooded");
+    let report = kit.seed("development", "{}").await.report().clone();
+    assert_eq!((report.updated, report.deleted, report.errors.len()), (0, 0, 1), "{report:?}");
+    assert_eq!(report.errors[0].code, "too-large");
+    assert_eq!(kit.store.integrations(Some("development")).await.unwrap()[0].version, "1.0.0");
+}
+
+#[tokio::test]
+async fn the_record_holds_a_thousand_failures_and_the_number_of_all() {
+    let kit = Kit::new().await;
+    for id in ["a", "b"] {
+        let unknown: String = (0..600).map(|i| format!("none{i}: 1\n")).collect();
+        kit.write(id, &format!("{}{unknown}", manifest(id, "1.0.0", &["one"])));
+    }
+    kit.write("c", &manifest("c", "1.0.0", &["one"]));
+    kit.commit("flooded");
+    let report = kit.seed("development", "{}").await.report().clone();
+    assert_eq!((report.created, report.invalid, report.errors.len()), (1, 2, 1000));
+    let log = kit.store.history(Some("development"), 1).await.unwrap();
+    assert_eq!(log[0].errors, report.errors);
+    assert_eq!(log[0].metadata["failures"], 1200);
+    let again = kit.seed("development", "{}").await;
+    assert_eq!(again.report().errors, report.errors, "what is not noted in full is looked at again");
+}
+
+#[tokio::test]
 async fn an_emptied_manifest_keeps_its_rows() {
     let kit = Kit::new().await;
     for id in ["a", "b"] {

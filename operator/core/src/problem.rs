@@ -209,8 +209,9 @@ impl fmt::Display for Problem {
 }
 
 /// Sorts by file, line and column.
-pub fn sort(problems: &mut [Problem]) {
+pub fn sort<P: std::borrow::Borrow<Problem>>(problems: &mut [P]) {
     problems.sort_by(|a, b| {
+        let (a, b) = (a.borrow(), b.borrow());
         (&a.file, a.line, a.column, a.code, &a.message).cmp(&(&b.file, b.line, b.column, b.code, &b.message))
     });
 }

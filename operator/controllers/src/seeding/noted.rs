@@ -19,7 +19,7 @@ use sower_store::{EnvironmentRow, Store, StoreError};
 use super::error::SeedingError;
 use super::fetch::{Files, Snapshot};
 use super::job::Job;
-use super::seeded::{elapsed, failures, revisions};
+use super::seeded::{elapsed, revisions};
 use super::{Planned, Seeded, reading};
 use crate::reason::Reason;
 
@@ -156,12 +156,10 @@ pub(super) fn already(
 }
 
 /// What the next seeding answers with if nothing changes until then.
-pub(super) fn note(planned: &Planned) -> Value {
+pub(super) fn note(planned: &Planned, failures: &[Failure]) -> Value {
     let plan = &planned.plan;
-    let mut failures = failures(planned);
     let foreign = plan.kept.iter().any(|k| k.why == KeptWhy::ForeignRow);
     let look_again = failures.len() > NOTED_FAILURES || foreign;
-    failures.truncate(NOTED_FAILURES);
     let standing = planned.state.rows.values().filter(|current| !current.removed).count();
     // A version that was taken over what was there is no conflict any more.
     let written: BTreeSet<&str> = plan.operations.iter().map(|operation| operation.id.as_str()).collect();
@@ -175,7 +173,7 @@ pub(super) fn note(planned: &Planned) -> Value {
         processed: plan.processed,
         unchanged: plan.unchanged + plan.created() + plan.updated(),
         conflicts: plan.conflicts.iter().filter(lasts).cloned().collect(),
-        failures,
+        failures: failures.iter().take(NOTED_FAILURES).cloned().collect(),
         excluded: planned.excluded(),
         invalid: planned.reading.invalid(),
         carried: standing + planned.carried_beyond() + plan.created() - plan.deleted(),

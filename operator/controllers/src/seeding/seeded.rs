@@ -8,8 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sower_core::catalog::{Found, Place};
 use sower_core::gate::Held;
-use sower_core::plan::{Conflict, KeptWhy, Operation};
-use sower_core::problem::Code;
+use sower_core::plan::{Conflict, Operation};
 use sower_core::report::{Failure, Outcome, Report};
 use sower_core::snapshot::Revision;
 use sower_store::{
@@ -18,6 +17,7 @@ use sower_store::{
 };
 
 use super::error::{Kind, SeedingError};
+use super::failures::{Failures, failures};
 use super::fetch::{Files, Snapshot};
 use super::job::Job;
 use super::reading::{self, ReadSource, Reading};
@@ -55,7 +55,8 @@ pub(super) fn refuse_empty(planned: &Planned) -> Result<(), SeedingError> {
 
 /// A guard holds the plan: the record says so, and nothing is written.
 pub(super) fn hold(planned: Planned, held: Held, started: Instant) -> Seeded {
-    let mut report = report(&planned, Outcome::Refused, None, &Counts::default(), started);
+    let failures = failures(&planned);
+    let mut report = report(&planned, failures, Outcome::Refused, None, &Counts::default(), started);
     (report.created, report.updated, report.deleted) = (0, 0, 0);
     Seeded::Held { planned: Box::new(planned), held, report }
 }
@@ -77,17 +78,19 @@ pub(super) async fn apply(
     fence.base = planned.plan.base;
     // Claiming what was this keeper's already changed nothing: the row is to be the one that was read.
     fence.as_of = fence.as_of.and(planned.row.as_ref().map(|row| row.updated_at));
-    let moved = moves(store, job, &planned).await?;
+    let failures = failures(&planned);
+    let moved = moves(store, job, &planned, &failures.told).await?;
     if planned.plan.is_empty() {
-        return Ok((settle(store, &fence, job, planned, moved, started).await?, 0));
+        return Ok((settle(store, &fence, job, planned, moved, failures, started).await?, 0));
     }
+    let metadata = metadata(&planned, &failures, started);
     let outcome = {
         let begin = Begin {
             fence: &fence,
             holder,
             reason: &reason(job, &planned),
             applied: &reading::applied(&snapshots(&planned.reading)),
-            metadata: metadata(&planned, started),
+            metadata: metadata.clone(),
             started: began,
         };
         let seeding = store.begin(begin).await?;
@@ -100,8 +103,8 @@ pub(super) async fn apply(
             selection_hash: moved.selection_hash.as_deref(),
             summary: &moved.summary,
             processed: planned.plan.processed,
-            errors: &failures(&planned),
-            metadata: metadata(&planned, started),
+            errors: &failures.told,
+            metadata,
         };
         match store.apply(&seeding, write).await {
             Ok(written) => Ok(written),
@@ -116,7 +119,7 @@ pub(super) async fn apply(
     };
     let written = outcome?;
     let number = format!("{}-{}", job.environment, written.seq);
-    let report = report(&planned, Outcome::Completed, Some(number), &written.counts, started);
+    let report = report(&planned, failures, Outcome::Completed, Some(number), &written.counts, started);
     Ok((Seeded::Applied { planned: Box::new(planned), report }, written.counts.rows_written))
 }
 
@@ -144,7 +147,12 @@ impl Moves {
 }
 
 /// A seeding of some integrations moves neither the applied revision nor what it did not look at.
-async fn moves(store: &Store, job: &Job, planned: &Planned) -> Result<Moves, SeedingError> {
+async fn moves(
+    store: &Store,
+    job: &Job,
+    planned: &Planned,
+    failures: &[Failure],
+) -> Result<Moves, SeedingError> {
     let mut conflicts = planned.plan.conflicts.clone();
     if let Some(only) = &job.only {
         let open = store.open_conflicts(Some(&job.environment)).await?;
@@ -157,7 +165,7 @@ async fn moves(store: &Store, job: &Job, planned: &Planned) -> Result<Moves, See
     let applied = reading::applied(&snapshots(&planned.reading));
     let known = known(store, job, planned).await?;
     let selection_hash = Some(planned.selection_hash.clone());
-    Ok(Moves { conflicts, known, applied, selection_hash, summary: noted::note(planned) })
+    Ok(Moves { conflicts, known, applied, selection_hash, summary: noted::note(planned, failures) })
 }
 
 /// Nothing is to be written but what the sources are at, what was found in them, and the conflicts.
@@ -167,9 +175,10 @@ async fn settle(
     job: &Job,
     planned: Planned,
     moved: Moves,
+    failures: Failures,
     started: Instant,
 ) -> Result<Seeded, SeedingError> {
-    let report = report(&planned, Outcome::Unchanged, None, &Counts::default(), started);
+    let report = report(&planned, failures, Outcome::Unchanged, None, &Counts::default(), started);
     let settle = Settle {
         fence,
         conflicts: &moved.conflicts,
@@ -321,6 +330,7 @@ fn reason(job: &Job, planned: &Planned) -> String {
 /// The record of a seeding.
 fn report(
     planned: &Planned,
+    failures: Failures,
     status: Outcome,
     seeding: Option<String>,
     counts: &Counts,
@@ -342,52 +352,15 @@ fn report(
         triggers_created: counts.triggers_created,
         connections_created: counts.connections_created,
         conflicts: plan.conflicts.clone(),
-        errors: failures(planned),
+        errors: failures.told,
         excluded: planned.excluded(),
         invalid: reading.invalid(),
         duration: elapsed(started),
     }
 }
 
-/// Every problem that refuses a manifest, and every integration whose id somebody else's row holds.
-pub(super) fn failures(planned: &Planned) -> Vec<Failure> {
-    let refused = planned.reading.problems().into_iter().filter(|p| p.is_error()).map(|p| Failure {
-        location: Some(p.location()),
-        integration: p.integration,
-        code: p.code.to_string(),
-        message: p.message,
-    });
-    let foreign = planned.plan.kept.iter().filter(|k| k.why == KeptWhy::ForeignRow).map(|k| Failure {
-        integration: Some(k.id.clone()),
-        code: "foreign-row".to_owned(),
-        location: None,
-        message: format!("a row that Sower did not write holds the id `{}`", k.id),
-    });
-    refused.chain(foreign).chain(mute(planned)).collect()
-}
-
-/// Integrations whose file is there, and holds no document of ours any more.
-fn mute(planned: &Planned) -> impl Iterator<Item = Failure> {
-    let files = planned
-        .reading
-        .sources
-        .iter()
-        .flat_map(|s| s.catalog.mute.iter().map(|path| (&s.snapshot.name, path)));
-    files.flat_map(|(source, path)| {
-        let rows = planned.state.rows.values().filter(move |row| row.source == *source && row.path == *path);
-        rows.map(|row| Failure {
-            integration: Some(row.id.clone()),
-            code: Code::Syntax.to_string(),
-            location: Some(row.path.clone()),
-            message:
-                "no document can be read in this file any more; delete the file to delete the integration"
-                    .to_owned(),
-        })
-    })
-}
-
 /// What has no column of its own in the log row.
-fn metadata(planned: &Planned, started: Instant) -> Map<String, Value> {
+fn metadata(planned: &Planned, failures: &Failures, started: Instant) -> Map<String, Value> {
     let plan = &planned.plan;
     let conflicts = serde_json::to_value(&plan.conflicts).unwrap_or_default();
     [
@@ -396,6 +369,7 @@ fn metadata(planned: &Planned, started: Instant) -> Map<String, Value> {
         ("conflicts".to_owned(), conflicts),
         ("excluded".to_owned(), planned.excluded().into()),
         ("invalid".to_owned(), planned.reading.invalid().into()),
+        ("failures".to_owned(), failures.all.into()),
         ("duration".to_owned(), elapsed(started).into()),
     ]
     .into_iter()
