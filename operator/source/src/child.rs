@@ -74,6 +74,9 @@ fn bound_this_process(limits: &Limits) {
 
 fn fetch(order: &Order, heard: &AtomicBool) -> Answer {
     let mut mirror = Mirror::open(&order.mirror)?;
+    if mirror.is_overgrown(order.limits.max_bytes) {
+        mirror = mirror.made_anew()?;
+    }
     let mut result = Session::new(order, heard).run(&mirror);
     if matches!(result, Err(FetchError::Io { .. })) && !mirror.is_empty() {
         // A mirror that lost objects, to a full disk or a hard stop: everything in it can be fetched again.
@@ -84,6 +87,10 @@ fn fetch(order: &Order, heard: &AtomicBool) -> Answer {
         mirror::touch(&order.mirror);
         // A mirror that could not be tidied still serves.
         let _ = mirror.tidy();
+    }
+    if result.as_ref().is_ok_and(|landed| landed.received_bytes > 0) {
+        // The others' disk is no reason to fail this fetch.
+        let _ = mirror::remove_least_used(&order.mirror, order.limits.max_cache);
     }
     result
 }

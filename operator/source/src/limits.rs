@@ -20,6 +20,8 @@ pub struct Limits {
     pub max_depth: u32,
     /// Bytes of memory of the process that fetches. Where its cgroup allows less, less.
     pub max_memory: u64,
+    /// Bytes of all mirrors together: beyond it those go that were not used for longest.
+    pub max_cache: u64,
 }
 
 impl Default for Limits {
@@ -31,6 +33,8 @@ impl Default for Limits {
             max_blob: 5 << 20,
             max_depth: 50,
             max_memory: 2 << 30,
+            // Half of the volume that the chart makes for them: fetches that run take room too.
+            max_cache: 1 << 30,
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::{Address, Credentials, FetchError};
 
 /// Packs a mirror may gather before they are made into one.
 const MANY_PACKS: usize = 24;
+/// A mirror used within this time may be being read.
+const IN_USE: Duration = Duration::from_secs(60);
 
 /// The folder of the mirror for `address` as `credentials` see it. Another tenant's credentials name another folder,
 /// so that nobody reads what somebody else was allowed to fetch.
@@ -102,6 +104,13 @@ impl Mirror {
         self.repository.refname_to_id(&name).is_ok_and(|id| id == commit)
     }
 
+    /// Whether it has gathered so much that fetching it anew is the way to be rid of it: twice what one fetch may bring, or
+    /// packs upon packs where making them into one takes more memory than there is.
+    pub fn is_overgrown(&self, max_bytes: u64) -> bool {
+        packs(&self.repository.path().join("objects/pack")).len() >= 2 * MANY_PACKS
+            || bytes(self.repository.path()) > max_bytes.saturating_mul(2)
+    }
+
     /// Makes one pack of many. Readers that hold an old one open find the objects in the new one.
     pub fn tidy(&self) -> Result<(), git2::Error> {
         let folder = self.repository.path().join("objects/pack");
@@ -137,6 +146,12 @@ fn packs(folder: &Path) -> Vec<PathBuf> {
     let path = |entry: io::Result<fs::DirEntry>| entry.ok().map(|entry| entry.path());
     let is_pack = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "pack");
     entries.filter_map(path).filter(is_pack).map(|path| path.with_extension("")).collect()
+}
+
+/// Bytes of a mirror's packs: beside them it holds next to nothing.
+fn bytes(mirror: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(mirror.join("objects/pack")) else { return 0 };
+    entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum()
 }
 
 fn lock_file(mirror: &Path) -> io::Result<File> {
@@ -199,7 +214,36 @@ pub fn remove_unused(cache: &Path, unused: Duration) -> io::Result<usize> {
     Ok(removed)
 }
 
-/// Marks the mirror as used just now, for [`remove_unused`].
+/// Removes mirrors beside `own`, those first that were not used for longest, until all are within `most` bytes. Those in
+/// use stay.
+pub(crate) fn remove_least_used(own: &Path, most: u64) -> io::Result<()> {
+    let Some(cache) = own.parent() else { return Ok(()) };
+    let (mut total, mut others) = (bytes(own), Vec::new());
+    for entry in fs::read_dir(cache)? {
+        let path = entry?.path();
+        if path == own || path.extension().is_none_or(|extension| extension != "git") {
+            continue;
+        }
+        let used = fs::metadata(path.with_extension("lock")).and_then(|data| data.modified());
+        let size = bytes(&path);
+        total = total.saturating_add(size);
+        others.push((used.unwrap_or(SystemTime::UNIX_EPOCH), size, path));
+    }
+    others.sort();
+    let idle = |at: SystemTime| SystemTime::now().duration_since(at).is_ok_and(|age| age >= IN_USE);
+    for (used, size, path) in others {
+        if total <= most || !idle(used) {
+            break;
+        }
+        let lock = lock_file(&path)?;
+        if lock.try_lock().is_ok() && fs::remove_dir_all(&path).is_ok() {
+            total = total.saturating_sub(size);
+        }
+    }
+    Ok(())
+}
+
+/// Marks the mirror as used just now, for [`remove_unused`] and [`remove_least_used`].
 pub(crate) fn touch(mirror: &Path) {
     let Ok(lock) = lock_file(mirror) else { return };
     let _ = lock.set_modified(SystemTime::now());

@@ -381,3 +381,75 @@ async fn a_mirror_heals_after_a_killed_fetch_and_many_packs_become_one() {
     assert_eq!(sower_source::remove_unused(fetch.cache.path(), Duration::from_secs(3600)).unwrap(), 0);
     assert_eq!(sower_source::remove_unused(fetch.cache.path(), Duration::ZERO).unwrap(), 1);
 }
+
+/// Bytes that no packing makes fewer.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed * 2 + 1;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(&mut next).flatten().take(length).collect()
+}
+
+fn packed(mirror: &std::path::Path) -> u64 {
+    let packs = std::fs::read_dir(mirror.join("objects/pack")).unwrap();
+    packs.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+}
+
+#[tokio::test]
+async fn a_mirror_that_gathers_what_nobody_needs_is_made_anew() {
+    let most = 1 << 20;
+    let (repository, fetch) =
+        (Repository::new(), Fetch::with_limits(Limits { max_bytes: most, ..Limits::default() }));
+    let mut anew = false;
+    let mut before = 0;
+    for n in 0..8 {
+        repository.write("integrations/noise.bin", noise(n, 400 << 10));
+        repository.git(&["add", "-A"]);
+        repository.git(&["commit", "-q", "--amend", "--no-edit"]);
+        let fetched = fetch.get(&repository.url(), Reference::Default).await.unwrap();
+        assert_eq!(fetched.tree("").unwrap().files().len(), 3);
+        let now = packed(&fetch.mirrors()[0]);
+        assert!(now < 2 * most + (500 << 10), "{now}");
+        anew |= now < before;
+        before = now;
+    }
+    assert!(anew);
+}
+
+#[tokio::test]
+async fn mirrors_beyond_the_total_go_those_first_that_were_used_least() {
+    let limits = Limits { max_cache: 1 << 20, ..Limits::default() };
+    let fetch = Fetch::with_limits(limits);
+    let repositories: Vec<Repository> = (0..3).map(|_| Repository::new()).collect();
+    let mut mirrors = Vec::new();
+    for (n, repository) in (1..).zip(&repositories) {
+        repository.write("integrations/noise.bin", noise(n, 450 << 10));
+        repository.commit("Noise");
+        fetch.get(&repository.url(), Reference::Default).await.unwrap();
+        let new = fetch.mirrors().into_iter().find(|mirror| !mirrors.contains(mirror)).unwrap();
+        mirrors.push(new);
+    }
+    assert_eq!(fetch.mirrors().len(), 3, "all are in use");
+    let age = |mirror: &std::path::Path, minutes: u64| {
+        let lock = std::fs::File::options().write(true).open(mirror.with_extension("lock")).unwrap();
+        lock.set_modified(std::time::SystemTime::now() - Duration::from_secs(60 * minutes)).unwrap();
+    };
+    age(&mirrors[0], 5);
+    age(&mirrors[1], 9);
+    fetch.get(&repositories[2].url(), Reference::Default).await.unwrap();
+    assert_eq!(fetch.mirrors().len(), 3, "nothing was brought");
+    repositories[2].write("README.md", "New");
+    repositories[2].commit("New");
+    fetch.get(&repositories[2].url(), Reference::Default).await.unwrap();
+    let mut expected = vec![mirrors[0].clone(), mirrors[2].clone()];
+    expected.sort();
+    assert_eq!(fetch.mirrors(), expected);
+    fetch.get(&repositories[1].url(), Reference::Default).await.unwrap();
+    expected = vec![mirrors[1].clone(), mirrors[2].clone()];
+    expected.sort();
+    assert_eq!(fetch.mirrors(), expected, "what is gone comes again");
+}
