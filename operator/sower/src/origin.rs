@@ -153,9 +153,11 @@ fn input(
 
 /// What the argument of `--source` names, with a relative folder taken from `base`.
 fn location(text: &str, base: &Path) -> Location {
+    // Without the `.` that stands for the folder itself.
+    let below = |dir: PathBuf| base.join(dir).components().collect::<PathBuf>();
     match Location::parse(text) {
-        Location::Folder(dir) => Location::Folder(base.join(dir)),
-        Location::Checkout { dir, reference } => Location::Checkout { dir: base.join(dir), reference },
+        Location::Folder(dir) => Location::Folder(below(dir)),
+        Location::Checkout { dir, reference } => Location::Checkout { dir: below(dir), reference },
         remote @ Location::Remote { .. } => remote,
     }
 }

@@ -18,7 +18,7 @@ fn a_source_that_cannot_be_read_prunes_nothing() {
     ]), @r"
     $ sower seed -e staging --source .#nope
     (2) from: files (sower.toml) · .#nope · sqlite://.sower/sower.db
-    (2) error: branch or tag `nope` not found in /CHECKOUT/. Nothing was pruned.
+    (2) error: branch or tag `nope` not found in /CHECKOUT. Nothing was pruned.
     exit 1
     $ sower seed -e staging --source elsewhere
     (2) from: files (sower.toml) · elsewhere · sqlite://.sower/sower.db
