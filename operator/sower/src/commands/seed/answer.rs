@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sower_controllers::reason::Reason;
 use sower_core::report::{Failure as Entry, Outcome, Report};
-use sower_crds::environment::Failure as Refused;
+use sower_crds::environment::{Failure as Refused, PlanStatus};
 use sower_crds::{Condition, EnvironmentStatus};
 
 use super::told::is_whole_file;
@@ -271,13 +271,33 @@ fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
         location: failure.location.clone(),
         message: failure.message.clone(),
     });
+    let end = End::of(after);
+    // What stands in the way comes first, as with files.
+    let guard = ready(after).filter(|_| matches!(end, End::Strict | End::Refused)).map(|ready| Entry {
+        integration: None,
+        code: ready.reason.clone(),
+        location: None,
+        message: ready.message.clone(),
+    });
+    let held = after.plan.as_ref().filter(|_| exit == Exit::Refused || end == End::Strict);
+    let revision = match (end, held) {
+        (End::Seeded | End::Invalid, _) => after.last_applied_revision.clone(),
+        (End::Strict | End::Refused, Some(_)) => after.last_attempted_revision.clone(),
+        (End::Strict | End::Refused, None) => None,
+    };
+    let (processed, unchanged) = match (held, &seeding) {
+        (Some(plan), _) => waiting(plan, processed),
+        (None, Some(_)) => (processed, count(counted, " unchanged")),
+        (None, None) if end == End::Refused => (0, 0),
+        (None, None) => (processed, processed),
+    };
     Report {
         environment: name.to_owned(),
         seeding: seeding.as_ref().map(|(number, _)| format!("{name}-{number}")),
-        revision: after.last_applied_revision.clone(),
+        revision,
         status: match (exit, &seeding) {
             (Exit::Refused, _) => Outcome::Refused,
-            _ if End::of(after) == End::Strict => Outcome::Refused,
+            _ if end == End::Strict => Outcome::Refused,
             (_, Some(_)) => Outcome::Completed,
             (Exit::Done, None) => Outcome::Unchanged,
             (_, None) => Outcome::Failed,
@@ -286,16 +306,24 @@ fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
         created: count(counted, " created"),
         updated: count(counted, " updated"),
         deleted: count(counted, " deleted"),
-        unchanged: if seeding.is_some() { count(counted, " unchanged") } else { processed },
+        unchanged,
         actions_created: 0,
         triggers_created: 0,
         connections_created: 0,
         conflicts: Vec::new(),
-        errors: failures.collect(),
+        errors: guard.into_iter().chain(failures).collect(),
         excluded: number(counts.excluded),
         invalid: number(counts.invalid),
         duration: *milliseconds,
     }
+}
+
+/// What a plan that waits selects, and leaves as it is, of the integrations that are carried: an integration in conflict
+/// is no unchanged one.
+fn waiting(plan: &PlanStatus, carried: usize) -> (usize, usize) {
+    let PlanStatus { hash: _, create, update, delete, conflicts } = plan;
+    let unchanged = carried.saturating_sub([update, delete, conflicts].map(|n| number(*n)).iter().sum());
+    (unchanged + number(*create) + number(*update) + number(*conflicts), unchanged)
 }
 
 #[cfg(test)]
@@ -364,7 +392,31 @@ mod tests {
              take the others:  kubectl -n sower patch env/production --type=merge -p '{\"spec\":{\"strict\":false}}'\n"
         );
         let answer = Answer { before: held.clone(), after: held, told: Vec::new(), kept: 0, milliseconds: 1 };
-        assert_eq!(report("production", &answer, Exit::Failed).status, Outcome::Refused);
+        let report = report("production", &answer, Exit::Failed);
+        assert_eq!((report.status, report.errors[0].code.as_str()), (Outcome::Refused, "ManifestsInvalid"));
+    }
+
+    #[test]
+    fn a_held_plan_is_reported_as_with_files() {
+        let held: EnvironmentStatus = serde_json::from_value(serde_json::json!({
+            "conditions": [{
+                "type": "Ready", "status": "False", "reason": "PruneLimitExceeded",
+                "message": "Plan 7c1e09b4d2f8 would delete 14 of 42 integrations; pruneLimit is 20%",
+                "lastTransitionTime": "2026-11-21T14:00:00Z",
+            }],
+            "plan": { "hash": "7c1e09b4d2f8", "create": 1, "update": 2, "delete": 14, "conflicts": 1 },
+            "counts": { "integrations": 42, "conflicts": 1, "excluded": 0, "invalid": 0 },
+            "lastAttemptedRevision": "main@sha1:9d41e07b2f6c5a3e1d8b4c7f9a0e2d6b8c1f3a57",
+            "lastAppliedRevision": "main@sha1:3f2c1a9d4be87c60f15a29e3b7d8c4f1a6e05b92",
+        }))
+        .expect("a status");
+        let attempted = held.last_attempted_revision.clone();
+        let answer = Answer { before: held.clone(), after: held, told: Vec::new(), kept: 0, milliseconds: 1 };
+        let report = report("production", &answer, Exit::Refused);
+        assert_eq!((report.status, report.revision), (Outcome::Refused, attempted));
+        assert_eq!((report.integrations_processed, report.unchanged, report.deleted), (29, 25, 0));
+        let codes: Vec<&str> = report.errors.iter().map(|error| error.code.as_str()).collect();
+        assert_eq!(codes, ["PruneLimitExceeded"]);
     }
 
     #[test]
