@@ -98,18 +98,10 @@ impl Checkout {
         Ok(revision(if is_id { "commit".into() } else { reference.to_owned() }, commit))
     }
 
-    /// The files of a revision of this repository. Paths count from the checkout's folder.
+    /// The files of a revision of this repository: see [`GitTree::unlisted`]. Paths count from the checkout's folder.
     ///
     /// # Errors
-    /// As [`GitTree::open`].
-    pub fn tree(&self, revision: &Revision, path: &str, limits: Limits) -> Result<GitTree, FetchError> {
-        GitTree::open(self.repository.path(), commit_of(revision)?, &self.prefix, path, limits)
-    }
-
-    /// [`Checkout::tree`], whose files are not listed: see [`GitTree::unlisted`].
-    ///
-    /// # Errors
-    /// As [`GitTree::open`].
+    /// As [`GitTree::unlisted`].
     pub fn unlisted(&self, revision: &Revision, path: &str, limits: Limits) -> Result<GitTree, FetchError> {
         GitTree::unlisted(self.repository.path(), commit_of(revision)?, &self.prefix, path, limits)
     }

@@ -49,18 +49,11 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    /// The files of the commit, of which `path` is the source's own. Reads the disk: call it where blocking is allowed.
+    /// The files of the commit, of which `path` is the source's own: see [`GitTree::unlisted`]. Reads the disk: call it
+    /// where blocking is allowed.
     ///
     /// # Errors
     /// [`FetchError::TooLarge`] beyond the limits, [`FetchError::BadRequest`] for a path that leaves the repository.
-    pub fn tree(&self, path: &str) -> Result<GitTree, FetchError> {
-        GitTree::open(&self.mirror, &self.commit, "", path, self.limits)
-    }
-
-    /// [`Fetched::tree`], whose files are not listed: see [`GitTree::unlisted`].
-    ///
-    /// # Errors
-    /// As [`Fetched::tree`].
     pub fn unlisted(&self, path: &str) -> Result<GitTree, FetchError> {
         GitTree::unlisted(&self.mirror, &self.commit, "", path, self.limits)
     }

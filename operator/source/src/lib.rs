@@ -36,5 +36,4 @@ pub use limits::Limits;
 pub use mirror::remove_unused;
 pub use request::{FetchRequest, Reference};
 pub use tree::GitTree;
-pub use walk::Change;
 pub use watch::{Changed, Watch};

@@ -8,7 +8,7 @@ use git2::{ObjectType, Oid, Repository};
 use sower_core::snapshot::{FileEntry, ReadError, Tree};
 
 use crate::objects::{self, broken, look_up};
-use crate::walk::{Change, RawChange, Walk, is_plain};
+use crate::walk::{RawChange, Walk, is_plain};
 use crate::{FetchError, Limits, place};
 
 /// Files that are found by name and kept in mind at most.
@@ -46,24 +46,12 @@ impl GitTree {
     /// Opens `commit` of the repository at `repository`. Paths count from `prefix`, a folder in the repository (empty:
     /// its root); `path` below it is the source's own. A path that is not there makes an empty tree.
     ///
+    /// [`Tree::files`] is empty: this does to ask for the id of the tree, for what changed in it, or for files by name.
+    /// [`GitTree::listed`] lists them.
+    ///
     /// # Errors
     /// [`FetchError::BadRequest`] for a path that leaves the repository, [`FetchError::NotFound`] for an absent commit,
     /// [`FetchError::TooLarge`] beyond the limits, [`FetchError::Io`] for a broken repository.
-    pub fn open(
-        repository: &Path,
-        commit: &str,
-        prefix: &str,
-        path: &str,
-        limits: Limits,
-    ) -> Result<Self, FetchError> {
-        Self::unlisted(repository, commit, prefix, path, limits)?.listed(None)
-    }
-
-    /// [`GitTree::open`] without [`Tree::files`], which is empty: to ask for the id of the tree, for what changed in it, or
-    /// for files by name. [`GitTree::listed`] lists them.
-    ///
-    /// # Errors
-    /// As [`GitTree::open`].
     pub fn unlisted(
         repository: &Path,
         commit: &str,
@@ -101,7 +89,7 @@ impl GitTree {
     /// same, whatever `before` is.
     ///
     /// # Errors
-    /// As [`GitTree::open`].
+    /// As [`GitTree::unlisted`].
     pub fn listed(mut self, before: Option<&Self>) -> Result<Self, FetchError> {
         let before = before.filter(|before| self.path == before.path && self.prefix == before.prefix);
         let (Some(before), Some((new, ObjectType::Tree))) = (before, self.below) else {
@@ -135,7 +123,7 @@ impl GitTree {
                 entries(&repository, all)?
             }
             Some((id, _)) => {
-                let found = RawChange { path: self.path.clone(), before: None, after: Some(id) };
+                let found = RawChange { path: self.path.clone(), after: Some(id) };
                 entries(&self.lock(), vec![found])?
             }
         };
@@ -176,12 +164,6 @@ impl GitTree {
         place::join(&self.prefix, path)
     }
 
-    /// Where the tree's root lies in its repository; empty for the repository's own root.
-    #[must_use]
-    pub fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
     /// The id of what lies at the source's path, 40 hex: equal ids are equal files. None where nothing is there.
     #[must_use]
     pub fn tree_id(&self) -> Option<String> {
@@ -195,20 +177,20 @@ impl GitTree {
             || path.strip_prefix(&self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// The files below the source's path that differ from an earlier [`GitTree::tree_id`], sorted by path. None where
+    /// The paths of the files below the source's path that differ from an earlier [`GitTree::tree_id`], sorted. None where
     /// that tree is not known here any more: then everything has to be compared.
     ///
     /// # Errors
     /// [`FetchError::TooLarge`] beyond the limits, [`FetchError::Io`] for a broken repository.
-    pub fn changed_since(&self, tree_id: &str) -> Result<Option<Vec<Change>>, FetchError> {
+    pub fn changed_since(&self, tree_id: &str) -> Result<Option<Vec<String>>, FetchError> {
         let (Ok(old), Some((new, ObjectType::Tree))) = (Oid::from_str(tree_id), self.below) else {
             return Ok(None);
         };
         self.changes((old, new), &self.path)
     }
 
-    /// The files that differ from an earlier commit, also those outside the source's path, sorted by path. None where that
-    /// commit is not known here any more, or `tree_id` is not what it held at the source's path.
+    /// The paths of the files that differ from an earlier commit, also those outside the source's path, sorted. None where
+    /// that commit is not known here any more, or `tree_id` is not what it held at the source's path.
     ///
     /// # Errors
     /// As [`GitTree::changed_since`].
@@ -216,7 +198,7 @@ impl GitTree {
         &self,
         commit: &str,
         tree_id: &str,
-    ) -> Result<Option<Vec<Change>>, FetchError> {
+    ) -> Result<Option<Vec<String>>, FetchError> {
         let old = {
             let repository = self.lock();
             // What cannot be read of an earlier commit is not known.
@@ -232,18 +214,14 @@ impl GitTree {
         }
     }
 
-    fn changes(&self, (old, new): (Oid, Oid), at: &str) -> Result<Option<Vec<Change>>, FetchError> {
+    fn changes(&self, (old, new): (Oid, Oid), at: &str) -> Result<Option<Vec<String>>, FetchError> {
         let repository = self.lock();
         if !objects::holds(&repository, old) {
             return Ok(None);
         }
         let found = Walk::changes(&repository, Some(old), Some(new), at, self.limits.max_files)?;
-        let text = |id: Option<Oid>| id.map(|id| id.to_string());
-        let mut changes: Vec<Change> = found
-            .into_iter()
-            .map(|c| Change { path: c.path, before: text(c.before), after: text(c.after) })
-            .collect();
-        changes.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        let mut changes: Vec<String> = found.into_iter().map(|change| change.path).collect();
+        changes.sort_unstable();
         Ok(Some(changes))
     }
 }

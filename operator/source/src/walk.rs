@@ -10,20 +10,10 @@ use crate::{FetchError, place};
 /// Deeper folders than any catalog has.
 const MAX_DEPTH: usize = 64;
 
-/// One difference between two trees: a file, with its blob before and after.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// Path from the root of the tree.
-    pub path: String,
-    /// Blob id before; none where the file is new.
-    pub before: Option<String>,
-    /// Blob id after; none where the file is gone.
-    pub after: Option<String>,
-}
-
+/// A file that differs between two trees.
 pub(crate) struct RawChange {
     pub path: String,
-    pub before: Option<Oid>,
+    /// Its blob in the later one; none where it is gone.
     pub after: Option<Oid>,
 }
 
@@ -132,7 +122,7 @@ impl<'r> Walk<'r> {
             if self.found.len() >= self.max_files {
                 return Err(too_large(format!("more than {} files", self.max_files)));
             }
-            self.found.push(RawChange { path: path.to_owned(), before, after });
+            self.found.push(RawChange { path: path.to_owned(), after });
         }
         self.compare(old.and_then(Entry::folder), new.and_then(Entry::folder), path, depth + 1)
     }

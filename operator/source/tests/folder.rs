@@ -135,7 +135,11 @@ fn commits_of_a_checkout_are_read_past_its_edits() {
         assert_eq!(checkout.resolve(reference).unwrap().full(), revision);
     }
     assert!(matches!(checkout.resolve("gone"), Err(FetchError::NotFound { .. })));
-    let tree = checkout.tree(&checkout.resolve("HEAD").unwrap(), "integrations", Limits::default()).unwrap();
+    let tree = checkout
+        .unlisted(&checkout.resolve("HEAD").unwrap(), "integrations", Limits::default())
+        .unwrap()
+        .listed(None)
+        .unwrap();
     assert_eq!(tree.read(SLACK).unwrap(), b"id: slack\nversion: 2\n");
     assert_eq!(tree.log(SLACK, 9).len(), 2);
 
@@ -155,7 +159,11 @@ fn a_source_may_be_a_folder_inside_a_repository_or_a_linked_working_tree() {
     let repository = Repository::new();
     let dir = repository.path().join("integrations");
     let checkout = Checkout::discover(&dir).unwrap();
-    let tree = checkout.tree(&checkout.head().unwrap(), "slack", Limits::default()).unwrap();
+    let tree = checkout
+        .unlisted(&checkout.head().unwrap(), "slack", Limits::default())
+        .unwrap()
+        .listed(None)
+        .unwrap();
     assert_eq!(paths(&tree), ["slack/integration.yaml"]);
     assert_eq!(tree.log("slack", 1)[0].subject, "Start");
     let scanned = Folder::new(&dir, Limits::default()).unwrap().scan("").unwrap();

@@ -7,7 +7,7 @@ mod kit;
 use std::time::Duration;
 
 use kit::http::{Canned, Server};
-use kit::{Fetch, Repository, git, paths};
+use kit::{Fetch, Repository, Whole, git, paths};
 use sower_core::snapshot::Tree;
 use sower_source::{Credentials, ErrorKind, FetchError, FetchRequest, Fetched, Limits, Reference};
 use tokio_util::sync::CancellationToken;

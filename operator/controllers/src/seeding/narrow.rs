@@ -208,7 +208,7 @@ async fn changes(row: &EnvironmentRow, snapshots: &[Snapshot]) -> Result<Option<
         let one = |(snapshot, git, applied): (Snapshot, GitTree, AppliedSource)| {
             let commit = applied.revision.commit().filter(|_| !applied.revision.dirty)?;
             let changes = git.changed_since_commit(commit, &applied.tree).ok()??;
-            Some(Source { snapshot, git, changed: changes.into_iter().map(|change| change.path).collect() })
+            Some(Source { snapshot, git, changed: changes.into_iter().collect() })
         };
         sources.into_iter().map(one).collect()
     })

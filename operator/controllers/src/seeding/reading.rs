@@ -195,7 +195,7 @@ pub(super) async fn remembered(
 async fn changed_since(snapshot: &Snapshot, tree: Option<String>) -> Option<Arc<HashSet<String>>> {
     let (git, tree) = (snapshot.git.clone().filter(|_| snapshot.dirty.is_empty())?, tree?);
     let changes = tokio::task::spawn_blocking(move || git.changed_since(&tree)).await.ok()?.ok()??;
-    Some(Arc::new(changes.into_iter().map(|change| change.path).collect()))
+    Some(Arc::new(changes.into_iter().collect()))
 }
 
 /// Reads every source. Parsing takes all cores.

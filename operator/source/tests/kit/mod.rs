@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use sower_source::{FetchError, FetchRequest, Fetched, Fetcher, Limits, Reference};
+use sower_source::{FetchError, FetchRequest, Fetched, Fetcher, GitTree, Limits, Reference};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -109,6 +109,17 @@ impl Fetch {
         let name =
             |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
         std::fs::read_dir(self.cache.path()).unwrap().map(name).filter(|n| n.starts_with("scratch-")).count()
+    }
+}
+
+/// A tree whose files are listed, at once.
+pub trait Whole {
+    fn tree(&self, path: &str) -> Result<GitTree, FetchError>;
+}
+
+impl Whole for Fetched {
+    fn tree(&self, path: &str) -> Result<GitTree, FetchError> {
+        self.unlisted(path)?.listed(None)
     }
 }
 
