@@ -3,11 +3,14 @@
 mod rows;
 mod status;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use sower_core::report::Failure as Entry;
 use sower_crds::environment::{Counts, PlanStatus};
 use sower_store::{Listed, Logged};
 
+use crate::commands::seed::{FOREIGN_ROW, is_whole_file};
 use crate::failure::Failure;
 use crate::output::document::Fields;
 use crate::session::{Member, Session};
@@ -106,7 +109,42 @@ pub fn is_ours(row: &Listed) -> bool {
     row.checksum.is_some()
 }
 
+/// Most problems that the status of a resource lists.
+pub const IN_A_STATUS: usize = 20;
+/// Most problems that the row of an environment notes.
+const IN_A_ROW: usize = 100;
+
+/// What a list of at most so many problems leaves out of the invalid manifests. Each is told by its integration, code and
+/// location.
+pub fn unlisted<'a>(
+    listed: impl Clone + Iterator<Item = (Option<&'a str>, &'a str, Option<&'a str>)>,
+    invalid: i32,
+    most: usize,
+) -> Option<String> {
+    let ended = listed.clone().count() >= most;
+    // What was refused otherwise is no invalid manifest.
+    let listed = listed.filter(|(_, code, at)| *code != FOREIGN_ROW && !is_whole_file(*at));
+    let file = |at: &'a str| at.split(':').next().unwrap_or(at);
+    let manifests: BTreeSet<_> = listed.map(|(integration, _, at)| (integration, at.map(file))).collect();
+    let beyond = match usize::try_from(invalid).unwrap_or(0).saturating_sub(manifests.len()) {
+        0 if !ended => return None,
+        0 => "and what else is wrong in these".to_owned(),
+        1 => "and 1 more invalid manifest".to_owned(),
+        several => format!("and {several} more invalid manifests"),
+    };
+    Some(format!("{beyond}: `sower validate` beside the manifests lists every problem"))
+}
+
 impl Standing {
+    /// What its failures leave out.
+    #[must_use]
+    pub fn unlisted(&self) -> Option<String> {
+        let listed =
+            self.failures.iter().map(|f| (f.integration.as_deref(), f.code.as_str(), f.location.as_deref()));
+        let most = if self.namespace.is_empty() { IN_A_ROW } else { IN_A_STATUS };
+        unlisted(listed, self.counts.map_or(0, |counts| counts.invalid), most)
+    }
+
     /// For programs.
     #[must_use]
     pub fn described(&self) -> Fields {
@@ -138,5 +176,28 @@ impl Standing {
             .with("conditions", conditions)
             .with("failures", &self.failures)
             .with("next", next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(problems: usize, per_manifest: usize, invalid: i32) -> Option<String> {
+        let places: Vec<String> = (0..problems)
+            .map(|n| format!("integrations/i{}/integration.yaml:{}:1", n / per_manifest, n + 1))
+            .collect();
+        let more =
+            unlisted(places.iter().map(|at| (None, "bad-version", Some(at.as_str()))), invalid, IN_A_STATUS);
+        more.map(|more| more.split(": ").next().unwrap_or_default().to_owned())
+    }
+
+    #[test]
+    fn a_list_that_ends_early_says_so() {
+        assert_eq!(told(3, 1, 3), None);
+        assert_eq!(told(6, 3, 2), None);
+        assert_eq!(told(20, 1, 30).as_deref(), Some("and 10 more invalid manifests"));
+        assert_eq!(told(20, 2, 11).as_deref(), Some("and 1 more invalid manifest"));
+        assert_eq!(told(20, 5, 4).as_deref(), Some("and what else is wrong in these"));
     }
 }

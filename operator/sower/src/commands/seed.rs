@@ -25,7 +25,7 @@ use crate::settings::Settings;
 use crate::trouble::Trouble;
 
 pub use cluster::with_flags;
-pub use told::{draw, held_text, removed, revision};
+pub use told::{draw, held_text, is_whole_file, removed, revision};
 
 /// Runs it.
 ///

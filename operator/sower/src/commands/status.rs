@@ -133,6 +133,7 @@ fn detail(standing: &Standing, now: Timestamp) -> String {
             ]);
         }
         text.push_str(&format!("\n{}", failures.text()));
+        text.extend(standing.unlisted().map(|more| more + "\n"));
     }
     if let Some(plan) = &standing.plan {
         text.push_str(&format!(

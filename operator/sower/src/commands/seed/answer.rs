@@ -14,6 +14,7 @@ use crate::cluster::Cluster;
 use crate::commands::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{changes, time};
+use crate::standing::{IN_A_STATUS, unlisted};
 use crate::trouble::sentence;
 
 /// The reasons that a guard gives.
@@ -150,6 +151,11 @@ pub fn tell(
         for failure in &after.failures {
             let at = failure.location.as_deref().map(|at| format!("{at}: ")).unwrap_or_default();
             style.note(&format!("{at}error[{}]: {}", failure.code, failure.message));
+        }
+        let listed = after.failures.iter();
+        let listed = listed.map(|f| (f.integration.as_deref(), f.code.as_str(), f.location.as_deref()));
+        if let Some(more) = unlisted(listed, after.counts.unwrap_or_default().invalid, IN_A_STATUS) {
+            style.note(&more);
         }
     }
     let exit = match end {
