@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use sower_core::catalog::Found;
 use sower_core::manifest::{self, Limits as LoadLimits};
-use sower_core::snapshot::Tree as _;
+use sower_core::problem::Problem;
+use sower_core::snapshot::Tree;
 use sower_source::{Folder, FolderTree, Limits};
 
 use crate::environments::EnvironmentFiles;
 use crate::failure::Failure;
+use crate::output::problems::{Excerpt, excerpt};
 use crate::settings::Settings;
 
 /// The name of the source: nothing is told of it.
@@ -27,8 +29,53 @@ pub struct Read {
     pub found: Vec<Found>,
     tree: FolderTree,
     prefix: PathBuf,
-    /// The file that was read last: problems come file by file.
-    last: RefCell<Option<(String, Vec<u8>)>>,
+    last: LastFile,
+}
+
+/// The file that was read last, as text: problems come file by file.
+#[derive(Debug, Default)]
+pub struct LastFile(RefCell<Option<Text>>);
+
+#[derive(Debug)]
+struct Text {
+    path: String,
+    text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+}
+
+impl Text {
+    fn of(path: &str, bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
+        let behind = text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(behind).collect();
+        Self { path: path.to_owned(), text, lines }
+    }
+
+    /// A line, from 1, without its end.
+    fn line(&self, line: u32) -> Option<&str> {
+        let line = line.checked_sub(1)? as usize;
+        let begin = *self.lines.get(line)?;
+        let end = self.lines.get(line + 1).copied().unwrap_or(self.text.len());
+        // Behind the last line break there is no line.
+        let line = self.text.get(begin..end).filter(|line| !line.is_empty())?;
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        Some(line.strip_suffix('\r').unwrap_or(line))
+    }
+}
+
+impl LastFile {
+    /// What is drawn of the line of a problem, in the file of its tree.
+    #[must_use]
+    pub fn excerpt(&self, tree: &dyn Tree, problem: &Problem) -> Option<Excerpt> {
+        let mut last = self.0.borrow_mut();
+        if last.as_ref().is_none_or(|known| known.path != problem.file) {
+            *last = tree.read(&problem.file).ok().map(|bytes| Text::of(&problem.file, &bytes));
+        }
+        let line = last.as_ref()?.line(problem.line)?;
+        Some(excerpt(line, problem))
+    }
 }
 
 impl Disk {
@@ -50,7 +97,7 @@ impl Disk {
         let tree = self.scan(path)?;
         let mut found = manifest::load(SOURCE, &tree, LoadLimits::FILES.without_bytes(), &|_| None);
         found.extend(manifest::empty_files(SOURCE, &tree, manifest::is_named, &found));
-        Ok(Read { found, tree, prefix: self.prefix.clone(), last: RefCell::default() })
+        Ok(Read { found, tree, prefix: self.prefix.clone(), last: LastFile::default() })
     }
 
     /// One file, which is a manifest whatever its name.
@@ -61,7 +108,7 @@ impl Disk {
         let tree = self.scan(path)?;
         let mut found = manifest::load_file(SOURCE, &tree, path);
         found.extend(manifest::empty_files(SOURCE, &tree, |named| named == path, &found));
-        Ok(Read { found, tree, prefix: self.prefix.clone(), last: RefCell::default() })
+        Ok(Read { found, tree, prefix: self.prefix.clone(), last: LastFile::default() })
     }
 
     fn scan(&self, path: &str) -> Result<FolderTree, Failure> {
@@ -80,14 +127,10 @@ impl Read {
         below.unwrap_or(shown).display().to_string()
     }
 
-    /// A line of a file.
+    /// What is drawn of the line of a problem.
     #[must_use]
-    pub fn line(&self, path: &str, line: u32) -> Option<String> {
-        let mut last = self.last.borrow_mut();
-        if last.as_ref().is_none_or(|(known, _)| known != path) {
-            *last = Some((path.to_owned(), self.tree.read(path).ok()?));
-        }
-        line_of(&last.as_ref()?.1, line)
+    pub fn excerpt(&self, problem: &Problem) -> Option<Excerpt> {
+        self.last.excerpt(&self.tree, problem)
     }
 
     /// The Environments among the files.
@@ -110,14 +153,6 @@ impl Read {
     }
 }
 
-/// A line of a text, from 1, without its end.
-#[must_use]
-pub fn line_of(bytes: &[u8], line: u32) -> Option<String> {
-    let text = String::from_utf8_lossy(bytes);
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    text.lines().nth(line.checked_sub(1)? as usize).map(str::to_owned)
-}
-
 /// What stands before the paths of a folder: nothing for the project itself, as a compiler shows its workspace.
 #[must_use]
 pub fn prefix(folder: &Path, settings: &Settings) -> PathBuf {
@@ -135,4 +170,19 @@ pub fn prefix(folder: &Path, settings: &Settings) -> PathBuf {
 
 fn contains(bytes: &[u8], word: &[u8]) -> bool {
     bytes.windows(word.len()).any(|window| window == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Text;
+
+    #[test]
+    fn lines_are_those_of_the_text() {
+        for text in ["", "a", "a\n", "a\r\n\nb\rc\n", "\u{feff}a\nb", "\n\n"] {
+            let known = Text::of("x", text.as_bytes());
+            let plain: Vec<&str> = text.strip_prefix('\u{feff}').unwrap_or(text).lines().collect();
+            let ours: Vec<&str> = (1..9).filter_map(|line| known.line(line)).collect();
+            assert_eq!((ours, known.line(0)), (plain, None), "{text:?}");
+        }
+    }
 }

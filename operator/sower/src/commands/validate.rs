@@ -13,6 +13,7 @@ use crate::commands::Context;
 use crate::environments::EnvironmentFiles;
 use crate::failure::{Exit, Failure};
 use crate::origin;
+use crate::output::problems::Excerpt;
 use crate::output::{document, problems, time};
 use crate::settings::Settings;
 use crate::snapshots::{Disk, Read};
@@ -30,8 +31,12 @@ pub fn run(args: &ValidateArgs, context: &Context) -> Result<Exit, Failure> {
         ..Where::default()
     };
     let settings = Settings::read(&at, false)?;
-    let mut checked =
-        if args.paths.is_empty() { everything(&settings)? } else { named(&settings, &args.paths)? };
+    let mut checked = Checked { draws: args.output == ProblemFormat::Table, ..Checked::default() };
+    if args.paths.is_empty() {
+        everything(&settings, &mut checked)?;
+    } else {
+        named(&settings, &args.paths, &mut checked)?;
+    }
     checked.problems.sort_by(|(a, _), (b, _)| {
         (&a.file, a.line, a.column, a.code, &a.message).cmp(&(&b.file, b.line, b.column, b.code, &b.message))
     });
@@ -45,8 +50,10 @@ pub fn run(args: &ValidateArgs, context: &Context) -> Result<Exit, Failure> {
 /// What was looked at, and what was found.
 #[derive(Default)]
 struct Checked {
-    /// Problems, each with its line.
-    problems: Vec<(Problem, Option<String>)>,
+    /// Whether problems are drawn with their lines.
+    draws: bool,
+    /// Problems, each with what is drawn of its line.
+    problems: Vec<(Problem, Option<Excerpt>)>,
     /// The documents of integrations: file and number in it; and whether it has a problem.
     integrations: BTreeSet<(String, u32)>,
     /// Those of them with a problem.
@@ -60,7 +67,9 @@ impl Checked {
         self.environments += files.environments.len() + files.invalid;
         let off: BTreeSet<&str> = files.problems.iter().map(|problem| problem.file.as_str()).collect();
         self.environments_off += off.len().max(files.invalid);
-        self.problems.extend(files.problems.iter().map(|p| (p.clone(), files.line(&p.file, p.line))));
+        let line = |p: &Problem| if self.draws { files.line(&p.file, p.line) } else { None };
+        let excerpt = |p: &Problem| line(p).map(|line| problems::excerpt(&line, p));
+        self.problems.extend(files.problems.iter().map(|p| (p.clone(), excerpt(p))));
     }
 
     fn integrations(&mut self, read: Read) {
@@ -71,20 +80,19 @@ impl Checked {
             }
             self.integrations.insert(document);
             for problem in &found.problems {
-                let line = read.line(&problem.file, problem.line);
-                self.problems.push((Problem { file: read.shown(&problem.file), ..problem.clone() }, line));
+                let excerpt = if self.draws { read.excerpt(problem) } else { None };
+                self.problems.push((Problem { file: read.shown(&problem.file), ..problem.clone() }, excerpt));
             }
         }
     }
 }
 
 /// The environments, and every source path that they name.
-fn everything(settings: &Settings) -> Result<Checked, Failure> {
+fn everything(settings: &Settings, checked: &mut Checked) -> Result<(), Failure> {
     settings.project().map_err(|mut failure| {
         failure.next.retain(|(label, _)| label != "cluster");
         failure.next("or", "sower validate PATH")
     })?;
-    let mut checked = Checked::default();
     let files = origin::environment_files(settings)?;
     let mut places: BTreeSet<(PathBuf, String)> = BTreeSet::new();
     for environment in &files.environments {
@@ -97,12 +105,11 @@ fn everything(settings: &Settings) -> Result<Checked, Failure> {
     for (folder, path) in places {
         checked.integrations(Disk::new(&folder, settings)?.load(&path)?);
     }
-    Ok(checked)
+    Ok(())
 }
 
 /// The documents below these paths; a file named here is a manifest.
-fn named(settings: &Settings, paths: &[PathBuf]) -> Result<Checked, Failure> {
-    let mut checked = Checked::default();
+fn named(settings: &Settings, paths: &[PathBuf], checked: &mut Checked) -> Result<(), Failure> {
     for path in paths {
         let full = path
             .canonicalize()
@@ -121,7 +128,7 @@ fn named(settings: &Settings, paths: &[PathBuf]) -> Result<Checked, Failure> {
         checked.environments(read.environments());
         checked.integrations(read);
     }
-    Ok(checked)
+    Ok(())
 }
 
 fn print(checked: &Checked, format: ProblemFormat, took: u64, context: &Context) -> Result<(), Failure> {
@@ -129,8 +136,7 @@ fn print(checked: &Checked, format: ProblemFormat, took: u64, context: &Context)
     let all = || checked.problems.iter().map(|(problem, _)| problem);
     match format {
         ProblemFormat::Table => {
-            let drawn =
-                checked.problems.iter().map(|(p, line)| problems::drawn(p, line.as_deref(), style.out));
+            let drawn = checked.problems.iter().map(|(p, e)| problems::drawn_with(p, e.as_ref(), style.out));
             style.raw(&drawn.collect::<String>());
             style.hint(&summary(checked, took));
         }

@@ -8,19 +8,32 @@ use sower_core::rule::rule;
 /// The longest part of a line that is drawn, in characters, around what is marked.
 const DRAWN: usize = 160;
 
+/// The part of a line that is drawn for a problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt {
+    text: String,
+    /// The bytes to mark.
+    span: std::ops::Range<usize>,
+}
+
 /// One problem, drawn with its line where that can be had. Ends with a blank line.
 #[must_use]
 pub fn drawn(problem: &Problem, line: Option<&str>, colour: bool) -> String {
+    drawn_with(problem, line.map(|line| excerpt(line, problem)).as_ref(), colour)
+}
+
+/// The same with the part of its line that was taken for it.
+#[must_use]
+pub fn drawn_with(problem: &Problem, excerpt: Option<&Excerpt>, colour: bool) -> String {
     let level = if problem.is_error() { Level::ERROR } else { Level::WARNING };
     let title = level.primary_title(problem.message.as_str()).id(problem.code.as_str());
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
-    let mut group = match line {
-        Some(line) => {
-            let (line, span) = marked(line, problem);
-            let snippet = Snippet::source(line)
+    let mut group = match excerpt {
+        Some(Excerpt { text, span }) => {
+            let snippet = Snippet::source(text.as_str())
                 .line_start(problem.line as usize)
                 .path(problem.file.as_str())
-                .annotation(AnnotationKind::Primary.span(span).label(problem.expected.as_str()));
+                .annotation(AnnotationKind::Primary.span(span.clone()).label(problem.expected.as_str()));
             title.element(snippet)
         }
         None => title.element(
@@ -38,17 +51,28 @@ pub fn drawn(problem: &Problem, line: Option<&str>, colour: bool) -> String {
     format!("{}\n\n", text.trim_end())
 }
 
-/// The line, shortened around the mark, and the bytes to mark.
-fn marked(line: &str, problem: &Problem) -> (String, std::ops::Range<usize>) {
-    let characters: Vec<char> = line.chars().collect();
-    let start = (problem.column.max(1) as usize - 1).min(characters.len());
-    let end = (start + problem.length.max(1) as usize).min(characters.len()).max(start);
-    let from = if characters.len() > DRAWN && start > DRAWN / 2 { start - DRAWN / 2 } else { 0 };
-    let to = characters.len().min(from + DRAWN).max(end.min(from + DRAWN));
-    let end = end.min(to);
-    let byte = |at: usize| characters[from..at].iter().map(|c| c.len_utf8()).sum::<usize>();
-    let shown: String = characters[from..to].iter().collect();
-    (shown, byte(start)..byte(end))
+/// The line, shortened around the mark: a hostile one may be as long as its file.
+#[must_use]
+pub fn excerpt(line: &str, problem: &Problem) -> Excerpt {
+    let start = problem.column.max(1) as usize - 1;
+    let from = if start > DRAWN / 2 && skip(line, DRAWN) < line.len() { start - DRAWN / 2 } else { 0 };
+    let behind = &line[skip(line, from)..];
+    let shown = &behind[..skip(behind, DRAWN)];
+    let begin = skip(shown, start - from);
+    let end = begin + skip(&shown[begin..], problem.length.max(1) as usize);
+    Excerpt { text: shown.to_owned(), span: begin..end }
+}
+
+/// The byte at which a character of a text begins; the end, where it has fewer.
+fn skip(text: &str, characters: usize) -> usize {
+    if text.as_bytes().get(..characters).is_some_and(<[u8]>::is_ascii) {
+        return characters;
+    }
+    let mut rest = text.chars();
+    match characters.checked_sub(1) {
+        Some(last) => rest.nth(last).map_or(text.len(), |_| text.len() - rest.as_str().len()),
+        None => 0,
+    }
 }
 
 fn correct_origin(text: &str, problem: &Problem) -> String {
@@ -157,6 +181,22 @@ mod tests {
         let text = drawn(&problem, Some(&line), false);
         assert!(text.contains("integration.yaml:6:408"), "{text}");
         assert!(text.lines().all(|l| l.chars().count() < 200), "{text}");
+    }
+
+    #[test]
+    fn an_excerpt_is_cut_around_what_is_marked() {
+        let marked = |line: &str, column, length| {
+            let Excerpt { text, span } = excerpt(line, &Problem { column, length, ..problem() });
+            (text.chars().count(), text[span].to_owned())
+        };
+        assert_eq!(marked("a: bé", 4, 2), (5, "bé".into()));
+        assert_eq!(marked("a: b", 9, 2), (4, String::new()));
+        assert_eq!(marked("", 1, 1), (0, String::new()));
+        let long = format!("{}bad{}", "é".repeat(1_000_000), "x".repeat(500));
+        assert_eq!(marked(&long, 1_000_001, 3), (160, "bad".into()));
+        assert_eq!(marked(&long, 2, 3), (160, "ééé".into()));
+        assert_eq!(marked(&long, 1_000_503, 9), (81, "x".into()));
+        assert_eq!(marked(&long, 1_000_004, 500), (160, "x".repeat(80)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::output::style::Style;
 use crate::output::{changes, problems, time};
 use crate::project::Project;
 use crate::settings::quoted;
-use crate::snapshots::line_of;
+use crate::snapshots::LastFile;
 use crate::trouble::sentence;
 
 /// The short revision of what was read.
@@ -255,14 +255,13 @@ pub fn draw(reading: &Reading, style: &Style) {
         let found = source.catalog.found.iter().flat_map(|found| &found.problems);
         let mut errors: Vec<&Problem> = found.filter(|problem| problem.is_error()).collect();
         errors.sort_by_key(|problem| (&problem.file, problem.line, problem.column));
+        let last = LastFile::default();
         for problem in errors {
-            let line = match &source.snapshot.files {
-                Files::Tree(tree) => {
-                    tree.read(&problem.file).ok().and_then(|bytes| line_of(&bytes, problem.line))
-                }
+            let excerpt = match &source.snapshot.files {
+                Files::Tree(tree) => last.excerpt(tree.as_ref(), problem),
                 Files::Unlisted(_) | Files::Listing(_) => None,
             };
-            style.note_raw(&problems::drawn(problem, line.as_deref(), style.err));
+            style.note_raw(&problems::drawn_with(problem, excerpt.as_ref(), style.err));
         }
     }
 }
