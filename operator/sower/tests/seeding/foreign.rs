@@ -51,6 +51,14 @@ fn a_definition_of_somebody_else_is_marked_and_not_counted() {
         "{status}"
     );
     assert!(!status.contains("sower validate"), "{status}");
+
+    let ours =
+        "DELETE FROM action_registry WHERE environment = 'production' AND integration_id = 'wordpress'";
+    checkout.sql(ours);
+    checkout.sql("DELETE FROM integration_definitions WHERE environment = 'production' AND id = 'wordpress'");
+    assert_eq!(checkout.run("seed -e production -q").exit, 0);
+    let log = &checkout.json("history -e production -o json")[0];
+    assert_eq!((&log["created"], &log["reason"]), (&1.into(), &"rows changed".into()), "{log}");
 }
 
 #[test]
