@@ -147,9 +147,7 @@ fn judge(
     // A seeding that had nothing to write has no line in the log, but moves the row.
     let moved = row.map(|row| row.updated_at);
     let failed = last.filter(|last| last.status == LogStatus::Failed && last.completed_at > moved);
-    let (ready, reason, message) = if member.loaded.spec.suspend {
-        ("True", "Suspended", format!("Suspended at {at}"))
-    } else if let Some(failed) = failed {
+    let (ready, reason, message) = if let Some(failed) = failed {
         standing.needs.push((format!("sower seed -e {name}"), "try again".to_owned()));
         let why = failed.errors.first().map_or("the last seeding failed", |error| error.message.as_str());
         since = failed.completed_at;
@@ -197,6 +195,14 @@ fn judge(
     standing.ready = ready.to_owned();
     standing.reason = reason.to_owned();
     standing.message = message;
+    // Ready is as it was: nothing is done about it now.
+    if member.loaded.spec.suspend {
+        standing.needs.clear();
+        standing.reason = Reason::Suspended.as_str().to_owned();
+        let never = at == "-";
+        standing.message =
+            if never { "Suspended; not seeded yet".to_owned() } else { format!("Suspended at {at}") };
+    }
     since
 }
 

@@ -26,7 +26,7 @@ fn an_unexpected_deletion_is_held() {
     $ sower plan -e development
     (2) from: files (sower.toml) · . at main@COMMIT7 · sqlite://.sower/sower.db
     (2) It would be held: plan PLANPLANPLAN would delete 3 of 4 integrations (75%); pruneLimit is 20%
-    ~ stripe 1.0.0 -> 1.1.0
+    ~ stripe 1.0.0 -> 1.1.0   documentation only
         ~ integration  /description
     - monday 1.0.0   folder gone since COMMIT7, AUTHOR: "Tidy up"
     - slack 1.0.0   folder gone since COMMIT7, AUTHOR: "Tidy up"
@@ -159,4 +159,25 @@ fn what_is_held_is_seen_with_the_flags_that_held_it() {
     assert!(ran.exit == 4 && ran.err.contains(&next), "{}", ran.err);
     let ran = checkout.run("seed --database sqlite://other.db");
     assert!(ran.err.contains("  all:  sower seed --all --database sqlite://other.db\n"), "{}", ran.err);
+}
+
+#[test]
+fn a_suspended_environment_is_as_it_was() {
+    let checkout = Checkout::new();
+    checkout.run("seed -e staging");
+    for name in ["production", "staging"] {
+        checkout
+            .write(&format!("environments/{name}.yaml"), &environment(name, "stripe", "  suspend: true\n"));
+    }
+    let told = |name: &str| {
+        let status = checkout.json(&format!("status -e {name} -o json"));
+        (status["ready"].clone(), status["reason"].clone(), status["status"].clone())
+    };
+    assert_eq!(
+        told("production"),
+        (json!("Unknown"), json!("Suspended"), json!("Suspended; not seeded yet"))
+    );
+    let (ready, reason, message) = told("staging");
+    assert_eq!((ready, reason), (json!("True"), json!("Suspended")));
+    assert!(message.as_str().is_some_and(|message| message.starts_with("Suspended at main@")), "{message}");
 }
