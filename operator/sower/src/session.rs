@@ -201,10 +201,28 @@ impl Session {
             return Ok(());
         }
         self.say_from(None, false);
-        Err(match &self.cluster {
+        Err(self.no_environment())
+    }
+
+    fn no_environment(&self) -> Failure {
+        match &self.cluster {
             Some(reach) => reach.cluster.no_environment(reach.everywhere),
             None => origin::no_environment(&self.settings),
-        })
+        }
+    }
+
+    /// Says of a list that is empty, where there is no environment at all, that this is why. Otherwise false.
+    #[must_use]
+    pub fn says_that_none_is_there(&self) -> bool {
+        let none = self.members.is_empty() && self.broken.is_empty();
+        if none {
+            let text = self.no_environment().text();
+            let text = text.trim_end().trim_start_matches("error: ");
+            let mut characters = text.chars();
+            let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+            self.style.hint(&format!("{first}{}", characters.as_str()));
+        }
+        none
     }
 
     /// Whether an environment reads what most read: it has no source of its own in the settings.
@@ -301,8 +319,11 @@ impl Session {
                 Err(failure) => failures.push(failure),
             }
         }
-        if !failures.is_empty() {
+        // What a cluster's Secrets name is known once all were asked.
+        if self.cluster.is_some() || !failures.is_empty() {
             self.say_source();
+        } else if self.members.is_empty() && self.broken.is_empty() {
+            self.say_from(None, false);
         }
         if answers.is_empty() && !failures.is_empty() {
             return Err(failures.swap_remove(0));
@@ -315,13 +336,15 @@ impl Session {
         Ok((answers, exit))
     }
 
-    /// The database of an environment, after the `from:` line.
+    /// The database of an environment, after the `from:` line; in a cluster [`Session::each`] says that at its end.
     ///
     /// # Errors
     /// As [`Session::store`].
     pub async fn rows(&self, member: &Member) -> Result<Store, Failure> {
         let store = self.store(member).await;
-        self.say_from(None, true);
+        if self.cluster.is_none() {
+            self.say_from(None, true);
+        }
         store
     }
 

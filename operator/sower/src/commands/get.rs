@@ -75,6 +75,9 @@ async fn integrations(session: &Session, format: Format) -> Result<Exit, Failure
     if document::write(&session.style, format, &documents)? {
         return Ok(exit);
     }
+    if session.says_that_none_is_there() {
+        return Ok(exit);
+    }
     if rows.is_empty() {
         let seed =
             if session.named { format!("-e {}", session.members[0].name()) } else { "--all".to_owned() };
@@ -209,6 +212,9 @@ async fn environments(session: &Session, name: Option<&str>, format: Format) -> 
     if document::write(&session.style, format, &documents)? {
         return Ok(exit);
     }
+    if session.says_that_none_is_there() {
+        return Ok(exit);
+    }
     let several = session.everywhere();
     let heads = ["NAMESPACE", "NAME", "READY", "REVISION", "INTEGRATIONS", "CONFLICTS", "WRITTEN IN"];
     let mut table = Table::new(if several { &heads } else { &heads[1..] });
@@ -239,6 +245,9 @@ async fn conflicts(session: &Session, id: Option<&str>, format: Format) -> Resul
     all.retain(|open| id.is_none_or(|id| id == open.conflict.integration));
     let documents: Vec<Fields> = all.iter().map(conflict).collect();
     if document::write(&session.style, format, &documents)? {
+        return Ok(exit);
+    }
+    if session.says_that_none_is_there() {
         return Ok(exit);
     }
     if all.is_empty() {

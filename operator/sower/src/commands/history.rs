@@ -32,6 +32,9 @@ pub async fn run(args: &HistoryArgs, context: &Context) -> Result<Exit, Failure>
     if document::write(&context.style, args.output, &documents)? {
         return Ok(exit);
     }
+    if session.says_that_none_is_there() {
+        return Ok(exit);
+    }
     if rows.is_empty() {
         let which = session.members.iter().map(crate::session::Member::name).collect::<Vec<_>>().join(", ");
         context.style.hint(&format!("No seeding yet of {which}"));

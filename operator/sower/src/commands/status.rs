@@ -28,9 +28,6 @@ pub async fn run(args: &StatusArgs, context: &Context) -> Result<Exit, Failure> 
         all.push(standing::of_broken(&session, broken).await);
     }
     all.sort_by(|a, b| (&a.namespace, &a.environment).cmp(&(&b.namespace, &b.environment)));
-    if all.is_empty() {
-        session.say_from(None, false);
-    }
     standing::add_events(&session, &mut all).await;
     let documents: Vec<Fields> = all.iter().map(|standing| described(standing, session.named)).collect();
     if document::write_each(&context.style, args.output, session.named, &documents)? {
@@ -39,7 +36,7 @@ pub async fn run(args: &StatusArgs, context: &Context) -> Result<Exit, Failure> 
     let now = Timestamp::now();
     let text = match all.as_slice() {
         [] => {
-            context.style.hint("No Environment there");
+            let _ = session.says_that_none_is_there();
             String::new()
         }
         [only] if session.named => detail(only, now),

@@ -31,7 +31,7 @@ impl Session {
     /// The databases as people read them: of the only environment, or those of all.
     fn database_shown(&self) -> Option<String> {
         let noted = self.databases().clone();
-        if !noted.is_empty() && self.members.iter().all(|member| noted.contains_key(&key(member))) {
+        if !noted.is_empty() {
             return each_once(self.members.iter().filter_map(|member| noted.get(&key(member)).cloned()));
         }
         let [member] = self.members.as_slice() else {

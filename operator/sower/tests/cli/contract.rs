@@ -352,4 +352,11 @@ fn where_no_environment_is_it_is_said_where_it_was_looked_for() {
                     elsewhere:  --environments DIR|FILE names another place\n";
         assert!(ran.err.ends_with(told), "{words}: {}", ran.err);
     }
+    for words in ["get env", "get intg", "get conflicts", "status", "history"] {
+        let ran = checkout.sower(words);
+        assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{words}: {}", ran.err);
+        let told = "from: files (sower.toml)\nNo Environment in `environments` (sower.toml)\n  write one:  ";
+        assert!(ran.err.starts_with(told), "{words}: {}", ran.err);
+        assert_eq!(checkout.sower(&format!("{words} -q -o json")).out, "[]\n", "{words}");
+    }
 }
