@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod compare;
+pub mod compatibility;
 pub mod conflict;
 mod cycle;
 mod depend;

@@ -1,6 +1,7 @@
 //! `sower plan`: what a seeding would change. Writes nothing.
 
 mod document;
+mod text;
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use serde_json::Value;
 use sower_controllers::environment::{self, Resources};
 use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Files, Job, Kind, Planned, SeedingError};
-use sower_core::compare::{self, Change};
+use sower_core::compatibility::{self, Judged};
 use sower_core::gate::{Gate, HeldReason};
 use sower_core::plan::{Kept, KeptWhy, Operation, Verb};
 use sower_store::Store;
@@ -88,7 +89,7 @@ const SUSPENDED: &str = "suspended";
 /// A plan, with what it changes inside the integrations.
 struct Made {
     planned: Planned,
-    updates: Vec<(String, Vec<Change>)>,
+    updates: Vec<(String, Vec<Judged>)>,
     guard: Option<&'static str>,
 }
 
@@ -142,7 +143,7 @@ fn empty(planned: &Planned) -> Option<SeedingError> {
 async fn updates(
     store: &Store,
     planned: &Planned,
-) -> Result<Vec<(String, Vec<Change>)>, sower_store::StoreError> {
+) -> Result<Vec<(String, Vec<Judged>)>, sower_store::StoreError> {
     let updated: Vec<&Operation> =
         planned.plan.operations.iter().filter(|o| o.verb == Verb::Update).collect();
     let ids: Vec<&str> = updated.iter().map(|operation| operation.id.as_str()).collect();
@@ -150,7 +151,7 @@ async fn updates(
     let told = updated.iter().filter_map(|operation| {
         let from = parsed(before.get(&operation.id)?)?;
         let to = parsed(&planned.reading.manifest(operation.place.as_ref()?)?)?;
-        Some((operation.id.clone(), compare::compare(&from, &to)))
+        Some((operation.id.clone(), compatibility::judge(&from, &to)))
     });
     Ok(told.collect())
 }
@@ -241,6 +242,9 @@ impl Made {
         for (id, replaced_by) in &plan.deprecated {
             style.note(&changes::deprecated(id, replaced_by.as_deref()));
         }
+        for understated in self.understated() {
+            style.note(&format!("warning: {understated}"));
+        }
         match (&planned.gate, guard) {
             (Gate::Held(held), _) => {
                 style.hint(&format!("It would be held: {}", seed::held_text(planned, held)))
@@ -252,23 +256,6 @@ impl Made {
                 style.hint(&format!("Apply it: sower seed -e {}{flags}", plan.environment));
             }
         }
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let plan = &self.planned.plan;
-        let removed = seed::removed(&self.planned);
-        let mut lines = Vec::new();
-        for operation in changes::in_order(&plan.operations) {
-            let why = removed.iter().find(|(id, _)| *id == operation.id && operation.verb == Verb::Remove);
-            let why = why.map(|(_, why)| format!("   {why}")).unwrap_or_default();
-            let inside = self.updates.iter().find(|(id, _)| *id == operation.id);
-            let inside = inside.map(|(_, changes)| inside_of(changes)).unwrap_or_default();
-            // One entry of the list: a cut never parts an integration from what changes inside it.
-            lines.push(format!("{}{why}{inside}", changes::operation(operation, &self.planned.state)));
-        }
-        lines.extend(plan.conflicts.iter().map(changes::conflict));
-        lines.extend(plan.kept.iter().filter_map(|one| kept(one, is_emptied(&self.planned, one))));
-        lines
     }
 }
 
@@ -287,47 +274,6 @@ fn is_emptied(planned: &Planned, kept: &Kept) -> bool {
         && sources.any(|catalog| catalog.name == row.source && catalog.mute.contains(&row.path))
 }
 
-/// The changes inside an integration, one line each, in columns.
-fn inside_of(inside: &[Change]) -> String {
-    let name = |change: &Change| change.item.clone().unwrap_or_else(|| change.pointer.clone());
-    let kinds = inside.iter().map(|change| change.kind.chars().count()).max().unwrap_or(0) + 2;
-    let items = inside.iter().filter(|change| change.item.is_some());
-    let items = items.map(|change| name(change).chars().count()).max().unwrap_or(0) + 4;
-    let pointers = inside.iter().filter(|change| change.item.is_some());
-    let pointers = pointers.map(|change| change.pointer.chars().count()).max().unwrap_or(0) + 3;
-    let line = |change: &Change| {
-        let (mark, kind, item) = (changes::mark(change.verb()), change.kind, name(change));
-        let line = match change.item {
-            Some(_) => {
-                format!("    {mark} {kind:kinds$}{item:items$}{:pointers$}{}", change.pointer, change.word())
-            }
-            None => {
-                let wide = items.max(item.chars().count() + 3);
-                format!("    {mark} {kind:kinds$}{item:wide$}{}", change.word())
-            }
-        };
-        format!("\n{}", line.trim_end())
-    };
-    inside.iter().map(line).collect()
-}
-
-fn kept(kept: &Kept, emptied: bool) -> Option<String> {
-    let why = match kept.why {
-        KeptWhy::Invalid if emptied => "kept: its file is there, and holds no manifest",
-        KeptWhy::Invalid if kept.version.is_none() => "left out: its manifest is invalid",
-        KeptWhy::Invalid => "kept: its manifest is invalid",
-        KeptWhy::ForeignRow => "left alone: a row that Sower did not write holds this id",
-        KeptWhy::NotPruned => "kept: gone from its source, and spec.prune is false",
-        KeptWhy::SourceKeepsAll => {
-            "kept: gone from its source, which is empty, not whole, or holds an unreadable id"
-        }
-        KeptWhy::Orphaned => "kept: allowedIntegrations no longer names it",
-        KeptWhy::NotNamed => return None,
-    };
-    let version = kept.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
-    Some(format!("= {}{version}   {why}", kept.id))
-}
-
 /// `; 2 excluded (monday, slack)`.
 fn excluded(planned: &Planned) -> String {
     let ids: BTreeSet<&str> = planned.plan.excluded.iter().map(|excluded| excluded.id.as_str()).collect();
@@ -339,8 +285,6 @@ fn excluded(planned: &Planned) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -349,22 +293,5 @@ mod tests {
         assert_eq!(quoted(".#HEAD"), "'.#HEAD'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted("sqlite://.sower/a.db"), "sqlite://.sower/a.db");
-    }
-
-    #[test]
-    fn changes_inside_stand_in_columns() {
-        let from = json!({
-            "actions": [{ "id": "create-refund", "inputSchema": { "properties": {} } }],
-            "triggers": [{ "id": "charge.refunded", "description": "a" }],
-        });
-        let to = json!({
-            "actions": [{ "id": "create-refund", "inputSchema": { "properties": { "reason": {} } } }, { "id": "list-payouts" }],
-            "triggers": [{ "id": "charge.refunded", "description": "b" }],
-        });
-        let expected = "
-    + action   list-payouts
-    ~ action   create-refund      /inputSchema/properties/reason   added
-    ~ trigger  charge.refunded    /description";
-        assert_eq!(inside_of(&compare::compare(&from, &to)), expected);
     }
 }

@@ -3,6 +3,7 @@
 #[path = "../checkout/mod.rs"]
 mod checkout;
 
+mod compatibility;
 mod environments;
 mod foreign;
 mod guards;

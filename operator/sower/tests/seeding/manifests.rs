@@ -21,7 +21,7 @@ fn a_broken_manifest_keeps_its_rows_and_the_rest_comes_in() {
     (2)   |
     (2)   = help: write `2.1.0`
     (2)
-    ~ stripe 1.0.0 -> 1.1.1
+    ~ stripe 1.0.0 -> 1.1.1   documentation only
         ~ integration  /description
     = slack 1.0.0   kept: its manifest is invalid
 

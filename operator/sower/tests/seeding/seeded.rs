@@ -74,7 +74,7 @@ fn a_checkout_is_seeded() {
     $ sower plan -e production
     (2) from: files (sower.toml) · .#HEAD at main@COMMIT7 · sqlite://.sower/sower.db
     (2) Apply it: sower seed -e production
-    ~ stripe 1.0.0 -> 1.1.0
+    ~ stripe 1.0.0 -> 1.1.0   documentation only
         ~ integration  /description
     ! wordpress 1.0.0   version conflict: git has 1.0.0 too, with other content; skipped
 
@@ -122,7 +122,10 @@ fn a_program_reads_one_object_or_an_array() {
         plan["changes"],
         json!([{
             "integration": "stripe", "kind": "update", "from": "1.0.0", "to": "1.1.0",
-            "fields": [{ "pointer": "/description", "from": "As it was", "to": "Better" }],
+            "compatibility": "documentation",
+            "fields": [{
+                "pointer": "/description", "from": "As it was", "to": "Better", "compatibility": "documentation",
+            }],
         }])
     );
     assert_eq!((&plan["update"], &plan["guard"]), (&json!(1), &json!(null)));
@@ -269,7 +272,7 @@ fn a_folder_without_git_has_a_digest_for_a_revision() {
     Nothing to do: development is at folder@COMMIT7 (4 unchanged)
     exit 0
     $ sower seed -e production -q
-    (2) error: git repository not found in /CHECKOUT/. Nothing was pruned.
+    (2) error: git repository not found in /CHECKOUT. Nothing was pruned.
     (2)   without git:  --source DIR takes the files as they lie there
     exit 1
     ");

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use sower_core::compare::{Change, What};
+use sower_core::compare::What;
+use sower_core::compatibility::{Compatibility, Judged};
 use sower_core::plan::{Conflict, Exclusion, Verb};
 use sower_core::report::Failure as Entry;
 
@@ -34,6 +35,7 @@ struct ChangeDocument {
     kind: &'static str,
     from: Option<String>,
     to: Option<String>,
+    compatibility: Option<Compatibility>,
     fields: Vec<FieldDocument>,
 }
 
@@ -42,6 +44,9 @@ struct FieldDocument {
     pointer: String,
     from: Option<Value>,
     to: Option<Value>,
+    compatibility: Compatibility,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -77,16 +82,15 @@ impl Document {
     }
 
     fn made(made: &Made, empty: Self) -> Self {
-        let Made { planned, updates, guard } = made;
+        let Made { planned, updates: _, guard } = made;
         let plan = &planned.plan;
-        let fields =
-            |id: &str| updates.iter().find(|(known, _)| known == id).map(|(_, changes)| changes.as_slice());
         let changes = changes::in_order(&plan.operations).into_iter().map(|operation| ChangeDocument {
             integration: operation.id.clone(),
             kind: if operation.verb == Verb::Remove { "delete" } else { operation.verb.as_str() },
             from: operation.from.as_ref().map(|content| content.version.clone()),
             to: operation.to.as_ref().map(|content| content.version.clone()),
-            fields: fields(&operation.id).unwrap_or_default().iter().map(field).collect(),
+            compatibility: made.means(operation),
+            fields: made.inside(&operation.id).unwrap_or_default().iter().map(field).collect(),
         });
         let excluded = plan.excluded.iter().map(|excluded| ExcludedDocument {
             integration: excluded.id.clone(),
@@ -120,12 +124,13 @@ impl Document {
     }
 }
 
-fn field(change: &Change) -> FieldDocument {
+fn field(judged: &Judged) -> FieldDocument {
+    let Judged { change, compatibility, why } = judged;
     let (from, to) = match &change.what {
         What::Added(value) => (None, Some(value.clone())),
         What::Removed(value) => (Some(value.clone()), None),
         What::Changed { from, to } => (Some(from.clone()), Some(to.clone())),
         What::Reordered => (None, None),
     };
-    FieldDocument { pointer: change.path(), from, to }
+    FieldDocument { pointer: change.path(), from, to, compatibility: *compatibility, why: why.clone() }
 }

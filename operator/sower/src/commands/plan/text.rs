@@ -1,0 +1,143 @@
+//! A plan as people read it, and what its changes mean for users.
+
+use semver::Version;
+use sower_core::compare::Change;
+use sower_core::compatibility::{self, Compatibility, Judged};
+use sower_core::plan::{Content, Kept, KeptWhy, Operation, Verb};
+
+use super::{Made, is_emptied};
+use crate::commands::seed;
+use crate::output::changes;
+
+impl Made {
+    /// What changes inside an integration that is updated.
+    pub(super) fn inside(&self, id: &str) -> Option<&[Judged]> {
+        self.updates.iter().find(|(known, _)| known == id).map(|(_, judged)| judged.as_slice())
+    }
+
+    /// What an operation means for those who use the integration.
+    pub(super) fn means(&self, operation: &Operation) -> Option<Compatibility> {
+        match operation.verb {
+            Verb::Create => Some(Compatibility::Compatible),
+            Verb::Remove => Some(Compatibility::Breaking),
+            Verb::Move => Some(Compatibility::Documentation),
+            Verb::Update => {
+                let judged = self.inside(&operation.id)?;
+                Some(compatibility::worst(judged).unwrap_or(Compatibility::Documentation))
+            }
+        }
+    }
+
+    /// Updates that break somebody's use although their version says that they do not.
+    pub(super) fn understated(&self) -> impl Iterator<Item = String> {
+        self.planned.plan.operations.iter().filter(|operation| !operation.revert).filter_map(|operation| {
+            let version = |content: &Option<Content>| content.as_ref()?.version.parse::<Version>().ok();
+            let (from, to) = (version(&operation.from)?, version(&operation.to)?);
+            let judged = self.inside(&operation.id)?;
+            let why = judged.iter().find_map(|judged| judged.why.as_deref().map(|why| (&judged.change, why)));
+            let (change, why) =
+                why.filter(|_| !compatibility::says_so(&from, &to, Compatibility::Breaking))?;
+            let part = change.item.as_ref().filter(|_| !change.pointer.is_empty());
+            let part = part.map(|item| format!("{} {item}: ", change.kind)).unwrap_or_default();
+            let next = if from.major == 0 {
+                Version::new(0, from.minor + 1, 0)
+            } else {
+                Version::new(from.major + 1, 0, 0)
+            };
+            Some(format!(
+                "{} {to} breaks what uses {from} ({part}{why}): its version should be {next}",
+                operation.id
+            ))
+        })
+    }
+
+    /// One entry for each integration.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let plan = &self.planned.plan;
+        let removed = seed::removed(&self.planned);
+        let mut lines = Vec::new();
+        for operation in changes::in_order(&plan.operations) {
+            let why = removed.iter().find(|(id, _)| *id == operation.id && operation.verb == Verb::Remove);
+            let why = why.map(|(_, why)| format!("   {why}")).unwrap_or_default();
+            let inside = self.inside(&operation.id).map(inside_of).unwrap_or_default();
+            let means = self.means(operation).filter(|_| operation.verb == Verb::Update);
+            let means = means.map(|means| format!("   {}", means.as_str())).unwrap_or_default();
+            // One entry of the list: a cut never parts an integration from what changes inside it.
+            lines.push(format!("{}{means}{why}{inside}", changes::operation(operation, &self.planned.state)));
+        }
+        lines.extend(plan.conflicts.iter().map(changes::conflict));
+        lines.extend(plan.kept.iter().filter_map(|one| kept(one, is_emptied(&self.planned, one))));
+        lines
+    }
+}
+
+/// The changes inside an integration, one line each, in columns; what is breaking says why.
+fn inside_of(inside: &[Judged]) -> String {
+    let name = |change: &Change| change.item.clone().unwrap_or_else(|| change.pointer.clone());
+    let all = || inside.iter().map(|judged| &judged.change);
+    let kinds = all().map(|change| change.kind.chars().count()).max().unwrap_or(0) + 2;
+    let items = all().filter(|change| change.item.is_some());
+    let items = items.map(|change| name(change).chars().count()).max().unwrap_or(0) + 4;
+    let pointers = all().filter(|change| change.item.is_some());
+    let pointers = pointers.map(|change| change.pointer.chars().count()).max().unwrap_or(0) + 3;
+    let line = |Judged { change, why, .. }: &Judged| {
+        let (mark, kind, item) = (changes::mark(change.verb()), change.kind, name(change));
+        let words = [
+            change.word().to_owned(),
+            why.as_ref().map(|why| format!("breaking: {why}")).unwrap_or_default(),
+        ];
+        let words = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join("; ");
+        let line = match change.item {
+            Some(_) => {
+                format!("    {mark} {kind:kinds$}{item:items$}{:pointers$}{words}", change.pointer)
+            }
+            None => {
+                let wide = items.max(item.chars().count() + 3);
+                format!("    {mark} {kind:kinds$}{item:wide$}{words}")
+            }
+        };
+        format!("\n{}", line.trim_end())
+    };
+    inside.iter().map(line).collect()
+}
+
+fn kept(kept: &Kept, emptied: bool) -> Option<String> {
+    let why = match kept.why {
+        KeptWhy::Invalid if emptied => "kept: its file is there, and holds no manifest",
+        KeptWhy::Invalid if kept.version.is_none() => "left out: its manifest is invalid",
+        KeptWhy::Invalid => "kept: its manifest is invalid",
+        KeptWhy::ForeignRow => "left alone: a row that Sower did not write holds this id",
+        KeptWhy::NotPruned => "kept: gone from its source, and spec.prune is false",
+        KeptWhy::SourceKeepsAll => {
+            "kept: gone from its source, which is empty, not whole, or holds an unreadable id"
+        }
+        KeptWhy::Orphaned => "kept: allowedIntegrations no longer names it",
+        KeptWhy::NotNamed => return None,
+    };
+    let version = kept.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    Some(format!("= {}{version}   {why}", kept.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn changes_inside_stand_in_columns() {
+        let from = json!({
+            "actions": [{ "id": "create-refund", "inputSchema": { "properties": {} } }],
+            "triggers": [{ "id": "charge.refunded", "description": "a" }],
+        });
+        let to = json!({
+            "actions": [{ "id": "create-refund", "inputSchema": { "properties": { "reason": {} } } }, { "id": "list-payouts" }],
+            "triggers": [{ "id": "charge.refunded", "description": "b" }],
+        });
+        let expected = "
+    + action   list-payouts
+    ~ action   create-refund      /inputSchema/properties/reason   added
+    ~ trigger  charge.refunded    /description";
+        assert_eq!(inside_of(&compatibility::judge(&from, &to)), expected);
+    }
+}
