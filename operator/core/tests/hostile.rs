@@ -257,3 +257,29 @@ fn faults_of_one_document_hide_none_of_another() {
     assert!(of(1).contains(&"duplicate-key"), "{:?}", of(1));
     assert_eq!(of(2).last(), Some(&"syntax"));
 }
+
+#[test]
+fn warnings_that_would_hide_an_error() {
+    let mut properties = String::new();
+    for i in 0..1500 {
+        let _ = write!(properties, "p{i}: {{ x-choices: {{ action: none-{i}, value: v, label: l }} }}, ");
+    }
+    let action = format!("- {{ id: a, name: A, {GO}, inputSchema: {{ properties: {{ {properties} }} }} }}");
+    let wrong = format!("- {{ id: b, name: B, {GO}, connections: [none] }}");
+    let found = told(manifest("actions:\n", 1, |_| format!("{action}\n{wrong}")));
+    assert!(of_code(&found, "unknown-reference").contains(&"there is no connection `none`"));
+    assert!(!found[0].is_valid() && found[0].problems.len() < 1000);
+}
+
+#[test]
+fn hosts_that_nearly_match() {
+    let mut lines = String::from("permissions:\n");
+    for i in 0..250 {
+        let _ = writeln!(lines, "- \"network:*{}{i}\"", "a".repeat(400));
+    }
+    let host = "a".repeat(4000);
+    let found = told(manifest(&format!("{lines}actions:\n"), 400, |i| {
+        format!("- {{ id: a{i}, name: A, request: {{ method: GET, url: \"https://{host}{i}b\" }} }}")
+    }));
+    assert_eq!(of_code(&found, "permission-missing").len(), 400);
+}

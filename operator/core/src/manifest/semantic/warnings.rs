@@ -1,5 +1,7 @@
 //! What a manifest may lack, and what it has for nothing.
 
+use std::collections::BTreeSet;
+
 use super::{Context, named};
 use crate::manifest::report::{Path, head, shortened};
 use crate::manifest::tree::Node;
@@ -96,10 +98,11 @@ fn events(context: &mut Context<'_, '_>, path: &Path<'_>) {
     if triggers.is_empty() {
         return;
     }
+    let named: BTreeSet<&str> = triggers.iter().filter_map(|t| t.text_at("event")).collect();
     let list = path.key("events");
     for (i, event) in context.spec.list_at("events").iter().enumerate() {
         let Some((node, name)) = event.get("eventType").and_then(|n| Some((n, n.text()?))) else { continue };
-        if !triggers.iter().any(|t| t.text_at("event") == Some(name)) {
+        if !named.contains(name) {
             let message = format!("no trigger names the event `{}`", shortened(name));
             let hint = Some(format!("write `event: {}` in a trigger, or remove it", shortened(name)));
             context.push(
