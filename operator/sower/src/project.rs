@@ -35,6 +35,7 @@ impl Project {
     /// Usage, where there is no project.
     pub fn open(settings: Settings) -> Result<Self, Failure> {
         settings.project()?;
+        settings.addresses()?;
         let files = origin::environment_files(&settings)?;
         let secrets = Secrets::of(&files);
         Ok(Self { settings, files, secrets, databases: Databases::default() })

@@ -116,6 +116,7 @@ impl Session {
     /// Usage, where there is no project or no such environment; else what keeps the cluster from answering.
     pub async fn ask(at: &Where, which: &Which, context: &Context) -> Result<Self, Failure> {
         let settings = Settings::read(at, which.all_namespaces)?;
+        settings.addresses()?;
         let mut session = match settings.target.value {
             TargetKind::Files => Self::files(settings, context)?,
             TargetKind::Cluster => {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use sower_store::DatabaseUrl;
 
 use crate::cli::{TargetKind, Where};
 use crate::failure::Failure;
@@ -112,6 +113,9 @@ impl Settings {
         let root = found.as_ref().map(|(root, _)| root.clone());
         let base = root.clone().unwrap_or_else(|| cwd.to_path_buf());
         let target = target(at, all_namespaces, &file, variable)?;
+        if at.source.as_deref().is_some_and(|given| given.trim().is_empty()) {
+            return Err(Failure::usage("--source names a folder or a URL, and it is empty"));
+        }
 
         let environments = match (&at.environments, variable("SOWER_ENVIRONMENTS"), &file.environments) {
             (Some(path), ..) => Setting { value: cwd.join(path), origin: Origin::Flag("--environments") },
@@ -156,6 +160,9 @@ impl Settings {
         };
         let sources = file.environment.values().filter_map(|settings| settings.source.as_ref());
         for source in sources.chain(&file.source) {
+            if source.trim().is_empty() {
+                return Err(Failure::usage("sower.toml: `source` names a folder or a URL, and it is empty"));
+            }
             refuse_credentials(source)?;
         }
         let mut per_environment = BTreeMap::new();
@@ -178,6 +185,21 @@ impl Settings {
             database_shown,
             per_environment,
         })
+    }
+
+    /// Every address of a database can be used, as far as it alone tells.
+    ///
+    /// # Errors
+    /// Usage, with where the other one was set.
+    pub fn addresses(&self) -> Result<(), Failure> {
+        let general = self.database.value.iter().map(|url| (self.database.origin.to_string(), url));
+        let own = self.per_environment.iter().filter_map(|(name, (_, url))| {
+            Some((format!("sower.toml, [environment.{name}]"), url.as_ref()?))
+        });
+        for (origin, url) in general.chain(own) {
+            DatabaseUrl::parse(url).map_err(|error| Failure::usage(format!("{origin}: {error}")))?;
+        }
+        Ok(())
     }
 
     /// Whether a flag says what to read or where to write: for this once.

@@ -360,3 +360,32 @@ fn where_no_environment_is_it_is_said_where_it_was_looked_for() {
         assert_eq!(checkout.sower(&format!("{words} -q -o json")).out, "[]\n", "{words}");
     }
 }
+
+#[test]
+fn an_address_that_is_none_is_a_matter_of_words() {
+    let checkout = Checkout::new();
+    for words in ["seed --all", "plan", "get integrations", "status", "history -e staging"] {
+        let ran = checkout.sower(&format!("{words} --database foo"));
+        assert!(
+            ran.code == 2 && ran.err.starts_with("error: --database: the database URL"),
+            "{words}: {}",
+            ran.err
+        );
+        let ran = checkout.sower_in("", words, &[("SOWER_DATABASE_URL", "bogus")]);
+        assert!(ran.code == 2 && ran.err.starts_with("error: SOWER_DATABASE_URL: "), "{words}: {}", ran.err);
+    }
+    for (flag, told) in [
+        ("--database=", "error: --database: the database URL cannot be used: "),
+        ("--source=", "error: --source names a folder or a URL, and it is empty\n"),
+    ] {
+        let ran = checkout.sower(&format!("plan {flag}"));
+        assert!(ran.code == 2 && ran.err.starts_with(told), "{flag}: {}", ran.err);
+    }
+    checkout.write("sower.toml", "[environment.staging]\ndatabase = \"nothing\"\n");
+    let ran = checkout.sower("status");
+    assert!(
+        ran.code == 2 && ran.err.starts_with("error: sower.toml, [environment.staging]: "),
+        "{}",
+        ran.err
+    );
+}
