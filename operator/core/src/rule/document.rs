@@ -25,8 +25,8 @@ pub(super) const ENCODING: Rule = Rule {
 
 pub(super) const TOO_LARGE: Rule = Rule {
     summary: "The manifest is larger than it may be",
-    meaning: "A file has at most 5 MiB and 500,000 values, a resource in the cluster at most 256 KiB, what is bundled into it \
-              included.",
+    meaning: "A file has at most 5 MiB, 500,000 values and 1,000 documents, a resource in the cluster at most 256 KiB, \
+              what is bundled into it included.",
     remedy: "Split the integration in two, or take large examples and descriptions out.",
     wrong: "# a file of more than 5 MiB\n",
     right: "# a file of at most 5 MiB\n",
