@@ -340,6 +340,9 @@ pub struct Counts {
     pub integrations: i32,
     /// Conflicts open.
     pub conflicts: i32,
+    /// Integrations that are carried although the allowedIntegrations of a selective environment no longer names them.
+    #[serde(default)]
+    pub orphaned: i32,
     /// Integrations that the filters keep out.
     pub excluded: i32,
     /// Manifests refused.

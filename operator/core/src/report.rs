@@ -73,6 +73,9 @@ pub struct Report {
     pub triggers_created: usize,
     /// Connection rows that were not there before.
     pub connections_created: usize,
+    /// Integrations that are carried although `allowedIntegrations` of a selective environment no longer names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphaned: Vec<String>,
     /// Conflicts that were found.
     pub conflicts: Vec<Conflict>,
     /// What did not come in.

@@ -80,6 +80,7 @@ impl Trouble {
             actions_created: 0,
             triggers_created: 0,
             connections_created: 0,
+            orphaned: Vec::new(),
             conflicts: Vec::new(),
             errors: vec![self.entry()],
             excluded: 0,

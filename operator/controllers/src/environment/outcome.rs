@@ -184,6 +184,7 @@ fn counts(report: &Report, holding: &Holding, conflicts: usize) -> Counts {
     Counts {
         integrations: number(holding.integrations),
         conflicts: number(conflicts),
+        orphaned: number(report.orphaned.len()),
         excluded: number(report.excluded),
         invalid: number(report.invalid),
     }

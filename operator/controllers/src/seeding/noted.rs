@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sower_core::gate::HeldReason;
 use sower_core::hash::selection_hash;
-use sower_core::plan::{Conflict, ConflictType, KeptWhy, Resolution};
+use sower_core::plan::{Conflict, ConflictType, KeptWhy, Plan, Resolution};
 use sower_core::report::{Failure, Outcome, Report};
 use sower_core::rows;
 use sower_core::snapshot::{full_revision, short_revision};
@@ -40,6 +40,8 @@ pub(super) struct Noted {
     pub(super) unchanged: usize,
     conflicts: Vec<Conflict>,
     failures: Vec<Failure>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    orphaned: Vec<String>,
     pub(super) excluded: usize,
     invalid: usize,
     /// Number of integrations that are carried.
@@ -146,6 +148,7 @@ pub(super) fn already(
         actions_created: 0,
         triggers_created: 0,
         connections_created: 0,
+        orphaned: noted.orphaned,
         conflicts: noted.conflicts,
         errors: noted.failures,
         excluded: noted.excluded,
@@ -174,6 +177,7 @@ pub(super) fn note(planned: &Planned, failures: &[Failure]) -> Value {
         unchanged: plan.unchanged + plan.created() + plan.updated(),
         conflicts: plan.conflicts.iter().filter(lasts).cloned().collect(),
         failures: failures.iter().take(NOTED_FAILURES).cloned().collect(),
+        orphaned: orphaned(plan),
         excluded: planned.excluded(),
         invalid: planned.reading.invalid(),
         carried: standing + planned.carried_beyond() + plan.created() - plan.deleted(),
@@ -183,6 +187,12 @@ pub(super) fn note(planned: &Planned, failures: &[Failure]) -> Value {
         trouble: None,
     };
     serde_json::to_value(noted).unwrap_or_default()
+}
+
+/// The integrations that a selective environment carries and no longer names.
+pub(super) fn orphaned(plan: &Plan) -> Vec<String> {
+    let orphaned = plan.kept.iter().filter(|kept| kept.why == KeptWhy::Orphaned);
+    orphaned.map(|kept| kept.id.clone()).collect()
 }
 
 /// See [`Noted::attention`].

@@ -115,11 +115,12 @@ fn message(status: &EnvironmentStatus, outcome: &Outcome) -> String {
     };
     match &outcome.verdict {
         Verdict::Seeded => {
-            let seeded = at("Seeded ");
-            match outcome.conflicts.as_ref().map_or(0, |conflicts| conflicts.skipped.len()) {
-                0 => seeded,
-                skipped => format!("{seeded}; {} skipped", plural(skipped, "conflict")),
-            }
+            let skipped = outcome.conflicts.as_ref().map_or(0, |conflicts| conflicts.skipped.len());
+            let orphaned = outcome.counts.map_or(0, |counts| counts.orphaned);
+            let skipped = (skipped > 0).then(|| format!("{} skipped", plural(skipped, "conflict")));
+            let orphaned = (orphaned > 0).then(|| format!("{orphaned} orphaned"));
+            let besides = skipped.into_iter().chain(orphaned).collect::<Vec<_>>().join(", ");
+            if besides.is_empty() { at("Seeded ") } else { format!("{}; {besides}", at("Seeded ")) }
         }
         Verdict::Invalid { invalid, total, first } => {
             let verb = if *invalid == 1 { "is" } else { "are" };

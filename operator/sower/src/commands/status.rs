@@ -100,8 +100,12 @@ fn detail(standing: &Standing, now: Timestamp) -> String {
         if standing.integrations == "1" { "integration" } else { "integrations" }
     );
     if let Some(counts) = &standing.counts {
-        let rest =
-            [(counts.conflicts, "in conflict"), (counts.excluded, "excluded"), (counts.invalid, "invalid")];
+        let rest = [
+            (counts.conflicts, "in conflict"),
+            (counts.orphaned, "orphaned"),
+            (counts.excluded, "excluded"),
+            (counts.invalid, "invalid"),
+        ];
         for (count, what) in rest.into_iter().filter(|(count, _)| *count > 0) {
             head.push_str(&format!(", {count} {what}"));
         }

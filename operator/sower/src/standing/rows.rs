@@ -25,6 +25,7 @@ use crate::session::{Member, Session};
 struct Noted {
     conflicts: Vec<Conflict>,
     failures: Vec<Entry>,
+    orphaned: Vec<String>,
     processed: usize,
     excluded: usize,
     invalid: usize,
@@ -90,6 +91,7 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
         counts: Some(Counts {
             integrations: count(carried),
             conflicts: count(conflicts.len()),
+            orphaned: count(noted.orphaned.len()),
             excluded: count(noted.excluded),
             invalid: count(noted.invalid),
         }),
@@ -187,10 +189,12 @@ fn judge(
             several => format!("{several} of {} are invalid", counted(total, "manifest")),
         };
         ("False", "ManifestsInvalid", format!("{told}: {place} {}", first.code))
-    } else if skipped > 0 {
-        ("True", "Seeded", format!("Seeded {at}; {} skipped", counted(skipped, "conflict")))
     } else {
-        ("True", "Seeded", format!("Seeded {at}"))
+        let skipped = (skipped > 0).then(|| format!("{} skipped", counted(skipped, "conflict")));
+        let orphaned = (!noted.orphaned.is_empty()).then(|| format!("{} orphaned", noted.orphaned.len()));
+        let besides = skipped.into_iter().chain(orphaned).collect::<Vec<_>>().join(", ");
+        let besides = if besides.is_empty() { besides } else { format!("; {besides}") };
+        ("True", "Seeded", format!("Seeded {at}{besides}"))
     };
     standing.ready = ready.to_owned();
     standing.reason = reason.to_owned();

@@ -137,3 +137,36 @@ fn a_broken_environment_does_not_stop_the_others() {
     exit 0
     ");
 }
+
+#[test]
+fn what_is_named_no_longer_is_told_as_orphaned() {
+    let checkout = Checkout::new();
+    let selective = |allowed: &str| {
+        let text = environment("production", allowed, "  seedingStrategy: selective\n");
+        checkout.write("environments/production.yaml", &text);
+    };
+    selective("stripe, wordpress");
+    checkout.run("seed -e production -q");
+    selective("stripe");
+    let seed = checkout.json("seed -e production -q -o json");
+    assert_eq!(
+        (&seed["status"], &seed["orphaned"]),
+        (&"unchanged".into(), &serde_json::json!(["wordpress"]))
+    );
+    assert_snapshot!(checkout.transcripts(&["seed -e production", "get env -q"]), @r"
+    $ sower seed -e production
+    (2) from: files (sower.toml) · .#HEAD at main@COMMIT7 · sqlite://.sower/sower.db
+    (2) Orphaned, and kept: wordpress; allowedIntegrations names them no longer. Why: sower explain wordpress -e production
+    Nothing to do: production is at main@COMMIT7 (1 unchanged)
+    exit 0
+    $ sower get env -q
+    NAME          READY     REVISION       INTEGRATIONS   CONFLICTS   WRITTEN IN
+    development   Unknown   -              0              0           environments/development.yaml
+    production    True      main@COMMIT7   2              0           environments/production.yaml
+    staging       Unknown   -              0              0           environments/staging.yaml
+    exit 0
+    ");
+    assert!(checkout.run("status -e production -q").out.contains(", 1 orphaned"));
+    selective("stripe, wordpress");
+    assert_eq!(checkout.json("seed -e production -q -o json")["orphaned"], serde_json::Value::Null);
+}

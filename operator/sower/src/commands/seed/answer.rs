@@ -147,6 +147,10 @@ pub fn tell(
     if matches!(end, End::Seeded | End::Invalid) && for_people(args.output) {
         style.say(&line(name, answer));
     }
+    if let Some(orphaned) = after.counts.map(|counts| counts.orphaned).filter(|orphaned| *orphaned > 0) {
+        let flags = &cluster.flags;
+        style.hint(&format!("Orphaned, and kept: {orphaned}; which: sower plan -e {name}{flags}"));
+    }
     if matches!(end, End::Invalid | End::Strict) {
         for failure in &after.failures {
             let at = failure.location.as_deref().map(|at| format!("{at}: ")).unwrap_or_default();
@@ -316,6 +320,7 @@ fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
         actions_created: 0,
         triggers_created: 0,
         connections_created: 0,
+        orphaned: Vec::new(),
         conflicts: Vec::new(),
         errors: guard.into_iter().chain(failures).collect(),
         excluded: number(counts.excluded),

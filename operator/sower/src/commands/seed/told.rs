@@ -61,6 +61,13 @@ pub fn tell(
     for (id, replaced_by) in seeded.planned().map(|p| p.plan.deprecated.as_slice()).unwrap_or_default() {
         style.note(&changes::deprecated(id, replaced_by.as_deref()));
     }
+    let Report { environment: name, orphaned, .. } = seeded.report();
+    if let Some(first) = orphaned.first() {
+        let ids = changes::some(orphaned.iter().map(String::as_str), 20);
+        style.hint(&format!(
+            "Orphaned, and kept: {ids}; allowedIntegrations names them no longer. Why: sower explain {first} -e {name}"
+        ));
+    }
     let exit = match seeded {
         Seeded::Unchanged { report, revision, planned: _ } => {
             if for_people(format) && unknown.is_none() {
