@@ -1,6 +1,6 @@
 //! Where an environment's sources come from with files: what the environment says, and `--source` in its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use sower_controllers::environment::reference;
@@ -12,7 +12,7 @@ use sower_source::{Credentials, FetchRequest, Location, Reference};
 use crate::choice;
 use crate::environments::EnvironmentFiles;
 use crate::failure::Failure;
-use crate::settings::Settings;
+use crate::settings::{Origin as Set, Settings};
 use crate::snapshots::prefix;
 
 /// The folder that holds manifests where no environment says otherwise.
@@ -36,6 +36,26 @@ pub fn environment_files(settings: &Settings) -> Result<EnvironmentFiles, Failur
         .next("", "--environments DIR|FILE names them"));
     }
     EnvironmentFiles::read(path, &shown(path, settings))
+}
+
+/// What `sower.toml` says of environments that are not there: most likely their names are mistyped. Where a flag or a
+/// variable leads to other Environments than it does, its own may well be missing.
+#[must_use]
+pub fn strangers(settings: &Settings, files: &EnvironmentFiles) -> Option<String> {
+    if !matches!(settings.environments.origin, Set::File | Set::Default) {
+        return None;
+    }
+    let broken = files.broken.iter().map(|broken| broken.name.as_str());
+    let known: BTreeSet<&str> =
+        files.environments.iter().map(|one| one.name.as_str()).chain(broken).collect();
+    let strange: Vec<String> = settings
+        .named()
+        .filter(|name| !known.contains(name))
+        .map(|name| format!("[environment.{name}]"))
+        .collect();
+    let there = || known.iter().copied().collect::<Vec<_>>().join(", ");
+    (!strange.is_empty() && !known.is_empty())
+        .then(|| format!("sower.toml: {} names no environment ({})", strange.join(", "), there()))
 }
 
 /// What a command says that needs Environments, where a folder or file holds none.

@@ -151,6 +151,9 @@ impl Project {
             let line = self.files.line(&problem.file, problem.line);
             style.note_raw(&problems::drawn(problem, line.as_deref(), style.err));
         }
+        if let Some(strangers) = origin::strangers(&self.settings, &self.files) {
+            style.note(&format!("warning: {strangers}"));
+        }
         self.files.invalid
     }
 

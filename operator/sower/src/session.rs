@@ -138,6 +138,9 @@ impl Session {
         let secrets = Secrets::of(&files);
         let broken = files.problems.iter().any(sower_core::problem::Problem::is_error);
         complain(&files, &context.style);
+        if let Some(strangers) = origin::strangers(&settings, &files) {
+            context.style.note(&format!("warning: {strangers}"));
+        }
         let unreadable = files.broken;
         let members =
             files.environments.into_iter().map(|loaded| Member { loaded, resource: None }).collect();

@@ -202,6 +202,11 @@ impl Settings {
         Ok(())
     }
 
+    /// The environments that `sower.toml` says something of.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.per_environment.keys().map(String::as_str)
+    }
+
     /// Whether a flag says what to read or where to write: for this once.
     #[must_use]
     pub fn is_one_off(&self) -> bool {

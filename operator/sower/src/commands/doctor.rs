@@ -156,6 +156,12 @@ async fn files(settings: &Settings, context: &Context, checks: &mut Vec<Check>) 
                 check.detail = "no document of kind Environment is there".to_owned();
             }
             checks.push(check);
+            if let Some(strangers) = origin::strangers(settings, &files) {
+                let told = strangers.trim_start_matches("sower.toml: ");
+                if let Some(project) = checks.first_mut() {
+                    *project = failed("project", project.value.clone(), "", told);
+                }
+            }
             files
         }
         Err(failure) => {

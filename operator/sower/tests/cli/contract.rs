@@ -389,3 +389,19 @@ fn an_address_that_is_none_is_a_matter_of_words() {
         ran.err
     );
 }
+
+#[test]
+fn settings_of_an_environment_that_is_not_there_are_told() {
+    let checkout = Checkout::new();
+    checkout.write("sower.toml", "source = \".\"\n[environment.stagin]\nsource = \".#HEAD\"\n");
+    let told = "sower.toml: [environment.stagin] names no environment (development, production, staging)\n";
+    for words in ["plan", "status", "seed --all", "get env"] {
+        let ran = checkout.sower(words);
+        assert_eq!(ran.err.matches(&format!("warning: {told}")).count(), 1, "{words}: {}", ran.err);
+        assert_eq!(ran.code, 0, "{words}: {}", ran.err);
+    }
+    let ran = checkout.sower("doctor");
+    assert!(ran.code == 1 && ran.out.contains("[environment.stagin] names no environment"), "{}", ran.out);
+    let elsewhere = checkout.sower("plan --environments environments/staging.yaml");
+    assert!(!elsewhere.err.contains("stagin] names"), "{}", elsewhere.err);
+}
