@@ -21,6 +21,15 @@ pub fn first_fitting<const N: usize>(texts: [String; N]) -> String {
     String::new()
 }
 
+/// `before` and `place`, a path with what follows it; where that is too long, the end of the path. None where not even
+/// its last part fits.
+#[must_use]
+pub fn with_place(before: &str, place: &str) -> Option<String> {
+    let whole = format!("{before}{place}");
+    let folders = place.match_indices('/').map(|(at, _)| format!("{before}…{}", &place[at..]));
+    std::iter::once(whole).chain(folders).find(|text| fits(text))
+}
+
 /// The first line of a text, cut to the length.
 #[must_use]
 pub fn cut(text: &str) -> String {
@@ -42,6 +51,15 @@ mod tests {
         assert_eq!(first_fitting(["ä".repeat(LONGEST), short.clone()]), "ä".repeat(LONGEST));
         assert_eq!(first_fitting([long.clone(), short.clone()]), short);
         assert_eq!(first_fitting([long.clone(), long.clone()]), long);
+    }
+
+    #[test]
+    fn of_a_long_path_the_end_is_said() {
+        assert_eq!(with_place("bad: ", "a/b.yaml:1:2 x").as_deref(), Some("bad: a/b.yaml:1:2 x"));
+        let folder = "x".repeat(90);
+        let place = format!("{folder}/crm/b.yaml:1:2 x");
+        assert_eq!(with_place("bad: ", &place).as_deref(), Some("bad: …/crm/b.yaml:1:2 x"));
+        assert_eq!(with_place("bad: ", &"y".repeat(200)), None);
     }
 
     #[test]

@@ -27,6 +27,7 @@ fn ours(level: &str) -> String {
 /// Starts the log of a command; the operator starts its own.
 pub fn start(looks: &Looks, style: &Style) {
     let log = tracing_subscriber::fmt()
+        .log_internal_errors(false)
         .with_env_filter(filter(looks.verbose, "off"))
         .with_writer(std::io::stderr)
         .with_ansi(style.err)

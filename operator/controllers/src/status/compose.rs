@@ -1,7 +1,7 @@
 //! outcome + previous status → status.
 
 use jiff::Timestamp;
-use sower_core::sentence::first_fitting;
+use sower_core::sentence::{first_fitting, with_place};
 use sower_core::snapshot::{full_revision, short_revision};
 use sower_crds::REQUESTED_AT;
 use sower_crds::environment::{Environment, EnvironmentStatus, SourceStatus};
@@ -128,7 +128,7 @@ fn message(status: &EnvironmentStatus, outcome: &Outcome) -> String {
                 0 => format!("{} {verb} refused", plural(*invalid, "integration")),
                 total => format!("{invalid} of {} {verb} invalid", plural(*total, "manifest")),
             };
-            first_fitting([format!("{told}: {first}"), told])
+            with_place(&format!("{told}: "), first).unwrap_or(told)
         }
         Verdict::Held { message, .. } => message.clone(),
         Verdict::Failed { message, secret: Some(secret), .. } if !message.contains(secret.as_str()) => {
@@ -156,6 +156,10 @@ fn beside(conditions: &mut Conditions, outcome: &Outcome, generation: Option<i64
             _ if outcome.misses_database_secret() => "Waits for the Secret, or for a change of the spec",
             Verdict::Held { reason: Reason::ManifestsInvalid, .. } => {
                 "Waits for a push that mends them; the spec is strict, so nothing is written until then"
+            }
+            // It is rows of others that stand in the way, not manifests.
+            Verdict::Invalid { first, .. } if first.ends_with(" foreign-row") => {
+                "Waits for whoever wrote those rows to delete or rename them"
             }
             _ => reason.waits_for(),
         };

@@ -139,6 +139,7 @@ fn start_log(args: &RunArgs, context: &Context) {
         None => std::io::stderr().is_terminal(),
     };
     let log = tracing_subscriber::fmt()
+        .log_internal_errors(false)
         .with_env_filter(logging::filter(context.looks.verbose, "info"))
         .with_writer(std::io::stderr)
         .with_ansi(text && context.style.err);

@@ -37,6 +37,7 @@ impl Log {
         };
         if text {
             let log = tracing_subscriber::fmt()
+                .log_internal_errors(false)
                 .with_env_filter(logging::filter(context.looks.verbose, WARNINGS))
                 .with_writer(std::io::stderr)
                 .with_ansi(context.style.err)
@@ -45,6 +46,7 @@ impl Log {
             let _ = log.try_init();
         } else {
             let log = tracing_subscriber::fmt()
+                .log_internal_errors(false)
                 .with_env_filter(logging::filter(context.looks.verbose, "info"))
                 .with_writer(std::io::stderr)
                 .with_ansi(false)
