@@ -105,7 +105,7 @@ fn text(word: &str) -> &'static str {
         "expression" => "text with expressions",
         "pattern" => "regular expression",
         "glob" => "pattern",
-        "path" => "path",
+        "path" | "folder" => "path",
         "range" => "range of versions",
         "percent" => "percentage",
         "commit" => "40 hex digits",

@@ -11,8 +11,8 @@ use crate::{EnvironmentSpec, IntegrationSpec};
 /// Plain and closed: everything is inlined (no `$ref`, no `$defs`); objects of named fields have
 /// `additionalProperties: false`; maps have `additionalProperties: SCHEMA`; free-form values have neither, or no `type`;
 /// closed lists of words are `{type: string, enum: [...]}`; one-or-many and the like are `anyOf` of such schemas; no
-/// field takes null. `x-sower` says what a value means: id, item, version, duration, url, git-url, link, path, pattern,
-/// percent, range, commit, glob, dependency, expression (a text with `${ }`), template (any JSON whose texts are), schema (a
+/// field takes null. `x-sower` says what a value means: id, item, version, duration, url, git-url, link, path, folder,
+/// pattern, percent, range, commit, glob, dependency, expression (a text with `${ }`), template (any JSON whose texts are), schema (a
 /// JSON Schema), schemas (a map of them), any (opaque).
 #[must_use]
 pub fn integration_schema() -> Value {

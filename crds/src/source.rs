@@ -40,7 +40,7 @@ pub struct Source {
     pub git: Option<GitSource>,
     /// A folder of this machine; with files only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "text::link")]
+    #[schemars(schema_with = "text::folder")]
     pub folder: Option<String>,
     /// Integration resources of the Environment's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]

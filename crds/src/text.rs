@@ -50,6 +50,11 @@ pub(crate) fn link(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "maxLength": 2048, "x-sower": "link" })
 }
 
+/// A folder of this machine: from its root, or from where the files are that name it.
+pub(crate) fn folder(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 2048, "x-sower": "folder" })
+}
+
 /// An address that requests go to; it may hold expressions.
 pub(crate) fn url(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "maxLength": 4096, "x-sower": "url" })
