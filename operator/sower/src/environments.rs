@@ -115,7 +115,9 @@ impl EnvironmentFiles {
     fn refuse_duplicates(&mut self) {
         let mut places: BTreeMap<&str, Vec<Place<'_>>> = BTreeMap::new();
         for one in &self.environments {
-            places.entry(&one.name).or_default().push((&one.path, self.place_of_name(one)));
+            let places = places.entry(&one.name).or_default();
+            let earlier = places.iter().filter(|(path, _)| *path == one.path).count();
+            places.push((&one.path, self.place_of_name(one, earlier)));
         }
         let mut problems = Vec::new();
         for (name, places) in places.iter().filter(|(_, places)| places.len() > 1) {
@@ -135,8 +137,9 @@ impl EnvironmentFiles {
         self.problems.extend(problems);
     }
 
-    /// Line and column of the value of `metadata.name`; the first where that cannot be told.
-    fn place_of_name(&self, one: &LoadedEnvironment) -> (u32, u32) {
+    /// Line and column of the value of `metadata.name`, which so many documents before it in its file have too; the first
+    /// where that cannot be told.
+    fn place_of_name(&self, one: &LoadedEnvironment, earlier: usize) -> (u32, u32) {
         let Some(text) = self.texts.get(&one.path) else { return (1, 1) };
         let named = |(at, line): (usize, &str)| {
             let key = line.trim().trim_start_matches("metadata:").trim_start_matches(['{', ' ']);
@@ -147,7 +150,7 @@ impl EnvironmentFiles {
             let before = line.rfind(&one.name).map_or("", |byte| &line[..byte]);
             Some((at + 1, before.chars().count() + 1))
         };
-        let (line, column) = text.lines().enumerate().find_map(named).unwrap_or((1, 1));
+        let (line, column) = text.lines().enumerate().filter_map(named).nth(earlier).unwrap_or((1, 1));
         (u32::try_from(line).unwrap_or(1), u32::try_from(column).unwrap_or(1))
     }
 
@@ -255,5 +258,13 @@ mod tests {
         let marks: Vec<(String, u32)> = files.problems.iter().map(|p| (p.location(), p.length)).collect();
         assert_eq!(marks, [("e/a.yaml:4:9".to_owned(), 2), ("e/b.yaml:3:19".to_owned(), 2)]);
         assert_eq!(files.broken.len(), 1);
+
+        std::fs::remove_file(folder.path().join("b.yaml")).expect("removed");
+        std::fs::write(folder.path().join("a.yaml"), format!("{text}---\n{flow}")).expect("written");
+        let files = EnvironmentFiles::read(folder.path(), Path::new("e")).expect("read");
+        let told = |p: &Problem| (p.location(), p.message.rsplit(": ").next().unwrap_or_default().to_owned());
+        let told: Vec<(String, String)> = files.problems.iter().map(told).collect();
+        let expected = [("e/a.yaml:4:9", "e/a.yaml:10"), ("e/a.yaml:10:19", "e/a.yaml:4")];
+        assert_eq!(told, expected.map(|(at, other)| (at.to_owned(), other.to_owned())));
     }
 }
