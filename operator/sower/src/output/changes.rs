@@ -124,6 +124,19 @@ pub fn unknown(planned: &Planned, flags: &str) -> Option<Failure> {
     })
 }
 
+/// What `--only` names and the environment does not carry, each with why.
+#[must_use]
+pub fn left_out(planned: &Planned, flags: &str) -> Vec<String> {
+    let plan = &planned.plan;
+    let named = |id: &String| plan.scope.as_ref().is_some_and(|scope| scope.contains(id));
+    let excluded = plan.excluded.iter().filter(|excluded| named(&excluded.id));
+    let told = excluded.map(|excluded| {
+        let (id, why, name) = (&excluded.id, excluded.why.message(), &plan.environment);
+        format!("{id} is excluded: {why}\n  more:  sower explain {id} -e {name}{flags}")
+    });
+    told.collect()
+}
+
 /// The known id that a mistyped one is closest to.
 fn nearest<'a>(typed: &str, planned: &'a Planned) -> Option<&'a String> {
     let read = planned.reading.found().filter_map(|found| found.id.as_ref());

@@ -277,3 +277,17 @@ fn a_folder_without_git_has_a_digest_for_a_revision() {
     exit 1
     ");
 }
+
+#[test]
+fn who_asks_for_what_is_excluded_is_told_why() {
+    let checkout = Checkout::new();
+    checkout.run("seed -e production");
+    assert_snapshot!(checkout.transcript("seed -e production --only monday"), @r"
+    $ sower seed -e production --only monday
+    (2) from: files (sower.toml) · .#HEAD at main@COMMIT7 · sqlite://.sower/sower.db
+    (2) monday is excluded: no pattern of allowedIntegrations matches
+    (2)   more:  sower explain monday -e production
+    Nothing to do: production is at main@COMMIT7 (0 unchanged)
+    exit 0
+    ");
+}

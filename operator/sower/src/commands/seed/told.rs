@@ -54,6 +54,9 @@ pub fn tell(
     {
         style.note(&format!("error[{code}]: {}: {message}", location.as_deref().unwrap_or_default()));
     }
+    for left_out in seeded.planned().iter().flat_map(|p| changes::left_out(p, &project.settings.given)) {
+        style.note(&left_out);
+    }
     let unknown = seeded.planned().and_then(|planned| changes::unknown(planned, &project.settings.given));
     if let Some(failure) = &unknown {
         style.note(&failure.text());
