@@ -44,22 +44,43 @@ pub struct Failure {
     pub message: String,
     /// What to type next: a label and a command. Without a label, a sentence.
     pub next: Vec<(String, String)>,
+    /// Why, in one word, for programs: a reason of Ready. Absent where none of those is meant.
+    pub code: Option<&'static str>,
 }
 
 impl Failure {
     /// Something failed.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Failed, message: message.into(), next: Vec::new() }
+        Self::new(Exit::Failed, message.into())
     }
 
     /// The words are off.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into(), next: Vec::new() }
+        Self::new(Exit::Usage, message.into())
     }
 
     /// A guard refused.
     pub fn refused(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Refused, message: message.into(), next: Vec::new() }
+        Self::new(Exit::Refused, message.into())
+    }
+
+    fn new(exit: Exit, message: String) -> Self {
+        Self { exit, message, next: Vec::new(), code: None }
+    }
+
+    /// The same of several environments: they are named.
+    #[must_use]
+    pub fn of(mut self, environments: &[&str]) -> Self {
+        if environments.len() > 1 {
+            self.message = format!("{}: {}", environments.join(", "), self.message);
+        }
+        self
+    }
+
+    /// Why, in one word.
+    #[must_use]
+    pub fn coded(&self) -> &'static str {
+        self.code.unwrap_or(if self.exit == Exit::Refused { "Refused" } else { "Failed" })
     }
 
     /// Adds what to type next.
@@ -86,6 +107,18 @@ impl Failure {
     }
 }
 
+/// Says what befell environments: the same of several once, with their names.
+pub fn each_once(befell: &[(&str, Failure)], mut say: impl FnMut(Failure)) {
+    for (first, (_, failure)) in befell.iter().enumerate() {
+        if befell[..first].iter().any(|(_, earlier)| earlier == failure) {
+            continue;
+        }
+        let whom: Vec<&str> =
+            befell.iter().filter(|(_, other)| other == failure).map(|(name, _)| *name).collect();
+        say(failure.clone().of(&whom));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +132,14 @@ mod tests {
             failure.text(),
             "error: which environment? There are a, b\n  one:       sower seed -e a\n  the rest:  sower seed --all\n"
         );
+    }
+
+    #[test]
+    fn what_befalls_several_is_said_once() {
+        let (down, gone) = (Failure::failed("down"), Failure::failed("gone"));
+        let mut said = Vec::new();
+        each_once(&[("a", down.clone()), ("b", gone), ("c", down)], |failure| said.push(failure.message));
+        assert_eq!(said, ["a, c: down", "gone"]);
     }
 
     #[test]

@@ -24,13 +24,14 @@ impl Trouble {
     /// The words were off, or this machine is.
     #[must_use]
     pub fn of(reason: Reason, failure: Failure) -> Self {
-        Self { code: reason.as_str().to_owned(), failure }
+        let code = failure.code.unwrap_or(reason.as_str());
+        Self { code: code.to_owned(), failure: Failure { code: Some(code), ..failure } }
     }
 
     /// A seeding or a plan of files ended early.
     #[must_use]
     pub fn new(error: &SeedingError, environment: &str) -> Self {
-        Self { code: error.reason.as_str().to_owned(), failure: failure(error, environment) }
+        Self::of(error.reason, failure(error, environment))
     }
 
     /// The database could not be opened.
@@ -60,7 +61,7 @@ impl Trouble {
             "{environment} is suspended (spec.suspend in {place}). Nothing was written."
         ))
         .next("go on", "take `suspend: true` out there, then seed again");
-        Self { code: Reason::Suspended.as_str().to_owned(), failure }
+        Self::of(Reason::Suspended, failure)
     }
 
     /// The record of a seeding that did not come about.

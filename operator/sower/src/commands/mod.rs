@@ -39,33 +39,48 @@ pub struct Context {
 /// What keeps it from its end; the caller prints it.
 pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
-        Command::Doctor(args) => told(context, args.output, doctor::run(&args, context).await),
-        Command::Explain(args) => told(context, args.output, explain::run(&args, context).await),
-        Command::Status(args) => told(context, args.output, status::run(&args, context).await),
-        Command::Get(args) => told(context, args.output, get::run(&args, context).await),
-        Command::History(args) => told(context, args.output, history::run(&args, context).await),
+        Command::Doctor(args) => told(context, args.output, true, doctor::run(&args, context).await),
+        Command::Explain(args) => {
+            told(context, args.output, args.which.environment.is_some(), explain::run(&args, context).await)
+        }
+        Command::Status(args) => {
+            told(context, args.output, args.which.environment.is_some(), status::run(&args, context).await)
+        }
+        Command::Get(args) => told(context, args.output, false, get::run(&args, context).await),
+        Command::History(args) => told(context, args.output, false, history::run(&args, context).await),
         Command::Validate(args) => blocking(context, move |context| validate::run(&args, context)).await,
         Command::Rule(args) => rule::run(&args, context),
         Command::Generate(args) => generate::run(&args, context),
         Command::Completion(args) => completion::run(&args, context),
         Command::Complete(args) => blocking(context, move |context| completion::words(&args, context)).await,
-        Command::Plan(args) => told(context, args.output, plan::run(&args, context).await),
+        Command::Plan(args) => {
+            told(context, args.output, args.which.environment.is_some(), plan::run(&args, context).await)
+        }
         Command::Suspend(args) => suspend::run(&args, true, context).await,
         Command::Resume(args) => suspend::run(&args, false, context).await,
-        Command::Seed(args) => told(context, args.output, seed::run(&args, context).await),
+        Command::Seed(args) => {
+            told(context, args.output, args.environment.is_some(), seed::run(&args, context).await)
+        }
         Command::Run(args) if args.standalone => standalone::run(&args, context).await,
         Command::Run(args) => run_operator::run(&args, context).await,
         Command::FetchChild => Ok(Exit::Failed),
     }
 }
 
-/// Programs are given one document, on failure too; people read the failure on standard error.
-fn told(context: &Context, format: Format, result: Result<Exit, Failure>) -> Result<Exit, Failure> {
+/// Programs are given one document, on failure too, of the same form: `named` is one object, all else an array. People
+/// read the failure on standard error.
+fn told(
+    context: &Context,
+    format: Format,
+    named: bool,
+    result: Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
     if let Err(failure) = &result
         && failure.exit != Exit::Usage
     {
-        let error = Fields::default().with("message", &failure.message);
-        document::write(&context.style, format, &Fields::default().with("errors", [error]))?;
+        let error = Fields::default().with("code", failure.coded()).with("message", &failure.message);
+        let document = Fields::default().with("errors", [error]);
+        document::write_each(&context.style, format, named, &[document])?;
     }
     result
 }

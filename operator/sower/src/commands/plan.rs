@@ -18,7 +18,7 @@ use sower_store::Store;
 use crate::cli::{Format, PlanArgs};
 use crate::cluster::Cluster;
 use crate::commands::{Context, seed};
-use crate::failure::{Exit, Failure};
+use crate::failure::{self, Exit, Failure};
 use crate::output::progress::Progress;
 use crate::output::table::Table;
 use crate::output::{changes, document as program};
@@ -72,9 +72,14 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
             .collect();
         program::write_each(&context.style, args.output, session.named, &documents)?;
     }
-    for trouble in made.iter().filter_map(|made| made.as_ref().err()) {
-        context.style.note(&trouble.failure.text());
-    }
+    let befell = |made: &Result<Made, Trouble>| made.as_ref().err().map(|trouble| trouble.failure.clone());
+    let befell: Vec<(&str, Failure)> = session
+        .members
+        .iter()
+        .zip(&made)
+        .filter_map(|(member, made)| Some((member.name(), befell(made)?)))
+        .collect();
+    failure::each_once(&befell, |failure| context.style.note(&failure.text()));
     Ok(exit)
 }
 
@@ -120,7 +125,7 @@ async fn make(session: &Session, member: &Member, only: Option<BTreeSet<String>>
 }
 
 fn unnamed(failure: Failure) -> Trouble {
-    Trouble { code: "PlanFailed".into(), failure }
+    Trouble { code: failure.coded().to_owned(), failure }
 }
 
 /// A source without a manifest, at which a seeding would end; but resources of a cluster may all be gone on purpose.

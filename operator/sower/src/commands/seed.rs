@@ -17,7 +17,7 @@ use sower_store::Store;
 use crate::choice::Asked;
 use crate::cli::{Format, SeedArgs, TargetKind};
 use crate::commands::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::{self, Exit, Failure};
 use crate::output::document;
 use crate::output::progress::Progress;
 use crate::project::Project;
@@ -82,9 +82,17 @@ async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result
     }
     let sources: Vec<String> = tried.iter().map(|tried| source_at(&project, tried)).collect();
     context.style.hint(&project.from(&sources, &chosen));
+    let befell: Vec<(&str, Failure)> = tried
+        .iter()
+        .filter_map(|one| Some((one.environment.name.as_str(), one.result.as_ref().err()?.failure.clone())))
+        .collect();
+    failure::each_once(&befell, |failure| context.style.note(&failure.text()));
     let mut exit = if refused > 0 && args.all { Exit::Failed } else { Exit::Done };
     for tried in &tried {
-        exit = exit.worse(told::tell(tried.environment, tried, &project, args.output, &context.style));
+        exit = exit.worse(match &tried.result {
+            Ok(seeded) => told::tell(tried, seeded, &project, args.output, &context.style),
+            Err(trouble) => trouble.failure.exit,
+        });
     }
     let reports: Vec<Report> = tried.iter().map(report).collect();
     document::write_each(&context.style, args.output, args.environment.is_some(), &reports)?;

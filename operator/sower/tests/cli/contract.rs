@@ -254,10 +254,27 @@ fn programs_are_given_a_document_on_failure_too() {
     let checkout = Checkout::new();
     let ran = checkout.sower("history -o json --database postgres://u@127.0.0.1:1/d");
     assert_eq!(ran.code, 1);
-    let message = json(&ran.out)["errors"][0]["message"].as_str().map(str::to_owned).unwrap_or_default();
+    let error = json(&ran.out)[0]["errors"][0].clone();
+    let message = error["message"].as_str().map(str::to_owned).unwrap_or_default();
     assert!(message.starts_with("the database does not answer: postgres://u@127.0.0.1:1/d"), "{message}");
     assert!(ran.err.contains(&message), "{}", ran.err);
+    assert_eq!(error["code"], "DatabaseUnavailable");
     assert_eq!(checkout.sower("history -o json -e nowhere").out, "");
+    let down = "-o json --database postgres://u@127.0.0.1:1/d";
+    for (words, named) in [("status -e staging", true), ("status", false), ("get intg -e staging", false)] {
+        let document = json(&checkout.sower(&format!("{words} {down}")).out);
+        let document = if named { &document } else { &document[0] };
+        assert_eq!(document["errors"][0]["code"], "DatabaseUnavailable", "{words}: {document}");
+    }
+    for words in ["plan", "seed --all"] {
+        let ran = checkout.sower(&format!("{words} {down}"));
+        let told = "error: development, production, staging: the database does not answer: ";
+        assert!(ran.err.matches("error: ").count() == 1 && ran.err.contains(told), "{words}: {}", ran.err);
+        let document = json(&ran.out);
+        let codes: Vec<&Value> =
+            document.as_array().into_iter().flatten().map(|one| &one["errors"][0]["code"]).collect();
+        assert_eq!(codes, ["DatabaseUnavailable"; 3], "{words}: {document}");
+    }
 }
 
 #[test]

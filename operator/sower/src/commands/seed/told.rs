@@ -26,20 +26,7 @@ pub fn revision(seeded: &Seeded) -> String {
 }
 
 /// Tells what became of one environment; its exit status.
-pub fn tell(
-    environment: &LoadedEnvironment,
-    tried: &Tried<'_>,
-    project: &Project,
-    format: Format,
-    style: &Style,
-) -> Exit {
-    let seeded = match &tried.result {
-        Ok(seeded) => seeded,
-        Err(trouble) => {
-            style.note(&trouble.failure.text());
-            return trouble.failure.exit;
-        }
-    };
+pub fn tell(tried: &Tried<'_>, seeded: &Seeded, project: &Project, format: Format, style: &Style) -> Exit {
     let reading = seeded.planned().map(|planned| &planned.reading).or(tried.reading.as_ref());
     if let (Seeded::Applied { planned, .. }, true) = (seeded, for_people(format) || !style.quiet)
         && let Some(warning) = uncommitted(&planned.reading)
@@ -87,7 +74,7 @@ pub fn tell(
             if for_people(format) && !style.quiet && held.reason == HeldReason::PruneLimitExceeded {
                 style.say(&held_changes(planned));
             }
-            let failure = refusal(planned, held, environment, project);
+            let failure = refusal(planned, held, tried.environment, project);
             style.note(&failure.text());
             failure.exit
         }
