@@ -37,3 +37,9 @@ pub use mirror::remove_unused;
 pub use request::{FetchRequest, Reference};
 pub use tree::GitTree;
 pub use watch::{Changed, Watch};
+
+/// Starts libgit2, which reads the system's certificates, once. The first use would do it: this is for whoever waits for
+/// something else before.
+pub fn prepare() {
+    git2::Reference::is_valid_name("refs/heads/main");
+}

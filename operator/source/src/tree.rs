@@ -12,7 +12,7 @@ use crate::walk::{RawChange, Walk, is_plain};
 use crate::{FetchError, Limits, place};
 
 /// Files that are found by name and kept in mind at most.
-const MOST_FOUND: usize = 10_000;
+const MOST_FOUND: usize = 1_000;
 
 /// A commit's files. Symbolic links, submodules and names that are not UTF-8 are not among them. Cheap to clone.
 #[derive(Clone)]
@@ -220,8 +220,14 @@ impl GitTree {
             return Ok(None);
         }
         let found = Walk::changes(&repository, Some(old), Some(new), at, self.limits.max_files)?;
-        let mut changes: Vec<String> = found.into_iter().map(|change| change.path).collect();
+        let mut changes: Vec<String> = found.iter().map(|change| change.path.clone()).collect();
         changes.sort_unstable();
+        // What changed is what is read next.
+        if changes.len() <= MOST_FOUND {
+            let entries = entries(&repository, found)?;
+            let mut known = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            known.extend(entries.into_iter().map(|entry| (entry.path.clone(), Some(entry))));
+        }
         Ok(Some(changes))
     }
 }

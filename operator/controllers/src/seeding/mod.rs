@@ -138,6 +138,11 @@ impl Seeder {
     #[must_use]
     pub fn new(fetcher: Fetcher, platform: semver::Version, metrics: Option<Metrics>) -> Self {
         let holder = format!("sower-{}", std::process::id()).into();
+        // The database is asked first: meanwhile the rest gets ready.
+        std::thread::spawn(|| {
+            sower_source::prepare();
+            sower_core::manifest::prepare();
+        });
         Self {
             reader: Arc::new(Reader::new(fetcher, metrics.clone())),
             platform,
