@@ -125,3 +125,44 @@ async fn an_integration_is_explained_from_the_rows() -> Result<()> {
     ensure!(told.contains("so the rows stay") && !told.contains("deletes it"), "{told}");
     Ok(())
 }
+
+/// Nobody is asked where there is nobody; and what several environments share is named once.
+#[tokio::test]
+async fn an_empty_namespace_is_named_and_a_shared_database_too() -> Result<()> {
+    let bed = Bed::make("sharing").await?;
+    let none = format!("o Environment in namespace {} of cluster ", bed.namespace.name);
+    for words in ["seed --all", "seed", "plan", "suspend --all"] {
+        let ran = sower(&bed, words, None)?.expect(2)?;
+        ensure!(ran.out.is_empty() && ran.err.contains(&format!("error: n{none}")), "{words}: {}", ran.err);
+        ensure!(
+            ran.err.contains(&format!("make one:   kubectl -n {} apply -f", bed.namespace.name)),
+            "{}",
+            ran.err
+        );
+    }
+    for words in ["get env", "get intg", "get conflicts", "status", "history"] {
+        let ran = sower(&bed, words, None)?.expect(0)?;
+        ensure!(ran.err.starts_with("from: cluster ") && ran.out.is_empty(), "{words}: {ran:?}");
+        ensure!(
+            ran.err.contains(&format!("\nN{none}")) && !ran.err.contains("sower seed"),
+            "{words}: {}",
+            ran.err
+        );
+    }
+
+    bed.namespace.secret("own-database", &[("url", &bed.database.url())]).await?;
+    let catalog = bed.catalog()?;
+    let own = json!({ "suspend": true, "database": { "secretRef": { "name": "own-database" } } });
+    for name in ["first", "second"] {
+        bed.environment(name, with(catalog.spec(), own.clone())).await?;
+    }
+    for words in ["get integrations", "history", "get conflicts"] {
+        let ran = sower(&bed, words, None)?.expect(0)?;
+        let from = ran.err.lines().next().unwrap_or_default();
+        ensure!(
+            from.starts_with("from: cluster ") && from.matches(&bed.database.name).count() == 1,
+            "{words}: {from}"
+        );
+    }
+    Ok(())
+}

@@ -110,7 +110,7 @@ async fn what_resources_name_is_planned_without_what_is_this_users() -> Result<(
     let before = bed.tables().await?.to_string();
     let plan = user.sower(&format!("plan -e production -n {namespace}"))?.expect(0)?;
     ensure!(plan.err.starts_with("from: cluster ") && plan.err.contains(namespace), "{}", plan.err);
-    ensure!(plan.out.starts_with("~ oak 1.0.0 -> 1.1.0\n"), "{}", plan.out);
+    ensure!(plan.out.starts_with("~ oak 1.0.0 -> 1.1.0   documentation only\n"), "{}", plan.out);
     ensure!(plan.out.contains(" for production: 0 create, 1 update, 0 delete, 1 unchanged"), "{}", plan.out);
     ensure!(plan.err.contains(&format!("Apply it: sower seed -e production -n {namespace}")), "{}", plan.err);
     let told = user.sower(&format!("plan -e production -n {namespace} -o json --exit-code"))?.expect(3)?;
