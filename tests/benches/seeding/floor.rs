@@ -67,18 +67,26 @@ pub async fn settle(server: &Postgres) -> Result<()> {
     Ok(())
 }
 
-/// The smallest transaction that waits for the disk.
-pub async fn transaction(database: &Database) -> Result<Duration> {
-    let mut connection = PgConnection::connect(&database.url()).await?;
+/// One transaction, as another program would make it: it connects, writes the rows of one changed integration again, and
+/// waits for the disk.
+pub async fn transaction(database: &Database, integration: &str) -> Result<Duration> {
     let mut times = Vec::new();
-    sqlx::query("CREATE TEMPORARY TABLE floor (id bigint)").execute(&mut connection).await?;
     for _ in 0..9 {
         let started = Instant::now();
+        let mut connection = PgConnection::connect(&database.url()).await?;
         let mut tx = connection.begin().await?;
-        sqlx::query("SELECT txid_current()").execute(&mut *tx).await?;
-        sqlx::query("INSERT INTO floor VALUES (1)").execute(&mut *tx).await?;
+        for (table, key) in [
+            ("environments", "name = 'bench' OR name"),
+            ("integration_definitions", "id"),
+            ("integration_manifests", "integration_id"),
+            ("action_registry", "identifier = 'branch-7' AND integration_id"),
+        ] {
+            let update = format!("UPDATE public.{table} SET updated_at = now() WHERE {key} = $1");
+            sqlx::query(AssertSqlSafe(update)).bind(integration).execute(&mut *tx).await?;
+        }
         tx.commit().await?;
         times.push(started.elapsed());
+        connection.close().await?;
     }
     Ok(super::median(times))
 }

@@ -59,7 +59,7 @@ pub async fn measure(server: &GitServer, postgres: &Postgres, count: usize) -> R
 
     let (noops, statements) = noops(&place, &database).await?;
     let (changes, changed_peak) = changes(&tree, &place, &database, &server.public_url(&name), count).await?;
-    let transaction = floor::transaction(&database).await?;
+    let transaction = floor::transaction(&database, &id(count / 2)).await?;
     let validated = median(
         (0..3)
             .map(|_| Ok(run(tree.folder(), &["validate", "-q", "integrations"])?.took))
