@@ -64,6 +64,14 @@ async fn a_cluster_is_changed_from_the_command_line() -> Result<()> {
     let plan = sower(&bed, &format!("plan -e production --database {}", bed.database.url()))?.expect(0)?;
     ensure!(plan.out.contains("- ash 1.0.0   folder gone since "), "{plan:?}");
     ensure!(plan.err.contains("It would be held: plan "), "{plan:?}");
+    let database = bed.database.url();
+    let plan =
+        sower(&bed, &format!("plan -e production -q -o json --database {database}"))?.expect(0)?.json()?;
+    let report = sower(&bed, "seed -e production -q -o json")?.expect(4)?.json()?;
+    ensure!(report["status"] == "refused" && report["errors"][0]["code"] == "PruneLimitExceeded", "{report}");
+    for field in ["revision", "unchanged"] {
+        ensure!(report[field] == plan[field], "{field}: {report} {plan}");
+    }
 
     let told = sower(&bed, "suspend -e production")?.expect(0)?;
     let go_on = format!("Go on: sower resume -e production -n {namespace}\n");
@@ -132,5 +140,27 @@ async fn what_is_refused_is_not_unchanged_too() -> Result<()> {
     let seeded = sower(&bed, "seed -e production")?.expect(1)?;
     let told = format!("main@{} (2 unchanged, 3 refused)\n", &fourth[..7]);
     ensure!(seeded.out.ends_with(&told), "{seeded:?}");
+    Ok(())
+}
+
+/// A status has room for 20 problems; that there are more is said.
+#[tokio::test]
+async fn a_list_of_problems_that_ends_early_says_so() -> Result<()> {
+    let bed = Bed::make("many").await?;
+    let catalog = bed.catalog()?;
+    catalog.write("oak", "1.0.0")?;
+    for number in 0..30 {
+        catalog.write(&format!("ash-{number}"), "v1")?;
+    }
+    let commit = catalog.push("Bring many broken ones")?;
+    bed.environment("production", with(catalog.spec(), json!({ "interval": "1h" }))).await?;
+    bed.reason("production", "ManifestsInvalid", &commit).await?;
+    let more = "and 10 more invalid manifests: `sower validate` beside the manifests lists every problem\n";
+    let seeded = sower(&bed, "seed -e production")?.expect(1)?;
+    ensure!(seeded.err.matches("error[").count() == 20 && seeded.err.contains(more), "{}", seeded.err);
+    let status = sower(&bed, "status -e production")?.expect(0)?;
+    ensure!(status.out.contains(more), "{}", status.out);
+    let status = sower(&bed, "status -e production -q -o json")?.expect(0)?.json()?;
+    ensure!(status["counts"]["invalid"] == 30, "{status}");
     Ok(())
 }
