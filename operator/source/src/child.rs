@@ -73,6 +73,7 @@ fn bound_this_process(limits: &Limits) {
 }
 
 fn fetch(order: &Order, heard: &AtomicBool) -> Answer {
+    refs::check(&order.reference)?;
     let mut mirror = Mirror::open(&order.mirror)?;
     if mirror.is_overgrown(order.limits.max_bytes) {
         mirror = mirror.made_anew()?;

@@ -43,8 +43,9 @@ impl Store {
         let counted = tx
             .row(
                 "counting the definitions",
-                "SELECT count(*) FILTER (WHERE seeding IS NOT NULL AND status <> 'removed'), \
-                 count(*) FILTER (WHERE seeding IS NULL) FROM integration_definitions WHERE environment = $1",
+                "SELECT (SELECT count(*) FROM integration_definitions \
+                 WHERE environment = $1 AND seeding IS NOT NULL AND status <> 'removed'), \
+                 (SELECT count(*) FROM integration_definitions WHERE environment = $1 AND seeding IS NULL)",
                 &[environment.into()],
             )
             .await?;

@@ -138,11 +138,6 @@ impl Seeder {
     #[must_use]
     pub fn new(fetcher: Fetcher, platform: semver::Version, metrics: Option<Metrics>) -> Self {
         let holder = format!("sower-{}", std::process::id()).into();
-        // The database is asked first: meanwhile the rest gets ready.
-        std::thread::spawn(|| {
-            sower_source::prepare();
-            sower_core::manifest::prepare();
-        });
         Self {
             reader: Arc::new(Reader::new(fetcher, metrics.clone())),
             platform,
@@ -257,6 +252,11 @@ impl Seeder {
             })
             .collect();
         let timeout = job.spec.timeout.duration().ok();
+        // While the sources are asked, what comes after gets ready: nothing, once it is.
+        std::thread::spawn(|| {
+            sower_source::prepare();
+            sower_core::manifest::prepare();
+        });
         self.reader.fetch(&job.labels(), &job.sources, &applied, timeout, cancel).await
     }
 

@@ -36,6 +36,10 @@ CREATE TABLE integration_definitions (
     + (row_hash IS NOT NULL) + (seeding IS NOT NULL) IN (0, 6))
 ) STRICT;
 CREATE INDEX integration_definitions_id ON integration_definitions (id);
+-- What is counted at every seeding: those that are carried, and whether there are any of somebody else's.
+CREATE INDEX integration_definitions_carried ON integration_definitions (environment)
+  WHERE seeding IS NOT NULL AND status <> 'removed';
+CREATE INDEX integration_definitions_foreign ON integration_definitions (environment) WHERE seeding IS NULL;
 
 CREATE TABLE action_registry (
   id TEXT NOT NULL,                               -- <integration>/<identifier>
