@@ -143,6 +143,11 @@ impl Tx {
         }
     }
 
+    /// Ends a transaction that only read: nothing is to be learnt from its end, so nobody waits for it.
+    pub(crate) fn done(self) {
+        drop(self);
+    }
+
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::Postgres { tx, patience, .. } => within(patience, "committing", tx.commit()).await,

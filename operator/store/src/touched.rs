@@ -49,7 +49,7 @@ impl Store {
                 &[environment.into()],
             )
             .await?;
-        tx.commit().await?;
+        tx.done();
         let (carried, foreign) = match counted {
             Some(row) => (usize::try_from(row.int(0)?).unwrap_or_default(), row.int(1)? > 0),
             None => (0, false),
@@ -79,7 +79,7 @@ impl Store {
                 &[environment.into(), Bind::Texts(bundled), source.into()],
             )
             .await?;
-        tx.commit().await?;
+        tx.done();
         rows.iter().map(|row| row.text(0)).collect()
     }
 
@@ -101,7 +101,7 @@ impl Store {
         let needing = follow(&mut tx, environment, &changed, (target, document), most).await?;
         let mut touched: BTreeSet<String> = changed.into_iter().chain(needing).chain(beside).collect();
         let needed = follow(&mut tx, environment, &touched, (document, target), most).await?;
-        tx.commit().await?;
+        tx.done();
         touched.extend(needed);
         Ok((touched.len() <= most).then_some(touched))
     }
@@ -134,7 +134,7 @@ impl Store {
         );
         let mut tx = self.read().await?;
         let rows = tx.rows("reading the documents of files", &sql, &binds).await?;
-        tx.commit().await?;
+        tx.done();
         let mut found = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         // Another file's name may go on where this one's ends.
         found.retain(|found| files.contains(&(&*found.place.source, &*found.place.path)));
@@ -158,7 +158,7 @@ impl Store {
             )
             .await?;
         let here = here(&mut tx, environment, Some(ids)).await?;
-        tx.commit().await?;
+        tx.done();
         let mut found = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         found.sort_by(|a, b| a.place.cmp(&b.place));
         Ok((found, here))
