@@ -110,6 +110,9 @@ enum Found {
 
 /// Makes sure that the tables are as this Sower needs them.
 pub(crate) async fn ensure(store: &Store, migrate: Migrate) -> Result<(), StoreError> {
+    if recorded(store).await == Some(SCHEMA) {
+        return Ok(());
+    }
     let mut tx = store.read().await?;
     let found = look(&mut tx).await?;
     tx.commit().await?;
@@ -135,6 +138,13 @@ pub(crate) async fn ensure(store: &Store, migrate: Migrate) -> Result<(), StoreE
         }),
         other => other,
     }
+}
+
+/// The version that the record names, in one round trip; none where that cannot be told so simply.
+async fn recorded(store: &Store) -> Option<i64> {
+    let rows =
+        store.ask("reading the migration record", "SELECT max(version) FROM public.sower_migrations").await;
+    rows.ok()?.first()?.maybe_int(0).ok()?
 }
 
 /// Whether nothing is left to do.
