@@ -21,6 +21,7 @@ use crate::{Credentials, FetchError, Limits, memory};
 /// the exit code: 0 whenever an answer was written.
 #[must_use]
 pub fn fetch_child_main() -> i32 {
+    crate::prepare();
     let mut line = String::new();
     let mut input = io::stdin().lock();
     if input.read_line(&mut line).is_err() {
