@@ -10,6 +10,7 @@ pub mod conflict;
 mod cycle;
 mod depend;
 pub mod diff;
+pub mod drift;
 pub mod expression;
 pub mod gate;
 pub mod hash;

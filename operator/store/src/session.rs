@@ -268,6 +268,10 @@ impl Row {
         get!(self, index, Vec<u8>)
     }
 
+    pub(crate) fn maybe_bytes(&self, index: usize) -> Result<Option<Vec<u8>>, StoreError> {
+        get!(self, index, Option<Vec<u8>>)
+    }
+
     /// A condition: a boolean on one engine, 0 or 1 on the other.
     pub(crate) fn flag(&self, index: usize) -> Result<bool, StoreError> {
         match self {

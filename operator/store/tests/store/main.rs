@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
 mod bed;
+mod drift;
 mod faults;
 mod fence;
 mod foreign;
