@@ -25,6 +25,7 @@ mod remove;
 mod seeding;
 mod session;
 mod touched;
+mod trail;
 
 pub use address::{DatabaseUrl, Engine, Tls};
 pub use catalog::{Definition, Here, Listed};
@@ -38,3 +39,4 @@ pub use migrate::{SCHEMA, migrations_sql};
 pub use open::{Migrate, Options, PgStore, SqliteStore, Store};
 pub use seeding::{Applied, Begin, Counts, Seeding, Settle, Write};
 pub use touched::Standing;
+pub use trail::{Turn, Turned, Version};

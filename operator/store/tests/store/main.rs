@@ -13,3 +13,4 @@ mod scale;
 mod settling;
 mod tls;
 mod touched;
+mod trail;
