@@ -17,6 +17,7 @@ Ask:
   plan        What a seeding would change
   explain     Why an integration is, or is not, in an environment
   history     The seedings of an environment, newest first
+  drift       Rows that no longer are what was seeded
 Change:
   seed        Make an environment's database equal to git
   suspend     Stop seeding an environment
@@ -187,6 +188,12 @@ pub enum Command {
   sower history -e production
   sower history -e production -o json | jq '.[0]'")]
     History(HistoryArgs),
+    /// Rows that no longer are what was seeded
+    #[command(after_help = "Examples:
+  sower drift                      every environment
+  sower drift -e production -o json | jq '.rows[]'
+  sower drift --exit-code -q       3 if there is drift")]
+    Drift(DriftArgs),
     /// Make an environment's database equal to git
     #[command(alias = "reconcile")]
     #[command(after_help = "Examples:
@@ -337,6 +344,23 @@ pub struct HistoryArgs {
     /// At most this many
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
+}
+
+/// `sower drift`.
+#[derive(Debug, Args)]
+pub struct DriftArgs {
+    #[command(flatten)]
+    /// Which environments.
+    pub which: Which,
+    /// Exit with 3 if there is drift
+    #[arg(long)]
+    pub exit_code: bool,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,

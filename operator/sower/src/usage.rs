@@ -136,7 +136,7 @@ fn not_there(command: &str, argument: &str) -> Option<&'static str> {
         ("seed" | "suspend" | "resume", "-A" | "--all-namespaces") => {
             Some("only asking covers all namespaces")
         }
-        ("get" | "status" | "plan" | "history" | "explain", "--all") => {
+        ("get" | "status" | "plan" | "history" | "explain" | "drift", "--all") => {
             Some("asking covers all environments by itself")
         }
         (_, "--format") => Some("-o is the only format flag"),

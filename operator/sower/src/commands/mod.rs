@@ -2,6 +2,7 @@
 
 pub mod completion;
 pub mod doctor;
+pub mod drift;
 pub mod explain;
 pub mod generate;
 pub mod get;
@@ -48,6 +49,9 @@ pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failu
         }
         Command::Get(args) => told(context, args.output, false, get::run(&args, context).await),
         Command::History(args) => told(context, args.output, false, history::run(&args, context).await),
+        Command::Drift(args) => {
+            told(context, args.output, args.which.environment.is_some(), drift::run(&args, context).await)
+        }
         Command::Validate(args) => blocking(context, move |context| validate::run(&args, context)).await,
         Command::Rule(args) => rule::run(&args, context),
         Command::Generate(args) => generate::run(&args, context),

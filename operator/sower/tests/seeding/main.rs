@@ -4,6 +4,7 @@
 mod checkout;
 
 mod compatibility;
+mod drift;
 mod environments;
 mod foreign;
 mod guards;
