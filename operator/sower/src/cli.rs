@@ -18,6 +18,7 @@ Ask:
   explain     Why an integration is, or is not, in an environment
   history     The seedings of an environment, newest first
   drift       Rows that no longer are what was seeded
+  diff        What one environment holds otherwise than another
 Change:
   seed        Make an environment's database equal to git
   suspend     Stop seeding an environment
@@ -116,7 +117,7 @@ pub enum TargetKind {
 }
 
 /// One environment, or all.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Which {
     /// The environment
     #[arg(short, long, value_name = "NAME")]
@@ -194,6 +195,12 @@ pub enum Command {
   sower drift -e production -o json | jq '.rows[]'
   sower drift --exit-code -q       3 if there is drift")]
     Drift(DriftArgs),
+    /// What one environment holds otherwise than another
+    #[command(after_help = "Examples:
+  sower diff staging production
+  sower diff staging production -o json | jq '.changes[]'
+  sower diff staging production --exit-code -q    3 if there are differences")]
+    Diff(DiffArgs),
     /// Make an environment's database equal to git
     #[command(alias = "reconcile")]
     #[command(after_help = "Examples:
@@ -359,6 +366,24 @@ pub struct DriftArgs {
     /// Which environments.
     pub which: Which,
     /// Exit with 3 if there is drift
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
+}
+
+/// `sower diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The environment to start from
+    pub from: String,
+    /// The environment to compare with it
+    pub to: String,
+    /// Exit with 3 if there are differences
     #[arg(long)]
     pub exit_code: bool,
     /// Output format

@@ -131,6 +131,29 @@ impl Session {
         Ok(session)
     }
 
+    /// [`Session::ask`] about two environments, in this order.
+    ///
+    /// # Errors
+    /// As that; and usage, where it is one environment twice.
+    pub async fn ask_two(at: &Where, [from, to]: [&str; 2], context: &Context) -> Result<Self, Failure> {
+        if from == to {
+            return Err(Failure::usage(format!("`{from}` is there twice: name two environments")));
+        }
+        let mut session = Self::ask(at, &Which::default(), context).await?;
+        if let Some(broken) = session.broken.iter().find(|broken| [from, to].contains(&broken.name.as_str()))
+        {
+            return Err(broken.failure());
+        }
+        let names: Vec<&str> = session.members.iter().map(Member::name).collect();
+        for wanted in [from, to] {
+            choice::to_ask(&names, Some(wanted))?;
+        }
+        session.members.retain(|member| [from, to].contains(&member.name()));
+        session.members.sort_by_key(|member| member.name() != from);
+        session.broken.clear();
+        Ok(session)
+    }
+
     /// The environments of the files of this checkout.
     fn files(settings: Settings, context: &Context) -> Result<Self, Failure> {
         settings.project()?;

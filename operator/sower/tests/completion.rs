@@ -21,6 +21,8 @@ const LINES: &[(&str, &[&str])] = &[
     ("sower explain slack -e st", &["staging"]),
     ("sower plan --only mon", &["monday"]),
     ("sower rule bad-v", &["bad-version"]),
+    ("sower diff ", &["development", "production", "staging"]),
+    ("sower diff staging pro", &["production"]),
     ("sower get int", &["integrations"]),
     ("sower get intg s", &["slack", "stripe"]),
     ("sower get env ", &["development", "production", "staging"]),

@@ -196,24 +196,37 @@ impl Store {
     /// # Errors
     /// Where the database does not answer or the row cannot be read.
     pub async fn integration(&self, environment: &str, id: &str) -> Result<Option<Definition>, StoreError> {
+        Ok(self.definitions(environment, &[id]).await?.pop())
+    }
+
+    /// Integrations in whole, by id; those that the environment does not carry are left out.
+    ///
+    /// # Errors
+    /// Where the database does not answer or a row cannot be read.
+    pub async fn definitions(&self, environment: &str, ids: &[&str]) -> Result<Vec<Definition>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         let sql = format!(
             "SELECT {LISTED}, d.manifest::text, d.source, d.path, @time(d.created_at), @time(d.updated_at), \
              @time(l.completed_at) FROM integration_definitions d LEFT JOIN seeding_logs l ON l.id = d.seeding \
-             WHERE d.status <> 'removed' AND d.environment = $1 AND d.id = $2"
+             WHERE d.status <> 'removed' AND d.environment = $1 AND d.id = ANY($2) ORDER BY d.id"
         );
         let mut tx = self.read().await?;
-        let row = tx.row("reading the integration", &sql, &[environment.into(), id.into()]).await?;
+        let rows = tx.rows("reading integrations", &sql, &[environment.into(), Bind::Texts(ids)]).await?;
         tx.commit().await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(Definition {
-            listed: listed(&row)?,
-            manifest: row.text(11)?,
-            source: row.maybe_text(12)?,
-            path: row.maybe_text(13)?,
-            created_at: row.time(14)?,
-            updated_at: row.time(15)?,
-            seeded_at: row.maybe_time(16)?,
-        }))
+        let definition = |row: &Row| {
+            Ok(Definition {
+                listed: listed(row)?,
+                manifest: row.text(11)?,
+                source: row.maybe_text(12)?,
+                path: row.maybe_text(13)?,
+                created_at: row.time(14)?,
+                updated_at: row.time(15)?,
+                seeded_at: row.maybe_time(16)?,
+            })
+        };
+        rows.iter().map(definition).collect()
     }
 }
 

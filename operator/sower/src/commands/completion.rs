@@ -92,7 +92,11 @@ fn fish_choices() -> String {
 /// The generated completion, with functions in place of files where a value is one of ours.
 fn zsh(script: &str) -> String {
     let replaced = script.lines().map(|line| {
-        let action = if line.contains("--environment=") || line.contains("-e+[") {
+        let action = if line.contains("--environment=")
+            || line.contains("-e+[")
+            || line.starts_with("':from ")
+            || line.starts_with("':to ")
+        {
             "_sower_environments"
         } else if line.contains("--only=") || line.starts_with("':id ") {
             "_sower_integrations"

@@ -1,7 +1,7 @@
 //! `sower explain`: why an integration is, or is not, in an environment.
 
-mod evidence;
-mod verdict;
+pub mod evidence;
+pub mod verdict;
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -15,7 +15,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::document::Fields;
 use crate::output::{document, time};
 use crate::session::{Member, Session};
-use evidence::Evidence;
+use evidence::{Evidence, Ground};
 use verdict::Verdict;
 
 /// Runs it.
@@ -27,14 +27,15 @@ pub async fn run(args: &ExplainArgs, context: &Context) -> Result<Exit, Failure>
     let (answers, exit) =
         session.each(async |member| evidence::gather(&session, member, &args.id).await).await?;
     session.say_source();
-    let judged = |(member, evidence): (_, Evidence)| {
+    if answers.iter().all(|(_, (_, evidence))| evidence.is_nothing()) {
+        let ids = answers.iter().flat_map(|(_, (ground, _))| ground.ids());
+        return Err(unknown(&args.id, ids, &session.flags()));
+    }
+    let judged = |(member, (_, evidence)): (_, (Ground, Evidence))| {
         let verdict = Verdict::of(member, &evidence, &args.id);
         (member, evidence, verdict)
     };
     let all: Vec<(&Member, Evidence, Verdict)> = answers.into_iter().map(judged).collect();
-    if all.iter().all(|(_, evidence, _)| evidence.is_nothing()) {
-        return Err(unknown(&args.id, &all, &session.flags()));
-    }
     let head = head(&args.id, &session, &all);
     let documents: Vec<Fields> =
         all.iter().map(|(_, _, verdict)| verdict.described(&args.id, &head.described())).collect();
@@ -56,8 +57,7 @@ pub async fn run(args: &ExplainArgs, context: &Context) -> Result<Exit, Failure>
     Ok(exit)
 }
 
-fn unknown(id: &str, all: &[(&Member, Evidence, Verdict)], flags: &str) -> Failure {
-    let ids = all.iter().flat_map(|(_, evidence, _)| &evidence.ids);
+fn unknown<'a>(id: &str, ids: impl Iterator<Item = &'a String>, flags: &str) -> Failure {
     let nearest = ids
         .filter(|known| *known != id)
         .map(|known| (strsim::damerau_levenshtein(known, id), known))

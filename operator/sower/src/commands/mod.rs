@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod completion;
+pub mod diff;
 pub mod doctor;
 pub mod drift;
 pub mod explain;
@@ -52,6 +53,7 @@ pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failu
         Command::Drift(args) => {
             told(context, args.output, args.which.environment.is_some(), drift::run(&args, context).await)
         }
+        Command::Diff(args) => told(context, args.output, true, diff::run(&args, context).await),
         Command::Validate(args) => blocking(context, move |context| validate::run(&args, context)).await,
         Command::Rule(args) => rule::run(&args, context),
         Command::Generate(args) => generate::run(&args, context),

@@ -26,6 +26,8 @@ use crate::session::{Member, Session};
 use crate::settings::quoted;
 use crate::trouble::Trouble;
 use document::Document;
+pub use document::field;
+pub use text::inside_of;
 
 /// Environments that are planned side by side.
 const SIDE_BY_SIDE: usize = 8;

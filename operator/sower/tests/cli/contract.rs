@@ -56,7 +56,15 @@ fn fields_stand_in_the_order_people_read_them() {
 #[test]
 fn asking_makes_nothing() {
     let checkout = Checkout::new();
-    for words in ["get integrations", "status", "history", "get conflicts", "explain slack", "doctor"] {
+    for words in [
+        "get integrations",
+        "status",
+        "history",
+        "get conflicts",
+        "explain slack",
+        "diff staging production",
+        "doctor",
+    ] {
         assert_eq!(checkout.sower(words).code, 0, "{words}");
     }
     assert!(!checkout.path().join(".sower/sower.db").exists());

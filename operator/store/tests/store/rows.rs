@@ -51,6 +51,10 @@ async fn a_seeding_writes_the_rows_of_its_manifests(bed: Bed) {
     let here = bed.store.state(ENV).await.unwrap();
     assert_eq!(here.state.base, 1);
     assert_eq!(here.state.rows["slack"].content, content(&slack));
+    let whole = bed.store.definitions(ENV, &["stripe", "nowhere", "slack"]).await.unwrap();
+    let whole: Vec<(&str, &str)> = whole.iter().map(|one| (&*one.listed.id, &*one.manifest)).collect();
+    assert_eq!(whole, [("slack", &*slack), ("stripe", &*stripe)]);
+    assert!(bed.store.definitions(ENV, &[]).await.unwrap().is_empty());
     assert!(here.state.foreign.is_empty() && here.foreign_rows.is_empty());
 }
 

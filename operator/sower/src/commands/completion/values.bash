@@ -24,6 +24,7 @@ _sower_values() {
                     case "$command,$kind" in
                         explain,) what=integrations ;;
                         rule,) what=codes ;;
+                        diff,*) what=environments ;;
                         get,int*) what=integrations ;;
                         get,env*) what=environments ;;
                     esac

@@ -1,6 +1,7 @@
 //! What is known of one integration in one environment: what git offers, what the database holds, and what becomes of it.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -41,9 +42,15 @@ pub struct Evidence {
     /// The seeding that brought what is carried; asked for where the sources, which know their authors, were not read.
     pub brought_by: Option<Logged>,
     /// The sources as they were read; absent where only the database's memory of them was asked.
-    pub reading: Option<Reading>,
-    /// Every id that is offered or carried.
-    pub ids: Vec<String>,
+    pub reading: Option<Arc<Reading>>,
+}
+
+/// What sources and database say of an environment as a whole.
+pub struct Ground {
+    catalogs: Vec<SourceCatalog>,
+    plan: Plan,
+    state: State,
+    reading: Option<Arc<Reading>>,
 }
 
 /// A definition that stays for the sake of others' rows.
@@ -82,59 +89,90 @@ impl Evidence {
     }
 }
 
-/// Asks sources and database about an integration. In a cluster the sources are not read: the database remembers what
-/// was found in them.
+impl Ground {
+    /// Asks sources and database about an environment. In a cluster the sources are not read: the database remembers what
+    /// was found in them.
+    ///
+    /// # Errors
+    /// Where one of them does not answer.
+    pub async fn of(session: &Session, member: &Member, store: &Store) -> Result<Self, Failure> {
+        if session.cluster.is_none() {
+            let Planned { reading, plan, state, .. } = session.plan(member).await?;
+            return Ok(Self { catalogs: reading.catalogs(), plan, state, reading: Some(Arc::new(reading)) });
+        }
+        let (catalogs, plan, state) =
+            remembered(store, member).await.map_err(|error| session.trouble(&error.into(), member))?;
+        Ok(Self { catalogs, plan, state, reading: None })
+    }
+
+    /// What is known of one integration, of which the database holds `carried`.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn about(
+        &self,
+        store: &Store,
+        member: &Member,
+        id: &str,
+        carried: Option<Definition>,
+    ) -> Result<Evidence, StoreError> {
+        let Self { catalogs, plan, state, reading } = self;
+        let offers: Vec<Found> = in_order(&member.loaded.spec, catalogs)
+            .into_iter()
+            .flat_map(|source| &source.found)
+            .filter(|found| found.id.as_deref() == Some(id))
+            .cloned()
+            .collect();
+        let removed = match state.rows.get(id).filter(|row| row.removed) {
+            None => None,
+            Some(row) => Some(Removed { row: row.clone(), by: store.removed_by(member.name(), id).await? }),
+        };
+        let mut evidence = Evidence {
+            removed,
+            offers,
+            excluded: plan.excluded.iter().find(|excluded| excluded.id == id).cloned(),
+            operation: plan.operations.iter().find(|operation| operation.id == id).cloned(),
+            kept: plan.kept.iter().find(|kept| kept.id == id).cloned(),
+            conflicts: Vec::new(),
+            carried,
+            brought_by: None,
+            reading: reading.clone(),
+        };
+        for conflict in plan.conflicts.iter().filter(|conflict| conflict.integration == id) {
+            let changes = changes(store, member, &evidence).await?;
+            evidence.conflicts.push((conflict.clone(), changes));
+        }
+        Ok(evidence)
+    }
+
+    /// Every id that is offered or carried.
+    pub fn ids(&self) -> impl Iterator<Item = &String> {
+        let offered =
+            self.catalogs.iter().flat_map(|source| &source.found).filter_map(|found| found.id.as_ref());
+        offered.chain(self.state.rows.keys())
+    }
+}
+
+/// What is known of one integration in an environment, and of that environment as a whole.
 ///
 /// # Errors
-/// Where one of them does not answer.
-pub async fn gather(session: &Session, member: &Member, id: &str) -> Result<Evidence, Failure> {
+/// Where sources or database do not answer.
+pub async fn gather(session: &Session, member: &Member, id: &str) -> Result<(Ground, Evidence), Failure> {
     let store = session.store(member).await.inspect_err(|_| session.cannot_read())?;
     let failed = |error: StoreError| session.trouble(&error.into(), member);
     let carried = store.integration(member.name(), id).await.map_err(failed)?;
-    let (catalogs, plan, state, reading) = if session.cluster.is_none() {
-        let Planned { reading, plan, state, .. } = session.plan(member).await?;
-        (reading.catalogs(), plan, state, Some(reading))
-    } else {
+    let ground = Ground::of(session, member, &store).await?;
+    if session.cluster.is_some() {
         session.say_from(None, true);
-        let (catalogs, plan, state) = remembered(&store, member).await.map_err(failed)?;
-        (catalogs, plan, state, None)
-    };
-    let offers: Vec<Found> = in_order(&member.loaded.spec, &catalogs)
-        .into_iter()
-        .flat_map(|source| &source.found)
-        .filter(|found| found.id.as_deref() == Some(id))
-        .cloned()
-        .collect();
-    let mut ids: Vec<String> =
-        catalogs.iter().flat_map(|source| &source.found).filter_map(|found| found.id.clone()).collect();
-    ids.extend(state.rows.keys().cloned());
-    let brought_by = match carried.as_ref().and_then(|carried| carried.listed.seeding) {
-        Some(number) if reading.is_none() => store.numbered(member.name(), number).await.map_err(failed)?,
+    }
+    let mut evidence = ground.about(&store, member, id, carried).await.map_err(failed)?;
+    evidence.brought_by = match evidence.carried.as_ref().and_then(|carried| carried.listed.seeding) {
+        Some(number) if evidence.reading.is_none() => {
+            store.numbered(member.name(), number).await.map_err(failed)?
+        }
         _ => None,
     };
-    let removed = match state.rows.get(id).filter(|row| row.removed) {
-        None => None,
-        Some(row) => {
-            Some(Removed { row: row.clone(), by: store.removed_by(member.name(), id).await.map_err(failed)? })
-        }
-    };
-    let mut evidence = Evidence {
-        removed,
-        offers,
-        excluded: plan.excluded.into_iter().find(|excluded| excluded.id == id),
-        operation: plan.operations.into_iter().find(|operation| operation.id == id),
-        kept: plan.kept.into_iter().find(|kept| kept.id == id),
-        conflicts: Vec::new(),
-        carried,
-        brought_by,
-        reading,
-        ids,
-    };
-    for conflict in plan.conflicts.into_iter().filter(|conflict| conflict.integration == id) {
-        let changes = changes(&store, member, &evidence).await.map_err(failed)?;
-        evidence.conflicts.push((conflict, changes));
-    }
-    Ok(evidence)
+    Ok((ground, evidence))
 }
 
 /// The sources in the order in which they win a duplicate in this environment.

@@ -49,6 +49,10 @@ impl Note {
     fn plain(text: String) -> Self {
         Self { text, kind: None, changes: Vec::new() }
     }
+
+    fn unmarked(&self) -> &str {
+        self.text.strip_prefix(['~', '-', '!', '=']).unwrap_or(&self.text).trim_start()
+    }
 }
 
 impl Verdict {
@@ -242,6 +246,34 @@ impl Verdict {
             .with("notes", notes.collect::<Vec<_>>())
             .with("remedy", self.remedy.as_ref().map(|(_, remedy)| remedy.trim_end_matches('.')))
             .with("manifest", manifest)
+    }
+
+    /// The environment.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        &self.environment
+    }
+
+    /// [`Verdict::why`] for programs.
+    #[must_use]
+    pub fn brief(&self) -> Fields {
+        let notes: Vec<&str> = self.notes.iter().map(Note::unmarked).collect();
+        Fields::default()
+            .with("environment", &self.environment)
+            .with("state", self.state)
+            .with("reason", Some(&self.detail).filter(|detail| !detail.is_empty()))
+            .with("place", &self.place)
+            .with("notes", notes)
+            .with("remedy", self.remedy.as_ref().map(|(_, remedy)| remedy.trim_end_matches('.')))
+    }
+
+    /// What it is, and what keeps it from being what git has, each on a line without a mark; nothing of an integration
+    /// that is carried as git has it.
+    #[must_use]
+    pub fn why(&self) -> Vec<String> {
+        let place = self.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+        let said = (!self.detail.is_empty()).then(|| format!("{}: {}{place}", self.state, self.detail));
+        said.into_iter().chain(self.notes.iter().map(|note| note.unmarked().to_owned())).collect()
     }
 
     fn shown_state(&self) -> String {

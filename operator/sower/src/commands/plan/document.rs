@@ -39,8 +39,9 @@ struct ChangeDocument {
     fields: Vec<FieldDocument>,
 }
 
+/// One field that differs.
 #[derive(Serialize)]
-struct FieldDocument {
+pub struct FieldDocument {
     pointer: String,
     from: Option<Value>,
     to: Option<Value>,
@@ -124,7 +125,8 @@ impl Document {
     }
 }
 
-fn field(judged: &Judged) -> FieldDocument {
+/// What differs in one field, and what it means.
+pub fn field(judged: &Judged) -> FieldDocument {
     let Judged { change, compatibility, why } = judged;
     let (from, to) = match &change.what {
         What::Added(value) => (None, Some(value.clone())),

@@ -72,7 +72,7 @@ impl Made {
 }
 
 /// The changes inside an integration, one line each, in columns; what is breaking says why.
-fn inside_of(inside: &[Judged]) -> String {
+pub fn inside_of(inside: &[Judged]) -> String {
     let name = |change: &Change| change.item.clone().unwrap_or_else(|| change.pointer.clone());
     let all = || inside.iter().map(|judged| &judged.change);
     let kinds = all().map(|change| change.kind.chars().count()).max().unwrap_or(0) + 2;
