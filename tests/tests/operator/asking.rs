@@ -60,6 +60,15 @@ async fn a_cluster_is_asked_from_the_command_line() -> Result<()> {
         "{}",
         explained.out
     );
+    let drift = sower(&bed, "drift -e production --exit-code", database)?.expect(0)?;
+    ensure!(drift.out == "production: no drift since seeding 1 (4 integrations)\n", "{}", drift.out);
+    sqlx::query("DELETE FROM public.action_registry WHERE integration_id = 'elm'")
+        .execute(&bed.database.connect().await?)
+        .await?;
+    let drift = sower(&bed, "drift -e production --exit-code -q -o json", database)?.expect(3)?.json()?;
+    ensure!(drift["missing"] == drift["rows"].as_array().map_or(0, Vec::len), "{drift}");
+    ensure!(drift["rows"][0]["integration"] == "elm" && drift["rows"][0]["what"] == "missing", "{drift}");
+    ensure!(drift["namespace"] == bed.namespace.name, "{drift}");
     let detail = sower(&bed, "status -e production -o json -q", database)?.expect(0)?.json()?;
     ensure!(detail["ready"] == "True" && detail["seedings"][0]["seeding"] == "production-1", "{detail}");
     sower(&bed, "doctor", database)?.expect(0)?;
@@ -140,7 +149,7 @@ async fn an_empty_namespace_is_named_and_a_shared_database_too() -> Result<()> {
             ran.err
         );
     }
-    for words in ["get env", "get intg", "get conflicts", "status", "history"] {
+    for words in ["get env", "get intg", "get conflicts", "status", "history", "drift"] {
         let ran = sower(&bed, words, None)?.expect(0)?;
         ensure!(ran.err.starts_with("from: cluster ") && ran.out.is_empty(), "{words}: {ran:?}");
         ensure!(
@@ -156,7 +165,7 @@ async fn an_empty_namespace_is_named_and_a_shared_database_too() -> Result<()> {
     for name in ["first", "second"] {
         bed.environment(name, with(catalog.spec(), own.clone())).await?;
     }
-    for words in ["get integrations", "history", "get conflicts"] {
+    for words in ["get integrations", "history", "get conflicts", "drift"] {
         let ran = sower(&bed, words, None)?.expect(0)?;
         let from = ran.err.lines().next().unwrap_or_default();
         ensure!(

@@ -19,7 +19,6 @@ use crate::session::{Member, Session};
 /// Where a database does not answer.
 pub async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Failure> {
     let session = Session::ask(&args.at, &args.which, context).await?;
-    session.some_environment()?;
     let (found, mut exit) = session
         .each(async |member| {
             let drift = session.rows(member).await?.drift(member.name()).await;
@@ -31,6 +30,9 @@ pub async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Failure> {
     }
     let documents: Vec<Fields> = found.iter().map(|(member, drift)| described(member, drift)).collect();
     if document::write_each(&context.style, args.output, session.named, &documents)? {
+        return Ok(exit);
+    }
+    if session.says_that_none_is_there() {
         return Ok(exit);
     }
     let most = if context.style.terminal { MOST_ON_A_TERMINAL } else { usize::MAX };

@@ -132,6 +132,17 @@ fn a_reseeding_mends_what_drifted_and_leaves_foreign_rows() {
     checkout.sql("DELETE FROM action_registry WHERE id = 'stripe/mine'");
     assert_eq!(checkout.run("drift --exit-code -q").exit, 0);
 
+    // A copy of a row of ours.
+    let columns = "integration_id, identifier, name, category, definition, environment, source, revision, path, checksum, row_hash, seeding";
+    checkout.sql(&format!(
+        "INSERT INTO action_registry (id, {columns}) SELECT 'stripe/copy', {columns} FROM action_registry \
+         WHERE environment = 'production' AND id = 'stripe/list'"
+    ));
+    let told = checkout.run("drift -e production --exit-code -q");
+    assert!(told.out.contains("stripe/copy   foreign, though it names a seeding"), "{}", told.out);
+    assert_eq!((told.exit, checkout.run("seed -e production -q --reseed").exit), (3, 0));
+    assert_eq!(checkout.run("drift --exit-code -q").exit, 0);
+
     // A whole integration that went.
     checkout
         .sql("DELETE FROM action_registry WHERE environment = 'production' AND integration_id = 'stripe'");
