@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::past::SeedingName;
+
 /// The first screen: verbs in the order in which one meets them.
 const HELP: &str = "\
 Keeps an integration catalog in git, and every environment's database equal to it
@@ -19,6 +21,7 @@ Ask:
   history     The seedings of an environment, newest first
   drift       Rows that no longer are what was seeded
   diff        What one environment holds otherwise than another
+  blame       Which seeding last changed each part of an integration
 Change:
   seed        Make an environment's database equal to git
   suspend     Stop seeding an environment
@@ -171,6 +174,8 @@ pub enum Command {
   sower get integrations                       what each environment holds
   sower get intg -e production -o json         one environment, for programs
   sower get integration slack -e staging -o yaml
+  sower get integration slack -e staging --at 2    as seeding 2 left it
+  sower get versions slack -e staging              every content it had there
   sower get conflicts")]
     Get(GetArgs),
     /// What a seeding would change
@@ -201,6 +206,11 @@ pub enum Command {
   sower diff staging production -o json | jq '.changes[]'
   sower diff staging production --exit-code -q    3 if there are differences")]
     Diff(DiffArgs),
+    /// Which seeding last changed each part of an integration
+    #[command(after_help = "Examples:
+  sower blame slack -e production
+  sower blame slack -e production -o json | jq '.parts[]'")]
+    Blame(BlameArgs),
     /// Make an environment's database equal to git
     #[command(alias = "reconcile")]
     #[command(after_help = "Examples:
@@ -285,16 +295,22 @@ pub enum Kind {
     /// Open conflicts.
     #[value(name = "conflicts", aliases = ["conflict"])]
     Conflicts,
+    /// Every content of an integration there ever was.
+    #[value(name = "versions", aliases = ["version"])]
+    Versions,
 }
 
 /// `sower get`.
 #[derive(Debug, Args)]
 pub struct GetArgs {
-    /// integrations (intg), environments (env) or conflicts
+    /// integrations (intg), environments (env), conflicts or versions
     #[arg(value_enum)]
     pub kind: Kind,
     /// Only this one
     pub name: Option<String>,
+    /// The integration as this seeding left it: production-57, or 57 beside -e
+    #[arg(long = "at", value_name = "SEEDING")]
+    pub at_seeding: Option<SeedingName>,
     #[command(flatten)]
     /// Which environments.
     pub which: Which,
@@ -386,6 +402,22 @@ pub struct DiffArgs {
     /// Exit with 3 if there are differences
     #[arg(long)]
     pub exit_code: bool,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
+}
+
+/// `sower blame`.
+#[derive(Debug, Args)]
+pub struct BlameArgs {
+    /// The integration's id
+    pub id: String,
+    #[command(flatten)]
+    /// Which environments.
+    pub which: Which,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,

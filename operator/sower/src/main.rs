@@ -15,6 +15,7 @@ mod logging;
 mod origin;
 mod output;
 mod password;
+mod past;
 mod project;
 mod reach;
 mod serving;

@@ -26,6 +26,9 @@ const LINES: &[(&str, &[&str])] = &[
     ("sower get int", &["integrations"]),
     ("sower get intg s", &["slack", "stripe"]),
     ("sower get env ", &["development", "production", "staging"]),
+    ("sower get versions s", &["slack", "stripe"]),
+    ("sower blame mon", &["monday"]),
+    ("sower get intg stripe --at pro", &["production-1"]),
     ("sower stat", &["status"]),
     ("sower generate cr", &["crds"]),
     ("sower status --outp", &["--output"]),
@@ -59,6 +62,7 @@ fn home(checkout: &Checkout, shell: &str, files: &[(&str, Option<&str>)]) -> Str
     let home = format!(".{shell}-home");
     let script = checkout.run(&format!("completion {shell}"));
     assert_eq!(script.exit, 0, "{}", script.err);
+    assert_eq!(checkout.run("seed -e production -q").exit, 0);
     for (file, text) in files {
         checkout.write(&format!("{home}/{file}"), text.unwrap_or(&script.out));
     }

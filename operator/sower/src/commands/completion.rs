@@ -1,17 +1,25 @@
 //! `sower completion`: flags from the words of the command line, and values from this very project.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 use sower_core::problem::Code;
+use sower_store::{Migrate, Options, Store, StoreError};
 
 use crate::cli::{Cli, CompleteArgs, CompletionArgs, Where};
 use crate::commands::Context;
+use crate::databases;
 use crate::failure::{Exit, Failure};
 use crate::origin;
 use crate::settings::Settings;
 use crate::snapshots::Disk;
+
+/// How long a shell waits for a database.
+const AT_ONCE: Duration = Duration::from_secs(2);
+/// Seedings of an environment that are offered.
+const OFFERED: u32 = 50;
 
 /// Writes the script for a shell.
 ///
@@ -98,6 +106,8 @@ fn zsh(script: &str) -> String {
             || line.starts_with("':to ")
         {
             "_sower_environments"
+        } else if line.contains("--at=") {
+            "_sower_seedings"
         } else if line.contains("--only=") || line.starts_with("':id ") {
             "_sower_integrations"
         } else if line.starts_with("'::name ") {
@@ -124,6 +134,8 @@ pub fn words(args: &CompleteArgs, context: &Context) -> Result<Exit, Failure> {
         "codes" => Code::ALL.iter().map(|code| code.as_str().to_owned()).collect(),
         "environments" => environments().unwrap_or_default(),
         "integrations" => integrations().unwrap_or_default(),
+        // Off the threads that drive the program: one of them may be waited for.
+        "seedings" => tokio::runtime::Handle::current().block_on(seedings()).unwrap_or_default(),
         _ => Vec::new(),
     };
     context.style.raw(&words.iter().map(|word| format!("{word}\n")).collect::<String>());
@@ -134,6 +146,29 @@ fn environments() -> Result<Vec<String>, Failure> {
     let settings = Settings::read(&Where::default(), false)?;
     let files = origin::environment_files(&settings)?;
     Ok(files.environments.into_iter().map(|environment| environment.name).collect())
+}
+
+/// The last seedings of every environment, newest first. A database that does not answer at once has none.
+async fn seedings() -> Result<Vec<String>, Failure> {
+    let settings = Settings::read(&Where::default(), false)?;
+    let files = origin::environment_files(&settings)?;
+    let mut words = Vec::new();
+    for environment in &files.environments {
+        let asked = tokio::time::timeout(AT_ONCE, seedings_of(&settings, &environment.name)).await;
+        words.extend(asked.ok().and_then(Result::ok).unwrap_or_default());
+    }
+    Ok(words)
+}
+
+async fn seedings_of(settings: &Settings, environment: &str) -> Result<Vec<String>, StoreError> {
+    let url = databases::url(settings, environment)?;
+    if url.file().is_some_and(|file| !file.exists()) {
+        return Ok(Vec::new());
+    }
+    let store = Store::open(&url, &Options { migrate: Migrate::Never, ..Options::default() }).await?;
+    let logged = store.history(Some(environment), OFFERED).await?;
+    let numbers = logged.into_iter().filter_map(|row| row.seq);
+    Ok(numbers.map(|number| format!("{environment}-{number}")).collect())
 }
 
 fn integrations() -> Result<Vec<String>, Failure> {

@@ -1,4 +1,7 @@
-//! `sower get`: integrations, environments and open conflicts, from the rows.
+//! `sower get`: integrations, environments, open conflicts and what there was, from the rows.
+
+mod at;
+mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,10 +27,22 @@ const FOREIGN: &str = "foreign";
 /// # Errors
 /// Where a database does not answer, or nothing has the name that was asked for.
 pub async fn run(args: &GetArgs, context: &Context) -> Result<Exit, Failure> {
+    match (args.kind, &args.name, &args.at_seeding) {
+        (_, _, None) => {}
+        (Kind::Integrations, Some(id), Some(seeding)) => return at::run(args, id, seeding, context).await,
+        _ => {
+            return Err(Failure::usage("--at is about one integration")
+                .next("of that seeding", "sower get integration ID -e ENVIRONMENT --at SEEDING"));
+        }
+    }
+    if args.kind == Kind::Versions && args.name.is_none() {
+        return Err(Failure::usage("versions of which integration?").next("of one", "sower get versions ID"));
+    }
     let session = Session::ask(&args.at, &args.which, context).await?;
     match (args.kind, &args.name) {
         (Kind::Integrations, Some(id)) => one_integration(&session, id, args.output).await,
         (Kind::Integrations, None) => integrations(&session, args.output).await,
+        (Kind::Versions, id) => versions::run(&session, id.as_deref().unwrap_or_default(), args.output).await,
         (Kind::Environments, name) => environments(&session, name.as_deref(), args.output).await,
         (Kind::Conflicts, name) => conflicts(&session, name.as_deref(), args.output).await,
     }

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod blame;
 pub mod completion;
 pub mod diff;
 pub mod doctor;
@@ -54,6 +55,9 @@ pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failu
             told(context, args.output, args.which.environment.is_some(), drift::run(&args, context).await)
         }
         Command::Diff(args) => told(context, args.output, true, diff::run(&args, context).await),
+        Command::Blame(args) => {
+            told(context, args.output, args.which.environment.is_some(), blame::run(&args, context).await)
+        }
         Command::Validate(args) => blocking(context, move |context| validate::run(&args, context)).await,
         Command::Rule(args) => rule::run(&args, context),
         Command::Generate(args) => generate::run(&args, context),

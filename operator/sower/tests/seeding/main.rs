@@ -10,5 +10,6 @@ mod environments;
 mod foreign;
 mod guards;
 mod manifests;
+mod past;
 mod seeded;
 mod sources;

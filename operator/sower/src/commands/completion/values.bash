@@ -19,13 +19,14 @@ _sower_values() {
         case "$previous" in
             -e | --environment) what=environments ;;
             --only) what=integrations ;;
+            --at) what=seedings ;;
             *)
                 if [[ -z "$valued" ]]; then
                     case "$command,$kind" in
-                        explain,) what=integrations ;;
+                        explain, | blame,) what=integrations ;;
                         rule,) what=codes ;;
                         diff,*) what=environments ;;
-                        get,int*) what=integrations ;;
+                        get,int* | get,ver*) what=integrations ;;
                         get,env*) what=environments ;;
                     esac
                 fi

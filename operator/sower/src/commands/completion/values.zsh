@@ -11,6 +11,12 @@ _sower_integrations() {
     compadd -a words
 }
 
+_sower_seedings() {
+    local -a words
+    words=(${(f)"$(_call_program seedings sower complete seedings 2>/dev/null)"})
+    compadd -a words
+}
+
 _sower_codes() {
     local -a words
     words=(${(f)"$(_call_program codes sower complete codes 2>/dev/null)"})
