@@ -2,6 +2,7 @@
 
 mod operator {
     mod asking;
+    mod between;
     mod changing;
     mod conduct;
     mod e2e_01_rows;
