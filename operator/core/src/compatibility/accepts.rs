@@ -9,7 +9,8 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::facts::{
-    Facts, Given, Keywords, accepts_all, constants, facts, is_annotation, names, order, plain, refers, same,
+    Facts, Given, Keywords, accepts_all, constants, definitions, facts, is_annotation, names, order, plain,
+    refers, same,
 };
 
 /// Deeper schemas are not compared.
@@ -26,35 +27,49 @@ pub(super) struct Obstacle {
     pub(super) keyword: String,
 }
 
-/// Proves that `outer` accepts whatever `inner` accepts. With `open`, properties that `outer` does not know are welcome.
-pub(super) fn accepts(outer: &Value, inner: &Value, open: bool) -> Result<(), Obstacle> {
-    let defs = |root: &Value| root.get("$defs").map(plain);
+/// What is to be thought of properties that a schema leaves open and does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unnamed {
+    /// None that `inner` does not name ever come: nobody gives an input that is not offered.
+    Never,
+    /// Those that `outer` does not name are welcome: nobody minds another output.
+    Welcome,
+}
+
+/// Proves that `outer` accepts whatever `inner` accepts.
+pub(super) fn accepts(outer: &Value, inner: &Value, unnamed: Unnamed) -> Result<(), Obstacle> {
     let mut proof = Proof {
         outer,
         inner,
-        open,
-        same_defs: defs(outer) == defs(inner),
+        unnamed,
+        same_defs: definitions(outer) == definitions(inner),
         assumed: HashSet::new(),
         trail: Vec::new(),
         steps: 0,
     };
-    proof.accepts(outer, inner, &Place { at: String::new(), depth: 0 })
+    proof.accepts(outer, inner, &Place { at: String::new(), depth: 0, branch: false })
 }
 
 /// Where a comparison is.
 struct Place {
     at: String,
     depth: usize,
+    /// One branch of several is looked at: what stands beside it may name more properties.
+    branch: bool,
 }
 
 impl Place {
     fn below(&self, name: &str) -> Self {
         let name = name.replace('~', "~0").replace('/', "~1");
-        Self { at: format!("{}/{name}", self.at), depth: self.depth + 1 }
+        Self { at: format!("{}/{name}", self.at), depth: self.depth + 1, branch: false }
     }
 
     fn here(&self) -> Self {
-        Self { at: self.at.clone(), depth: self.depth + 1 }
+        Self { at: self.at.clone(), depth: self.depth + 1, branch: false }
+    }
+
+    fn branch(&self) -> Self {
+        Self { branch: true, ..self.here() }
     }
 
     fn stuck(&self, keyword: &str) -> Obstacle {
@@ -62,16 +77,19 @@ impl Place {
     }
 }
 
+/// An outer and an inner schema, and whether they are looked at as a branch.
+type Pair = (*const Value, *const Value, bool);
+
 struct Proof<'a> {
     outer: &'a Value,
     inner: &'a Value,
-    open: bool,
+    unnamed: Unnamed,
     /// A `$ref` says the same on both sides.
     same_defs: bool,
     /// Pairs that are proved, or are being proved: values are finite, so a pair may stand on itself.
-    assumed: HashSet<(*const Value, *const Value)>,
+    assumed: HashSet<Pair>,
     /// The same pairs in their order: what was proved under one that failed is proved no more.
-    trail: Vec<(*const Value, *const Value)>,
+    trail: Vec<Pair>,
     steps: usize,
 }
 
@@ -81,7 +99,7 @@ impl<'a> Proof<'a> {
         if place.depth > MAX_DEPTH || self.steps > MAX_STEPS {
             return Err(place.stuck("$ref"));
         }
-        let pair = (std::ptr::from_ref(outer), std::ptr::from_ref(inner));
+        let pair = (std::ptr::from_ref(outer), std::ptr::from_ref(inner), place.branch);
         if !self.assumed.insert(pair) {
             return Ok(());
         }
@@ -128,7 +146,8 @@ impl<'a> Proof<'a> {
         // Where one of several holds, it is enough that each of them is accepted.
         for choice in [given.said("anyOf"), given.said("oneOf")].concat() {
             let parts = choice.as_array().map(Vec::as_slice).unwrap_or_default();
-            if !parts.is_empty() && parts.iter().all(|part| self.accepts(outer, part, &place.here()).is_ok())
+            if !parts.is_empty()
+                && parts.iter().all(|part| self.accepts(outer, part, &place.branch()).is_ok())
             {
                 return Ok(());
             }
@@ -153,8 +172,8 @@ impl<'a> Proof<'a> {
             let among = |value: &&Value| allowed.iter().any(|other| same(other, value));
             given.values.as_ref().is_some_and(|values| values.iter().all(among))
         };
-        let at_least = |least: &&Value| least.as_u64() >= value.as_u64();
-        let at_most = |most: &&Value| most.as_u64().is_some_and(|most| Some(most) <= value.as_u64());
+        let at_least = |least: &&Value| least.as_u64().zip(value.as_u64()).is_some_and(|(a, b)| a >= b);
+        let at_most = |most: &&Value| most.as_u64().zip(value.as_u64()).is_some_and(|(a, b)| a <= b);
         let holds = match keyword {
             "type" => given.is_only(&names(value)),
             "enum" => only(&value.as_array().into_iter().flatten().collect::<Vec<_>>()),
@@ -175,7 +194,7 @@ impl<'a> Proof<'a> {
                 };
             }
             "properties" => return self.properties(value, given, place),
-            "additionalProperties" | "unevaluatedProperties" if self.open => true,
+            "additionalProperties" | "unevaluatedProperties" if self.unnamed == Unnamed::Welcome => true,
             "additionalProperties" => return self.additional(value, beside, given, place),
             "items" if !value.is_array() && !is_tuple(beside) && !given.facts.iter().any(|f| is_tuple(f)) => {
                 return self.one_of_all(value, &said, &place.below("*"), keyword);
@@ -195,7 +214,7 @@ impl<'a> Proof<'a> {
                     // What fits one of `oneOf` may fit another as well, and is refused then.
                     || (keyword == "anyOf"
                         && value.as_array().into_iter().flatten().any(|part| {
-                            self.accepts(part, given.schema, &place.here()).is_ok()
+                            self.accepts(part, given.schema, &place.branch()).is_ok()
                         }))
             }
             // They look at what all their neighbours saw.
@@ -209,6 +228,11 @@ impl<'a> Proof<'a> {
             _ => self.alike(&[keyword], beside, &given.facts),
         };
         if holds { Ok(()) } else { Err(place.stuck(keyword)) }
+    }
+
+    /// No property comes that is not named.
+    fn is_closed(&self, given: &Given<'_>, place: &Place) -> bool {
+        self.unnamed == Unnamed::Never && !place.branch && given.names_all()
     }
 
     /// One fact says the same under all of these keywords.
@@ -227,6 +251,9 @@ impl<'a> Proof<'a> {
         for (name, outer) in wanted.as_object().into_iter().flatten() {
             let described: Vec<&'a Value> =
                 given.facts.iter().filter_map(|facts| described(facts, name)).collect();
+            if described.is_empty() && self.is_closed(given, place) {
+                continue;
+            }
             self.one_of_all(outer, &described, &place.below(name), "properties")?;
         }
         Ok(())
@@ -267,7 +294,9 @@ impl<'a> Proof<'a> {
         let named = |name: &str| beside.get("properties").is_some_and(|own| own.get(name).is_some());
         let mut first = None;
         for facts in &given.facts {
-            let bounded = match facts.get("additionalProperties") {
+            let rest = facts.get("additionalProperties");
+            let rest = rest.or((self.is_closed(given, place)).then_some(&Value::Bool(false)));
+            let bounded = match rest {
                 Some(rest) if self.alike(&["patternProperties"], beside, &[facts]) => {
                     let more = facts.get("properties").and_then(Value::as_object).into_iter().flatten();
                     let more = more

@@ -22,6 +22,8 @@ const ANNOTATIONS: &[&str] = &[
     "title",
     "writeOnly",
 ];
+/// Where schemas are kept by name.
+const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 /// `$ref` to `$ref` to `$ref`.
 const MAX_REFERENCES: usize = 32;
 
@@ -86,19 +88,28 @@ pub(super) fn plain(schema: &Value) -> Value {
             other => other.clone(),
         };
     };
-    let kept = keywords.iter().filter(|(keyword, _)| *keyword == "$defs" || !is_annotation(keyword));
+    let kept = keywords
+        .iter()
+        .filter(|(keyword, _)| DEFINITIONS.contains(&keyword.as_str()) || !is_annotation(keyword));
     let kept = kept.map(|(keyword, value)| {
         let value = match (keyword.as_str(), value) {
             // Names of the user's own, not keywords.
-            ("properties" | "patternProperties" | "dependentSchemas" | "$defs", Value::Object(parts)) => {
-                parts.iter().map(|(name, part)| (name.clone(), plain(part))).collect()
-            }
+            (
+                "properties" | "patternProperties" | "dependentSchemas" | "dependencies" | "$defs"
+                | "definitions",
+                Value::Object(parts),
+            ) => parts.iter().map(|(name, part)| (name.clone(), plain(part))).collect(),
             ("enum" | "const" | "required" | "dependentRequired", value) => value.clone(),
             (_, part) => plain(part),
         };
         (keyword.clone(), value)
     });
     Value::Object(kept.collect())
+}
+
+/// The schemas that a root keeps by name.
+pub(super) fn definitions(root: &Value) -> [Option<Value>; 2] {
+    DEFINITIONS.map(|keyword| root.get(keyword).map(|kept| plain(&serde_json::json!({ keyword: kept }))))
 }
 
 /// Whether a `$ref` stands anywhere in it.
@@ -135,6 +146,27 @@ impl<'a> Given<'a> {
     /// What all facts say under a keyword.
     pub(super) fn said(&self, keyword: &str) -> Vec<&'a Value> {
         self.facts.iter().filter_map(|keywords| keywords.get(keyword)).collect()
+    }
+
+    /// Whether the properties that it names are all that it speaks of.
+    pub(super) fn names_all(&self) -> bool {
+        const MORE: [&str; 10] = [
+            "additionalProperties",
+            "patternProperties",
+            "anyOf",
+            "oneOf",
+            "if",
+            "then",
+            "else",
+            "dependentSchemas",
+            "dependencies",
+            "$dynamicRef",
+        ];
+        // What stands beside a `$ref` is left out of the facts.
+        let referring =
+            |keywords: &&Keywords| keywords.contains_key("$ref") && keywords.contains_key("properties");
+        let whole = self.schema.as_object().is_none_or(|keywords| !referring(&keywords));
+        whole && self.facts.iter().all(|keywords| !MORE.iter().any(|more| keywords.contains_key(*more)))
     }
 
     /// Whether no value comes that the keyword speaks of.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::compare::{Change, What, compare};
-use accepts::{Obstacle, accepts};
+use accepts::{Obstacle, Unnamed, accepts};
 use facts::{Facts, facts, names, plain};
 
 /// What a change means for users. The worse is the greater.
@@ -56,7 +56,8 @@ pub struct Judged {
 /// All differences between two canonical manifests, in the order of [`compare`], each with what it means.
 #[must_use]
 pub fn judge(from: &Value, to: &Value) -> Vec<Judged> {
-    let (mut schemas, empty) = (BTreeMap::new(), Value::Object(serde_json::Map::new()));
+    // Where none is given, an object is.
+    let (mut schemas, empty) = (BTreeMap::new(), serde_json::json!({"type": "object"}));
     let one = |change: Change| {
         let field = change.pointer.split('/').nth(1).unwrap_or_default().to_owned();
         let verdict = match direction(&change, &field) {
@@ -117,11 +118,15 @@ impl Direction {
         if plain(from) == plain(to) {
             return Ok(Compatibility::Documentation);
         }
-        let gone = properties(from).difference(&properties(to)).next().cloned();
+        let gone = match (properties(from), properties(to)) {
+            (Some(before), Some(now)) => before.difference(&now).next().cloned(),
+            // Where they are too many to be listed, what is gone shows in the proof, if it does.
+            _ => None,
+        };
         match self {
             Self::Input => match gone {
                 Some(at) => Err(format!("input {at} is removed")),
-                None => accepts(to, from, false).map_err(|obstacle| match obstacle {
+                None => accepts(to, from, Unnamed::Never).map_err(|obstacle| match obstacle {
                     Obstacle { at, keyword } if keyword == "required" => {
                         format!("input {at} is now required")
                     }
@@ -130,7 +135,7 @@ impl Direction {
             },
             Self::Output => match gone {
                 Some(at) => Err(format!("output {at} is removed")),
-                None => accepts(from, to, true).map_err(|obstacle| match obstacle {
+                None => accepts(from, to, Unnamed::Welcome).map_err(|obstacle| match obstacle {
                     Obstacle { at, keyword } if keyword == "required" => {
                         format!("output {at} may now be missing")
                     }
@@ -152,7 +157,9 @@ fn rule(change: &Change, field: &str) -> Verdict {
     let name = item.as_deref().unwrap_or_default();
     match (*kind, what) {
         ("test" | "example", _) | (_, What::Reordered) => Ok(Compatibility::Documentation),
-        ("action" | "trigger" | "event" | "connection", What::Removed(_)) if pointer.is_empty() => {
+        ("action" | "trigger" | "event" | "connection" | "webhook", What::Removed(_))
+            if pointer.is_empty() =>
+        {
             Err(format!("{kind} {name} is removed"))
         }
         ("credential", What::Added(value)) if pointer.is_empty() && value["required"] == true => {
@@ -216,27 +223,35 @@ fn item<'a>(manifest: &'a Value, change: &Change) -> Option<&'a Value> {
 }
 
 /// JSON pointers of all properties that a schema describes, `*` for the items of a list; a schema that holds itself is
-/// followed only so far.
-fn properties(schema: &Value) -> BTreeSet<String> {
-    const MAX: usize = 5_000;
-    const MAX_DEPTH: usize = 12;
+/// followed once around. None where they are too many.
+fn properties(schema: &Value) -> Option<BTreeSet<String>> {
+    const MOST: usize = 5_000;
     let mut found = BTreeSet::new();
-    let mut open = vec![(String::new(), schema, 0)];
-    while let Some((at, part, depth)) = open.pop() {
-        let Some(Facts::All(all)) = facts(part, schema, true) else { continue };
-        if depth > MAX_DEPTH || found.len() > MAX {
-            continue;
+    let (mut open, mut steps) = (vec![(String::new(), schema, Vec::new())], 0);
+    while let Some((at, part, above)) = open.pop() {
+        steps += 1;
+        if found.len() > MOST || steps > 4 * MOST {
+            return None;
         }
+        let Some(Facts::All(all)) = facts(part, schema, true) else { continue };
         for keywords in all {
+            let this = std::ptr::from_ref(keywords);
+            if above.contains(&this) {
+                continue;
+            }
+            let above = [above.as_slice(), &[this]].concat();
             for (name, below) in keywords.get("properties").and_then(Value::as_object).into_iter().flatten() {
                 let at = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
-                open.push((at.clone(), below, depth + 1));
+                open.push((at.clone(), below, above.clone()));
                 found.insert(at);
             }
             if let Some(items) = keywords.get("items") {
-                open.push((format!("{at}/*"), items, depth + 1));
+                open.push((format!("{at}/*"), items, above.clone()));
             }
+            let branches = ["anyOf", "oneOf"].iter().filter_map(|keyword| keywords.get(*keyword)?.as_array());
+            let branches = branches.flatten().chain(["then", "else"].iter().filter_map(|k| keywords.get(*k)));
+            open.extend(branches.map(|branch| (at.clone(), branch, above.clone())));
         }
     }
-    found
+    Some(found)
 }
