@@ -244,6 +244,15 @@ async fn upsert(
     links(tx, environment, chunk).await
 }
 
+/// What a link leads to, as the table holds it: PostgreSQL takes no more than some 2,700 bytes into an index.
+pub(crate) fn target(said: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 500;
+    match said.len() {
+        0..=LONGEST => said.into(),
+        _ => sower_core::manifest::checksum(said).into(),
+    }
+}
+
 /// Writes what documents say of others, in place of what they said.
 async fn links(tx: &mut Tx, environment: &str, chunk: &[&Found]) -> Result<(), StoreError> {
     let ids: Vec<String> = chunk.iter().map(|found| document_id(&found.place)).collect();
@@ -257,19 +266,19 @@ async fn links(tx: &mut Tx, environment: &str, chunk: &[&Found]) -> Result<(), S
     let mut links = BTreeSet::new();
     for (id, found) in ids.iter().zip(chunk) {
         let needed = found.summary.iter().flat_map(|summary| &summary.dependencies);
-        links.extend(needed.map(|dependency| (id, "dependency", &dependency.id)));
-        links.extend(found.references.iter().map(|file| (id, "file", &file.path)));
+        links.extend(needed.map(|dependency| (id, "dependency", target(&dependency.id))));
+        links.extend(found.references.iter().map(|file| (id, "file", target(&file.path))));
     }
     let links: Vec<_> = links.into_iter().collect();
     for chunk in links.chunks(crate::apply::ROWS) {
-        let text = |pick: fn(&(&'_ String, &'static str, &'_ String)) -> String| {
+        let text = |pick: fn(&(&'_ String, &'static str, Cow<'_, str>)) -> String| {
             Column::Text(chunk.iter().map(|link| Some(Cow::Owned(pick(link)))).collect())
         };
         let columns = vec![
             ("environment", Column::Same(environment)),
             ("document", text(|(document, ..)| (*document).clone())),
             ("kind", text(|(_, kind, _)| (*kind).to_owned())),
-            ("target", text(|(.., target)| (*target).clone())),
+            ("target", text(|(.., target)| target.clone().into_owned())),
         ];
         tx.bulk("writing links", Bulk { table: "integration_links", columns, on_conflict: "" }).await?;
     }

@@ -7,7 +7,7 @@ use sower_core::catalog::Found;
 
 use crate::catalog::{Here, here};
 use crate::error::StoreError;
-use crate::memory::{FOUND, read};
+use crate::memory::{FOUND, read, target};
 use crate::open::Store;
 use crate::session::{Bind, Tx};
 
@@ -68,6 +68,8 @@ impl Store {
         source: &str,
         bundled: &[&str],
     ) -> Result<Vec<String>, StoreError> {
+        let targets: Vec<_> = bundled.iter().map(|path| target(path)).collect();
+        let bundled: Vec<&str> = targets.iter().map(|target| &**target).collect();
         let mut tx = self.read().await?;
         let rows = tx
             .rows(
@@ -76,7 +78,7 @@ impl Store {
                     "SELECT DISTINCT m.path FROM integration_links l {LINKING} WHERE l.environment = $1 \
                      AND l.kind = 'file' AND l.target = ANY($2) AND m.source = $3"
                 ),
-                &[environment.into(), Bind::Texts(bundled), source.into()],
+                &[environment.into(), Bind::Texts(&bundled), source.into()],
             )
             .await?;
         tx.done();

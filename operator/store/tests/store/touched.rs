@@ -11,6 +11,7 @@ on_both_engines!(
     what_a_change_can_touch_is_found,
     a_change_touches_whoever_needs_it_and_what_those_need,
     a_document_read_anew_links_only_to_what_it_now_needs,
+    a_bundled_file_is_found_however_long_its_path_is,
 );
 
 async fn what_a_change_can_touch_is_found(bed: Bed) {
@@ -74,11 +75,26 @@ async fn remember(bed: &Bed, needs: &[(&str, &[&str])], taken: &[&str]) {
         })
         .collect();
     let delete = taken.iter().map(|id| document_id(&found(id, &manifest(id, "1.0.0", 1)).place)).collect();
+    write_documents(bed, &documents, delete).await;
+}
+
+async fn write_documents(bed: &Bed, documents: &[Found], delete: Vec<String>) {
     let fence = &bed.store.claim(ENV, KEEPER, false).await.unwrap();
     let (applied, summary) = (&applied("a"), &json!({}));
     let manifests = ManifestDelta { upsert: documents.iter().collect(), delete };
     let settle = Settle { fence, conflicts: &[], manifests, applied, selection_hash: None, summary };
     bed.store.settle(settle).await.unwrap();
+}
+
+/// An index of PostgreSQL takes some 2,700 bytes, and compresses what it can.
+async fn a_bundled_file_is_found_however_long_its_path_is(bed: Bed) {
+    let noise: String = (0..70u8).map(|n| sower_core::manifest::checksum([n])).collect();
+    let path = format!("integrations/{noise}.json");
+    assert!(path.len() > 4_000, "{}", path.len());
+    let mut document = found("crm", &manifest("crm", "1.0.0", 1));
+    document.references = vec![Reference { path: path.clone(), blob: String::new() }];
+    write_documents(&bed, &[document.clone()], Vec::new()).await;
+    assert_eq!(bed.store.bundling(ENV, "catalog", &[&path]).await.unwrap(), [document.place.path]);
 }
 
 async fn touched(bed: &Bed, changed: &[&str], beside: &[&str], most: usize) -> Option<String> {
