@@ -1,13 +1,17 @@
 //! `sower blame`: which seeding, and with it which commit and whom, last changed each part of an integration.
 
+mod commits;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use sower_core::blame::{Blame, Held, Part, Since};
 use sower_core::snapshot::Revision;
+use sower_source::CommitInfo;
 use sower_store::{Store, Turn};
 
 use crate::cli::BlameArgs;
 use crate::commands::Context;
+use crate::commands::blame::commits::Commits;
 use crate::failure::{Exit, Failure};
 use crate::output::document::{self, Fields};
 use crate::output::table::Table;
@@ -37,8 +41,10 @@ struct Line {
 #[derive(Clone)]
 struct Brought {
     revision: Option<Revision>,
-    author: Option<String>,
-    subject: Option<String>,
+    /// The commit that brought it, where the repository lies here.
+    commit: Option<CommitInfo>,
+    /// Subject and author of the pushed commit, as the log has them.
+    pushed: Option<(String, String)>,
     reason: String,
     at: Timestamp,
 }
@@ -105,9 +111,10 @@ async fn of(session: &Session, member: &Member, id: &str) -> Result<Answer, Fail
         let text = format!("the content of {id} {version} in {name} is not kept");
         return Ok(Answer::Gone(Failure::failed(text).next("what is kept", versions)));
     }
+    let commits = Commits::on_disk(session, member, id);
     let line = |(part, since): (Part, Since)| {
         let turn = past.turns.iter().find(|turn| turn.seq == since.seeding);
-        let brought = turn.and_then(|turn| brought(&past, turn));
+        let brought = turn.and_then(|turn| brought(&past, turn, &commits));
         Line { part, since, brought }
     };
     Ok(Answer::Carried(Blamed { version, checksum, lines: parts.into_iter().map(line).collect() }))
@@ -139,17 +146,41 @@ async fn parts(
     Ok(blame.parts())
 }
 
-fn brought(past: &Past, turn: &Turn) -> Option<Brought> {
+fn brought(past: &Past, turn: &Turn, commits: &Commits) -> Option<Brought> {
     let seeding = turn.seeding.as_ref()?;
     // Of several sources the reason does not say which was pushed to.
     let pushed = pushed(&seeding.reason).filter(|_| seeding.revisions.len() == 1);
     Some(Brought {
         revision: past.revision(turn),
-        author: pushed.map(|(_, author)| author.to_owned()),
-        subject: pushed.map(|(subject, _)| subject.to_owned()),
+        commit: commits.of(past, turn),
+        pushed: pushed.map(|(subject, author)| (subject.to_owned(), author.to_owned())),
         reason: seeding.reason.clone(),
         at: seeding.completed_at,
     })
+}
+
+impl Brought {
+    fn author(&self) -> Option<&str> {
+        let pushed = self.pushed.as_ref().map(|(_, author)| author.as_str());
+        self.commit.as_ref().map(|commit| commit.author.as_str()).or(pushed)
+    }
+
+    fn subject(&self) -> Option<&str> {
+        let pushed = self.pushed.as_ref().map(|(subject, _)| subject.as_str());
+        self.commit.as_ref().map(|commit| commit.subject.as_str()).or(pushed)
+    }
+
+    /// 40 hex: the commit itself, else the one that was read.
+    fn commit(&self) -> Option<&str> {
+        let read = || self.revision.as_ref().filter(|revision| !revision.dirty)?.commit();
+        self.commit.as_ref().map(|commit| commit.id.as_str()).or_else(read)
+    }
+
+    /// For people: a commit, or what stands for one.
+    fn place(&self) -> Option<String> {
+        let commit = self.commit().and_then(|commit| commit.get(..7)).map(str::to_owned);
+        commit.or_else(|| self.revision.as_ref().map(ToString::to_string))
+    }
 }
 
 /// Subject and author of the commit that a log row names: `push: "Raise the page size" (AUTHOR)`.
@@ -159,22 +190,21 @@ fn pushed(reason: &str) -> Option<(&str, &str)> {
 }
 
 fn table(all: &[(&Member, Blamed)], several: bool, now: Timestamp) -> Table {
-    let heads = ["ENVIRONMENT", "KIND", "NAME", "SEEDING", "WHEN", "REVISION", "AUTHOR", "REASON"];
+    let heads = ["ENVIRONMENT", "KIND", "NAME", "SEEDING", "WHEN", "COMMIT", "AUTHOR", "REASON"];
     let mut table = Table::new(if several { &heads } else { &heads[1..] });
     let dash = || "-".to_owned();
     for (member, blamed) in all {
         for Line { part, since, brought } in &blamed.lines {
             let brought = brought.as_ref();
-            let subject =
-                |brought: &Brought| brought.subject.clone().unwrap_or_else(|| brought.reason.clone());
+            let subject = |brought: &Brought| brought.subject().unwrap_or(&brought.reason).to_owned();
             let cells = [
                 member.name().to_owned(),
                 part.kind.to_owned(),
                 part.name.clone(),
                 format!("{}{}", if since.or_before { "<=" } else { "" }, since.seeding),
                 brought.map_or_else(dash, |brought| time::ago(brought.at, now)),
-                brought.and_then(|b| b.revision.as_ref()).map_or_else(dash, ToString::to_string),
-                brought.and_then(|brought| brought.author.clone()).unwrap_or_else(dash),
+                brought.and_then(Brought::place).unwrap_or_else(dash),
+                brought.and_then(Brought::author).map_or_else(dash, str::to_owned),
                 brought.map_or_else(dash, subject),
             ];
             table.row(cells.into_iter().skip(usize::from(!several)));
@@ -187,6 +217,7 @@ fn described(member: &Member, id: &str, blamed: &Blamed) -> Fields {
     let part = |Line { part, since, brought }: &Line| {
         let brought = brought.as_ref();
         let revision = brought.and_then(|brought| brought.revision.as_ref());
+        let commit = brought.and_then(|brought| brought.commit.as_ref());
         Fields::default()
             .with("kind", part.kind)
             .with("name", &part.name)
@@ -194,9 +225,10 @@ fn described(member: &Member, id: &str, blamed: &Blamed) -> Fields {
             .with("orBefore", since.or_before)
             .with("seededAt", brought.map(|brought| brought.at))
             .with("revision", revision.map(Revision::full))
-            .with("commit", revision.and_then(Revision::commit))
-            .with("author", brought.and_then(|brought| brought.author.as_ref()))
-            .with("subject", brought.and_then(|brought| brought.subject.as_ref()))
+            .with("commit", brought.and_then(Brought::commit))
+            .with("committedAt", commit.and_then(|commit| Timestamp::from_second(commit.time).ok()))
+            .with("author", brought.and_then(Brought::author))
+            .with("subject", brought.and_then(Brought::subject))
             .with("reason", brought.map(|brought| &brought.reason))
     };
     let fields = Fields::default()

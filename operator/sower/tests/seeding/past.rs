@@ -142,36 +142,38 @@ fn every_content_is_listed() {
 #[test]
 fn each_part_is_of_the_seeding_that_changed_it_last() {
     let checkout = seeded();
+    checkout.integration("monday", "1.1.0", "Boards");
+    checkout.commit("monday: boards");
     assert_eq!(checkout.run("seed -e staging -q").exit, 0);
     assert_snapshot!(told(&checkout, &["blame stripe -e production", "blame stripe -e staging -q"]), @r#"
     $ sower blame stripe -e production
     (2) from: files (sower.toml) · sqlite://.sower/sower.db
-    KIND   NAME   SEEDING   WHEN   REVISION   AUTHOR   REASON
-    integration   author   1   NOW   main@COMMIT7   AUTHOR   First
-    integration   baseUrl   1   NOW   main@COMMIT7   AUTHOR   First
-    integration   category   1   NOW   main@COMMIT7   AUTHOR   First
-    integration   description   4   NOW   main@COMMIT7   AUTHOR   stripe: 'clearer' words
-    integration   id   1   NOW   main@COMMIT7   AUTHOR   First
-    integration   license   1   NOW   main@COMMIT7   AUTHOR   First
-    integration   name   1   NOW   main@COMMIT7   AUTHOR   First
-    integration   permissions   1   NOW   main@COMMIT7   AUTHOR   First
-    integration   version   4   NOW   main@COMMIT7   AUTHOR   stripe: 'clearer' words
-    action   list   1   NOW   main@COMMIT7   AUTHOR   First
-    action   refund   2   NOW   main@COMMIT7   AUTHOR   stripe: refunds
+    KIND   NAME   SEEDING   WHEN   COMMIT   AUTHOR   REASON
+    integration   author   1   NOW   COMMIT7   AUTHOR   First
+    integration   baseUrl   1   NOW   COMMIT7   AUTHOR   First
+    integration   category   1   NOW   COMMIT7   AUTHOR   First
+    integration   description   4   NOW   COMMIT7   AUTHOR   stripe: "clearer" words
+    integration   id   1   NOW   COMMIT7   AUTHOR   First
+    integration   license   1   NOW   COMMIT7   AUTHOR   First
+    integration   name   1   NOW   COMMIT7   AUTHOR   First
+    integration   permissions   1   NOW   COMMIT7   AUTHOR   First
+    integration   version   4   NOW   COMMIT7   AUTHOR   stripe: "clearer" words
+    action   list   1   NOW   COMMIT7   AUTHOR   First
+    action   refund   2   NOW   COMMIT7   AUTHOR   stripe: refunds
     exit 0
     $ sower blame stripe -e staging -q
-    KIND   NAME   SEEDING   WHEN   REVISION   AUTHOR   REASON
-    integration   author   1   NOW   main@COMMIT7   AUTHOR   stripe: 'clearer' words
-    integration   baseUrl   1   NOW   main@COMMIT7   AUTHOR   stripe: 'clearer' words
-    integration   category   1   NOW   main@COMMIT7   AUTHOR   stripe: 'clearer' words
-    integration   description   1   NOW   main@COMMIT7   AUTHOR   stripe: 'clearer' words
-    integration   id   1   NOW   main@COMMIT7   AUTHOR   stripe: 'clearer' words
-    integration   license   1   NOW   main@COMMIT7   AUTHOR   stripe: 'clearer' words
-    integration   name   1   NOW   main@COMMIT7   AUTHOR   stripe: 'clearer' words
-    integration   permissions   1   NOW   main@COMMIT7   AUTHOR   stripe: 'clearer' words
-    integration   version   1   NOW   main@COMMIT7   AUTHOR   stripe: 'clearer' words
-    action   list   1   NOW   main@COMMIT7   AUTHOR   stripe: 'clearer' words
-    action   refund   1   NOW   main@COMMIT7   AUTHOR   stripe: 'clearer' words
+    KIND   NAME   SEEDING   WHEN   COMMIT   AUTHOR   REASON
+    integration   author   1   NOW   COMMIT7   AUTHOR   stripe: "clearer" words
+    integration   baseUrl   1   NOW   COMMIT7   AUTHOR   stripe: "clearer" words
+    integration   category   1   NOW   COMMIT7   AUTHOR   stripe: "clearer" words
+    integration   description   1   NOW   COMMIT7   AUTHOR   stripe: "clearer" words
+    integration   id   1   NOW   COMMIT7   AUTHOR   stripe: "clearer" words
+    integration   license   1   NOW   COMMIT7   AUTHOR   stripe: "clearer" words
+    integration   name   1   NOW   COMMIT7   AUTHOR   stripe: "clearer" words
+    integration   permissions   1   NOW   COMMIT7   AUTHOR   stripe: "clearer" words
+    integration   version   1   NOW   COMMIT7   AUTHOR   stripe: "clearer" words
+    action   list   1   NOW   COMMIT7   AUTHOR   stripe: "clearer" words
+    action   refund   1   NOW   COMMIT7   AUTHOR   stripe: "clearer" words
     exit 0
     "#);
     let blamed = checkout.json("blame stripe -e production -q -o json");
@@ -182,6 +184,12 @@ fn each_part_is_of_the_seeding_that_changed_it_last() {
     assert_eq!((&refund["author"], &refund["subject"]), (&"AUTHOR".into(), &"stripe: refunds".into()));
     assert_eq!(refund["commit"].as_str().map(str::len), Some(40));
     assert!(checkout.json("blame stripe -q -o json").is_array());
+
+    assert!(refund["committedAt"].is_string(), "{refund}");
+    // Elsewhere the log says who pushed, not who changed it.
+    checkout.remove(".git");
+    let parts = checkout.json("blame stripe -e staging -q -o json")["parts"].clone();
+    assert_eq!((&parts[0]["subject"], &parts[0]["committedAt"]), (&"monday: boards".into(), &().into()));
 
     // What retention took away makes it that seeding or an earlier one.
     checkout.sql("DELETE FROM integration_versions WHERE version = '1.0.0' AND environment = 'production'");
