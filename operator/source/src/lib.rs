@@ -38,9 +38,9 @@ pub use request::{FetchRequest, Reference};
 pub use tree::GitTree;
 pub use watch::{Changed, Watch};
 
-/// Starts libgit2, which reads the system's certificates, once. The first use would do it: this is for whoever waits for
-/// something else before.
+/// Starts libgit2 for this whole process. The first use would do it: this is for whoever waits for something else before.
+/// Reads the system's certificates, and stops libgit2 from hashing every object anew whenever it is read, as git itself
+/// does not: a fetch hashes what it receives.
 pub fn prepare() {
-    // Every object is hashed when it is received; as in git itself, not again whenever it is read.
     git2::opts::strict_hash_verification(false);
 }

@@ -223,8 +223,10 @@ impl GitTree {
         let mut changes: Vec<String> = found.iter().map(|change| change.path.clone()).collect();
         changes.sort_unstable();
         // What changed is what is read next.
-        if changes.len() <= MOST_FOUND {
-            let entries = entries(&repository, found)?;
+        let found: Vec<RawChange> = found.into_iter().filter(|change| self.covers(&change.path)).collect();
+        if found.len() <= MOST_FOUND
+            && let Ok(entries) = entries(&repository, found)
+        {
             let mut known = self.found.lock().unwrap_or_else(PoisonError::into_inner);
             known.extend(entries.into_iter().map(|entry| (entry.path.clone(), Some(entry))));
         }

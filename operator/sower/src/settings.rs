@@ -210,10 +210,10 @@ impl Settings {
         self.per_environment.keys().map(String::as_str)
     }
 
-    /// Whether a flag says what to read or where to write: for this once.
+    /// Whether a flag says what to read: for this once.
     #[must_use]
     pub fn is_one_off(&self) -> bool {
-        matches!(self.source.origin, Origin::Flag(_)) || matches!(self.database.origin, Origin::Flag(_))
+        matches!(self.source.origin, Origin::Flag(_)) || matches!(self.environments.origin, Origin::Flag(_))
     }
 
     /// The source of one environment: its own entry in `sower.toml` gives way to flag and variable.
@@ -269,11 +269,17 @@ fn given(at: &Where) -> String {
     let Where { target: _, environments, source, database, namespace: _, context: _, kubeconfig: _ } = at;
     let flags = [
         ("--environments", environments.as_ref().map(|path| path.display().to_string())),
-        ("--source", source.clone()),
+        ("--source", source.as_deref().map(without_token)),
         ("--database", database.as_deref().map(without_password)),
     ];
     let given = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
     given.map(|(flag, value)| format!(" {flag} {}", quoted(&value))).collect()
+}
+
+/// A source without the user of an https URL, who may be a token; one of ssh is none.
+fn without_token(source: &str) -> String {
+    let is_http = source.starts_with("http://") || source.starts_with("https://");
+    if is_http { crate::origin::without_user(source) } else { source.to_owned() }
 }
 
 /// As a shell takes it for one word.

@@ -252,11 +252,7 @@ impl Seeder {
             })
             .collect();
         let timeout = job.spec.timeout.duration().ok();
-        // While the sources are asked, what comes after gets ready: nothing, once it is.
-        std::thread::spawn(|| {
-            sower_source::prepare();
-            sower_core::manifest::prepare();
-        });
+        get_ready();
         self.reader.fetch(&job.labels(), &job.sources, &applied, timeout, cancel).await
     }
 
@@ -304,4 +300,16 @@ impl Seeder {
             metrics.planned(&job.labels(), &planned.plan, planned.reading.invalid());
         }
     }
+}
+
+/// Begins, once, what the first seeding would wait for after its sources were asked. Without a thread to spare, it waits.
+fn get_ready() {
+    static READY: std::sync::Once = std::sync::Once::new();
+    READY.call_once(|| {
+        let prepare = || {
+            sower_source::prepare();
+            sower_core::manifest::prepare();
+        };
+        let _ = std::thread::Builder::new().name("get-ready".to_owned()).spawn(prepare);
+    });
 }
