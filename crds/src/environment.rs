@@ -7,6 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::defaults::{is_default, is_on, on};
+use crate::freeze::FreezeWindow;
 use crate::period::{self, Period};
 use crate::prune_limit::PruneLimit;
 use crate::source::Source;
@@ -159,6 +160,10 @@ pub struct EnvironmentSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(extend("default" = "Retain"))]
     pub deletion_policy: DeletionPolicy,
+    /// When integrations may not change, or when alone they may. A plan that changes a frozen one is held whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 16))]
+    pub freeze_windows: Vec<FreezeWindow>,
     /// What is done about conflicts, by their type.
     #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(extend("default" = {}))]
@@ -206,6 +211,7 @@ impl Default for EnvironmentSpec {
             prune: true,
             prune_limit: PruneLimit::default(),
             deletion_policy: DeletionPolicy::default(),
+            freeze_windows: Vec::new(),
             conflicts: Conflicts::default(),
         }
     }

@@ -21,6 +21,8 @@ pub mod crd;
 pub mod editor;
 /// The resource `Environment`.
 pub mod environment;
+/// Freeze windows.
+pub mod freeze;
 /// The resource `Integration`.
 pub mod integration;
 /// Durations as documents write them.
@@ -44,6 +46,7 @@ pub mod webhook;
 pub use crd::{crd_files, environment_crd, integration_crd};
 pub use editor::editor_schema;
 pub use environment::{Environment, EnvironmentSpec, EnvironmentStatus};
+pub use freeze::FreezeWindow;
 pub use integration::{Integration, IntegrationSpec, IntegrationStatus};
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 pub use period::Period;
@@ -60,5 +63,8 @@ pub const VERSION: &str = "v1alpha1";
 pub const REQUESTED_AT: &str = "sower.dev/requestedAt";
 /// The annotation of an Environment that takes it from another keeper, once.
 pub const TAKE_OVER: &str = "sower.dev/take-over";
+/// The annotation of an Environment that lets it change in spite of its freeze windows, until the time that it holds
+/// (RFC 3339).
+pub const FREEZE_OVERRIDE: &str = "sower.dev/freeze-override";
 /// The value of `apiVersion` in documents.
 pub const API_VERSION: &str = "sower.dev/v1alpha1";

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::schema::annotated;
-use crate::{action, case, connection, environment, integration, request, source, trigger, webhook};
+use crate::{action, case, connection, environment, freeze, integration, request, source, trigger, webhook};
 
 /// A type, its name, and its schema.
 pub(crate) struct Named {
@@ -62,6 +62,7 @@ pub(crate) fn of_environment() -> Vec<Named> {
         named::<source::ClusterSource>("Cluster"),
         named::<environment::SecretRef>("SecretRef"),
         named::<environment::Database>("Database"),
+        named::<freeze::FreezeWindow>("FreezeWindow"),
         named::<environment::Conflicts>("Conflicts"),
     ]
 }

@@ -108,6 +108,8 @@ fn text(word: &str) -> &'static str {
         "path" | "folder" => "path",
         "range" => "range of versions",
         "percent" => "percentage",
+        "schedule" => "cron, five fields",
+        "time-zone" => "time zone",
         "commit" => "40 hex digits",
         "dependency" => "`id` or `id@range`",
         _ => "text",

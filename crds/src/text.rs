@@ -10,6 +10,11 @@ pub const ITEM_PATTERN: &str = "^[a-z0-9]+([.-][a-z0-9]+)*$";
 /// Semantic versioning 2.0 (semver.org, the pattern it suggests).
 pub const VERSION_PATTERN: &str = "^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?(\\+[0-9a-zA-Z-]+(\\.[0-9a-zA-Z-]+)*)?$";
 
+/// A cron schedule as far as a pattern can say it: five fields, one space between them.
+pub const SCHEDULE_PATTERN: &str = "^([0-9A-Za-z*/,#?-]+ ){4}[0-9A-Za-z*/,#?-]+$";
+/// The name of a time zone, as far as a pattern can say it.
+pub const TIME_ZONE_PATTERN: &str = "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$";
+
 /// A DNS label of at most 63 characters.
 pub(crate) fn label(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "minLength": 1, "maxLength": 63, "pattern": LABEL_PATTERN, "x-sower": "id" })
@@ -95,6 +100,16 @@ pub(crate) fn globs(_: &mut SchemaGenerator) -> Schema {
         "maxItems": 10000,
         "items": { "type": "string", "minLength": 1, "maxLength": 128, "x-sower": "glob" },
     })
+}
+
+/// A cron schedule of five fields.
+pub(crate) fn schedule(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 9, "maxLength": 128, "pattern": SCHEDULE_PATTERN, "x-sower": "schedule" })
+}
+
+/// A time zone, as the IANA database names it.
+pub(crate) fn time_zone(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 64, "pattern": TIME_ZONE_PATTERN, "x-sower": "time-zone" })
 }
 
 /// A JSON Schema.

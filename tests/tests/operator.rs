@@ -13,6 +13,7 @@ mod operator {
     mod e2e_06_sources;
     mod e2e_07_refused;
     mod e2e_08_environments;
+    mod freezing;
     mod planning;
     mod transports;
 }

@@ -23,6 +23,8 @@ pub enum Reason {
     FetchFailed,
     /// The plan deletes more than pruneLimit.
     PruneLimitExceeded,
+    /// The plan changes an integration in a freeze window.
+    Frozen,
     /// The seeding failed; nothing was written.
     SeedingFailed,
     /// Some manifests are refused; the others are in, unless the spec is strict.
@@ -58,6 +60,7 @@ impl Reason {
             Self::SourceEmpty => "SourceEmpty",
             Self::FetchFailed => "FetchFailed",
             Self::PruneLimitExceeded => "PruneLimitExceeded",
+            Self::Frozen => "Frozen",
             Self::SeedingFailed => "SeedingFailed",
             Self::ManifestsInvalid => "ManifestsInvalid",
             Self::Suspended => "Suspended",
@@ -86,7 +89,9 @@ impl Reason {
             | Self::SourceEmpty
             | Self::PruneLimitExceeded
             | Self::ManifestsInvalid => With::Stalled,
-            Self::DatabaseUnavailable | Self::FetchFailed | Self::SeedingFailed => With::Reconciling,
+            Self::DatabaseUnavailable | Self::FetchFailed | Self::Frozen | Self::SeedingFailed => {
+                With::Reconciling
+            }
             Self::Suspended | Self::Seeded => With::Neither,
         }
     }
@@ -111,6 +116,7 @@ impl Reason {
             Self::AuthenticationFailed => "Waits for a change of the Secret or the spec",
             Self::SourceNotFound | Self::SourceEmpty => "Waits for a push or a change of the spec",
             Self::PruneLimitExceeded => "Waits for a higher pruneLimit or for another push",
+            Self::Frozen => "Waits for the end of the freeze, or for sower.dev/freeze-override",
             Self::ManifestsInvalid => "Waits for a push that mends them; the valid ones are in",
             Self::DatabaseUnavailable | Self::FetchFailed | Self::SeedingFailed => "Is tried again by itself",
             Self::Suspended | Self::Seeded => "",

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use sower_crds::environment::EnvironmentSpec;
 
 use crate::catalog::SourceCatalog;
+use crate::freeze::{Frozen, frozen};
 use crate::plan::{Plan, State, Verb};
 use crate::sentence::first_fitting;
 
@@ -22,6 +24,8 @@ pub enum Gate {
 pub enum HeldReason {
     /// It deletes more than `pruneLimit`.
     PruneLimitExceeded,
+    /// It changes an integration in a freeze window.
+    Frozen,
     /// `strict`, and a manifest is invalid.
     ManifestsInvalid,
 }
@@ -32,6 +36,7 @@ impl HeldReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::PruneLimitExceeded => "PruneLimitExceeded",
+            Self::Frozen => "Frozen",
             Self::ManifestsInvalid => "ManifestsInvalid",
         }
     }
@@ -44,14 +49,45 @@ pub struct Held {
     pub reason: HeldReason,
     /// One sentence of at most 100 characters, for the condition and the table.
     pub message: String,
-    /// Name of the source whose integrations would go; absent for invalid manifests.
+    /// Name of the source whose integrations would go; of the prune limit alone.
     pub source: Option<String>,
     /// How many of it would be deleted, or how many manifests are invalid.
     pub deleted: usize,
     /// Of how many.
     pub total: usize,
-    /// As the spec says it: `20%`, `5`; empty for invalid manifests.
+    /// As the spec says it: `20%`, `5`; of the prune limit alone.
     pub limit: String,
+    /// The window that it waits for; of a frozen one alone.
+    pub frozen: Option<Freeze>,
+}
+
+/// A plan that waits for the end of a freeze.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freeze {
+    /// `frozen until Mon 06:00 UTC`.
+    pub told: String,
+    /// From when on it may be applied; none: not before the windows are changed.
+    pub opens: Option<Timestamp>,
+}
+
+/// The time at which a plan is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Now.
+    pub now: Timestamp,
+    /// Freeze windows do not count until then.
+    pub freeze_override: Option<Timestamp>,
+}
+
+impl Moment {
+    /// Why this plan has to wait; an empty one never does.
+    #[must_use]
+    pub fn freezes(&self, plan: &Plan, spec: &EnvironmentSpec) -> Option<Frozen> {
+        if self.freeze_override.is_some_and(|until| self.now < until) {
+            return None;
+        }
+        frozen(&spec.freeze_windows, plan.operations.iter().map(|operation| operation.id.as_str()), self.now)
+    }
 }
 
 impl Held {
@@ -62,10 +98,35 @@ impl Held {
     }
 }
 
-/// Asks the guards: invalid manifests under `strict`, then the number of deletions of each source.
+/// Asks the guards: invalid manifests under `strict`, then the number of deletions of each source, then the freeze
+/// windows.
 #[must_use]
-pub fn gate(plan: &Plan, spec: &EnvironmentSpec, sources: &[SourceCatalog], state: &State) -> Gate {
-    invalid(spec, sources).or_else(|| pruned(plan, spec, state)).map_or(Gate::Open, Gate::Held)
+pub fn gate(
+    plan: &Plan,
+    spec: &EnvironmentSpec,
+    sources: &[SourceCatalog],
+    state: &State,
+    moment: Moment,
+) -> Gate {
+    invalid(spec, sources)
+        .or_else(|| pruned(plan, spec, state))
+        .or_else(|| waits(plan, spec, moment))
+        .map_or(Gate::Open, Gate::Held)
+}
+
+fn waits(plan: &Plan, spec: &EnvironmentSpec, moment: Moment) -> Option<Held> {
+    let frozen = moment.freezes(plan, spec)?;
+    let told = frozen.told(moment.now);
+    let sentence = format!("F{}: plan {} waits", &told[1..], plan.short_hash());
+    Some(Held {
+        reason: HeldReason::Frozen,
+        message: first_fitting([format!("{sentence}{}", frozen.because()), sentence]),
+        source: None,
+        deleted: 0,
+        total: 0,
+        limit: String::new(),
+        frozen: Some(Freeze { told, opens: frozen.opens }),
+    })
 }
 
 fn invalid(spec: &EnvironmentSpec, sources: &[SourceCatalog]) -> Option<Held> {
@@ -84,6 +145,7 @@ fn invalid(spec: &EnvironmentSpec, sources: &[SourceCatalog]) -> Option<Held> {
         deleted: count,
         total,
         limit: String::new(),
+        frozen: None,
     })
 }
 
@@ -114,6 +176,7 @@ fn pruned(plan: &Plan, spec: &EnvironmentSpec, state: &State) -> Option<Held> {
         deleted,
         total,
         limit: limit.to_string(),
+        frozen: None,
     })
 }
 

@@ -86,8 +86,16 @@ pub(crate) fn plan_hash(
 }
 
 /// Fields of a spec that say when and with what something is done, not what comes out.
-const WITHOUT_MEANING: &[&str] =
-    &["suspend", "interval", "retryInterval", "timeout", "database", "deletionPolicy", "retention"];
+const WITHOUT_MEANING: &[&str] = &[
+    "suspend",
+    "interval",
+    "retryInterval",
+    "timeout",
+    "database",
+    "deletionPolicy",
+    "retention",
+    "freezeWindows",
+];
 /// The same, of one source. A credential decides whether it is read, not what is there.
 const SOURCE_WITHOUT_MEANING: &[&str] = &["interval"];
 

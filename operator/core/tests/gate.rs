@@ -4,10 +4,10 @@ mod offer;
 
 use std::collections::BTreeSet;
 
-use offer::{catalog, database, invalid, plan, plan_only, row, source, spec, summary, valid};
+use offer::{catalog, database, invalid, moment, plan, plan_only, row, source, spec, summary, valid};
 use serde_json::{Value, json};
 use sower_core::catalog::SourceCatalog;
-use sower_core::gate::{Gate, Held, HeldReason, gate};
+use sower_core::gate::{Gate, Held, HeldReason, Moment, gate};
 use sower_core::plan::State;
 
 fn many(count: usize) -> Vec<sower_core::catalog::Summary> {
@@ -16,7 +16,7 @@ fn many(count: usize) -> Vec<sower_core::catalog::Summary> {
 
 fn held(fields: Value, sources: &[SourceCatalog], state: &State) -> Option<Held> {
     let spec = spec(fields);
-    match gate(&plan(&spec, sources, state), &spec, sources, state) {
+    match gate(&plan(&spec, sources, state), &spec, sources, state, moment()) {
         Gate::Open => None,
         Gate::Held(held) => Some(held),
     }
@@ -84,7 +84,7 @@ fn deletions_under_only_count_too() {
     let spec = spec(json!({}));
     let only: BTreeSet<String> = all[..3].iter().map(|s| s.id.clone()).collect();
     let plan = plan_only(&spec, &left, &state, Some(&only));
-    assert!(matches!(gate(&plan, &spec, &left, &state), Gate::Held(_)));
+    assert!(matches!(gate(&plan, &spec, &left, &state, moment()), Gate::Held(_)));
 }
 
 #[test]
@@ -104,4 +104,68 @@ fn strict_holds_all_while_a_manifest_is_invalid() {
         found.message,
         "2 of 3 manifests are invalid: integrations/slack/integration.yaml:6:12 bad-version"
     );
+}
+
+/// Frozen on weekends, from Friday 18:00 in Berlin on.
+fn weekend(more: Value) -> Value {
+    let mut window = json!({ "name": "weekend", "schedule": "0 18 * * FRI", "duration": "60h", "timeZone": "Europe/Berlin" });
+    let fields = window.as_object_mut().expect("an object");
+    fields.extend(more.as_object().expect("an object").clone());
+    json!({ "freezeWindows": [window] })
+}
+
+#[test]
+fn a_plan_that_changes_what_is_frozen_is_held_whole() {
+    // A Saturday.
+    let saturday = Moment { now: "2026-11-21T14:00:00Z".parse().expect("a time"), freeze_override: None };
+    let until = |at: &str| Moment { freeze_override: Some(at.parse().expect("a time")), ..saturday };
+    let sunday_late = Moment { now: "2026-11-23T05:00:00Z".parse().expect("a time"), freeze_override: None };
+    let offered = catalog(many(2));
+    let table = [
+        (weekend(json!({})), saturday, "Frozen until Mon 05:00 UTC: plan H waits; it is in window weekend"),
+        (weekend(json!({})), sunday_late, ""),
+        (weekend(json!({ "integrations": ["x*"] })), saturday, ""),
+        (
+            weekend(json!({ "integrations": ["x*", "*1"] })),
+            saturday,
+            "Frozen until Mon 05:00 UTC: plan H waits; i01 is in window weekend",
+        ),
+        (
+            weekend(json!({ "kind": "Allow" })),
+            sunday_late,
+            "Frozen until Fri 17:00 UTC: plan H waits; it is outside of window weekend",
+        ),
+        (weekend(json!({ "kind": "Allow" })), saturday, ""),
+        (weekend(json!({})), until("2026-11-21T14:00:01Z"), ""),
+        (
+            weekend(json!({})),
+            until("2026-11-21T14:00:00Z"),
+            "Frozen until Mon 05:00 UTC: plan H waits; it is in window weekend",
+        ),
+    ];
+    for (fields, moment, expect) in table {
+        let (spec, state) = (spec(fields.clone()), database(&[]));
+        let plan = plan(&spec, &offered, &state);
+        let told = match gate(&plan, &spec, &offered, &state, moment) {
+            Gate::Open => String::new(),
+            Gate::Held(held) => {
+                assert_eq!(held.reason, HeldReason::Frozen);
+                held.message
+            }
+        };
+        assert_eq!(told, expect.replace(" H ", &format!(" {} ", plan.short_hash())), "{fields}");
+        assert!(told.chars().count() <= 100, "{told}");
+    }
+    // Nothing to do is never frozen.
+    let (spec, state) = (spec(weekend(json!({}))), database(&many(2)));
+    let plan = plan(&spec, &offered, &state);
+    assert!(plan.is_empty());
+    assert_eq!(gate(&plan, &spec, &offered, &state, saturday), Gate::Open);
+}
+
+#[test]
+fn windows_change_no_plan() {
+    let (without, with) = (spec(json!({})), spec(weekend(json!({}))));
+    let (offered, state) = (catalog(many(2)), database(&[]));
+    assert_eq!(plan(&without, &offered, &state).hash, plan(&with, &offered, &state).hash);
 }

@@ -238,7 +238,7 @@ proptest! {
             gone <= allowed(&spec, total)
         };
         let within = ["x", "y", "former"].into_iter().all(share);
-        match gate(&plan, &spec, &sources, &state) {
+        match gate(&plan, &spec, &sources, &state, offer::moment()) {
             Gate::Open => prop_assert!(within),
             Gate::Held(held) => {
                 prop_assert!(!within);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt as _};
+use sower_controllers::environment::freeze_override;
 use sower_controllers::reason::Reason;
 use sower_controllers::secrets;
 use sower_controllers::stores::Database;
@@ -184,6 +185,7 @@ fn member(resource: Environment) -> Member {
         path: format!("Environment/{namespace}/{name}"),
         name,
         spec: resource.spec.clone(),
+        freeze_override: freeze_override(&resource).ok().flatten(),
         document: 0,
         lines: BTreeMap::new(),
     };

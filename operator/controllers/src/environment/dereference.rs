@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kube::core::Selector;
 use kube::{Client, ResourceExt as _};
+use sower_crds::FREEZE_OVERRIDE;
 use sower_crds::environment::{Environment, Migrate as MigrateWord};
 use sower_crds::source::{GitRef, GitSource, Origin as Place, Source};
 use sower_source::{FetchRequest, Reference};
@@ -109,7 +111,30 @@ pub async fn job(
     }
     let (spec, keeper, take_over) =
         (environment.spec.clone(), keeper(environment, cluster_name), super::take_over::wanted(environment));
-    Ok(Job { environment: name, spec, sources, keeper, take_over, only: None, reseed: false, epoch: None })
+    let freeze_override = freeze_override(environment)?;
+    Ok(Job {
+        environment: name,
+        spec,
+        sources,
+        keeper,
+        take_over,
+        only: None,
+        reseed: false,
+        freeze_override,
+        epoch: None,
+    })
+}
+
+/// Until when the freeze windows of an environment do not count: what its annotation says.
+///
+/// # Errors
+/// Where that is no time: who meant to lift the freeze learns that it stands.
+pub fn freeze_override(environment: &Environment) -> Result<Option<Timestamp>, SeedingError> {
+    let Some(said) = environment.annotations().get(FREEZE_OVERRIDE) else { return Ok(None) };
+    let until = said.parse().map_err(|_| {
+        SeedingError::invalid_spec(format!("{FREEZE_OVERRIDE} is no time such as 2026-11-23T06:00:00Z"))
+    })?;
+    Ok(Some(until))
 }
 
 /// How the one who seeds this environment is called.

@@ -27,7 +27,7 @@ use crate::seeding::Seeder;
 use crate::stores::Stores;
 use crate::term::Term;
 
-pub use dereference::{Resources, Rules, job, reference};
+pub use dereference::{Resources, Rules, freeze_override, job, reference};
 pub use patience::Patience;
 
 /// Name of the one source of an Environment without sources.

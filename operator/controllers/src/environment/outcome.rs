@@ -97,8 +97,10 @@ fn held_verdict(planned: &Planned, held: &Held, commit: Option<&CommitInfo>) -> 
     Verdict::Held {
         reason: match held.reason {
             HeldReason::PruneLimitExceeded => Reason::PruneLimitExceeded,
+            HeldReason::Frozen => Reason::Frozen,
             HeldReason::ManifestsInvalid => Reason::ManifestsInvalid,
         },
+        opens: held.frozen.as_ref().and_then(|frozen| frozen.opens),
         message: held.message.clone(),
         deleted,
         because,

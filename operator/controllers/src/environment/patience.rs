@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sower_crds::EnvironmentSpec;
 
 use crate::seeding::Kind;
@@ -18,6 +19,21 @@ impl Patience {
     pub fn rest(&self, namespace: &str, name: &str, spec: &EnvironmentSpec) -> Duration {
         self.forget(namespace, name);
         jittered(interval(spec), random())
+    }
+
+    /// The same, and no longer than until this time: what waits for it goes on then.
+    pub fn until(
+        &self,
+        namespace: &str,
+        name: &str,
+        spec: &EnvironmentSpec,
+        opens: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Duration {
+        let rest = self.rest(namespace, name, spec);
+        let left = opens.map(|opens| Duration::try_from(opens.duration_since(now)).unwrap_or_default());
+        // A little late is in time, a little early is for nothing.
+        left.map_or(rest, |left| rest.min(left + Duration::from_millis(50)))
     }
 
     /// Where the Secret of the database is missed: no watch tells that it came, and to look for it costs next to nothing.
@@ -107,6 +123,20 @@ mod tests {
         let waiting = Kind::Waiting(Duration::from_secs(7));
         assert_eq!(patience.after("n", "a", &spec, waiting), Duration::from_secs(7));
         assert!(patience.soon("n", "a", &spec) <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_is_frozen_is_tried_when_it_opens() {
+        let (patience, spec) = (Patience::default(), spec("5m", "1m"));
+        let now: Timestamp = "2026-11-21T14:00:00Z".parse().expect("a time");
+        let wait = |opens: Option<&str>| {
+            patience.until("n", "a", &spec, opens.map(|at| at.parse().expect("a time")), now)
+        };
+        assert_eq!(wait(Some("2026-11-21T14:01:00Z")), Duration::from_millis(60_050));
+        assert_eq!(wait(Some("2026-11-21T13:59:00Z")), Duration::from_millis(50));
+        for opens in [None, Some("2026-11-23T06:00:00Z")] {
+            assert!(wait(opens) >= Duration::from_secs(270), "{opens:?}");
+        }
     }
 
     #[test]

@@ -85,7 +85,7 @@ async fn whole(context: &Context, namespace: &str, name: &str) -> Action {
     }
     let patience = &context.shared.patience;
     Action::requeue(match kind {
-        None => patience.rest(namespace, name, &environment.spec),
+        None => patience.until(namespace, name, &environment.spec, outcome.opens(), Timestamp::now()),
         Some(_) if outcome.misses_database_secret() => patience.soon(namespace, name, &environment.spec),
         Some(kind) => patience.after(namespace, name, &environment.spec, kind),
     })

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use serde_json::Value;
+use sower_core::gate::Moment;
 use sower_core::snapshot::Revision;
 use sower_crds::environment::EnvironmentSpec;
 use sower_source::FetchRequest;
@@ -30,11 +32,19 @@ pub struct Job {
     pub only: Option<BTreeSet<String>>,
     /// Write unchanged rows again.
     pub reseed: bool,
+    /// Until when the freeze windows of the spec do not count.
+    pub freeze_override: Option<Timestamp>,
     /// The epoch to write under; none: the current one.
     pub epoch: Option<i64>,
 }
 
 impl Job {
+    /// What the gate judges by: the time, and what is asked for in spite of it.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment { now: Timestamp::now(), freeze_override: self.freeze_override }
+    }
+
     /// How metrics name the environment: its namespace is empty where files are the target.
     #[must_use]
     pub fn labels(&self) -> EnvironmentLabels {

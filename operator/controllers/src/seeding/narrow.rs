@@ -102,7 +102,7 @@ pub(super) async fn plan(
     };
     plan.processed += processed;
     plan.unchanged += unchanged;
-    let gate = gate(&plan, &job.spec, &new, &here.state);
+    let gate = gate(&plan, &job.spec, &new, &here.state, job.moment());
     let (known, state, row) = (memories(&sources, before), here.state, Some(row.clone()));
     let reading = blocking(move || reading(&sources, &files, new)).await?;
     let (selection_hash, beyond) = (selection_hash.to_owned(), Some(Beyond { excluded, carried }));

@@ -28,7 +28,8 @@ const NOTED_FAILURES: usize = 100;
 /// Most bundled files beside the manifests of a folder that it notes: with more, the next reconcile reads the sources again.
 const NOTED_OUTSIDE: usize = 200;
 /// The reasons of a plan that a guard holds.
-const HELD: [HeldReason; 2] = [HeldReason::PruneLimitExceeded, HeldReason::ManifestsInvalid];
+const HELD: [HeldReason; 3] =
+    [HeldReason::PruneLimitExceeded, HeldReason::Frozen, HeldReason::ManifestsInvalid];
 /// Most unsettled integrations that it notes: with more, the next plan is of the whole catalog.
 const NOTED_ATTENTION: usize = 200;
 

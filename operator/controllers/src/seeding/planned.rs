@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use semver::Version;
 use sower_core::catalog::{Place, SourceCatalog};
 use sower_core::diff::{Wish, diff};
+use sower_core::freeze::bad_windows;
 use sower_core::gate::gate;
 use sower_core::hash::{selection_hash, spec_digest};
 use sower_core::plan::{Plan, State};
@@ -59,7 +60,7 @@ pub(super) async fn make(
                 plan = decide(&job, &catalogs, &selection, &state);
             }
         }
-        let gate = gate(&plan, &job.spec, &catalogs, &state);
+        let gate = gate(&plan, &job.spec, &catalogs, &state, job.moment());
         reading.give_back(catalogs);
         Planned { reading, plan, gate, state, row, selection_hash, known, beyond: None }
     })
@@ -69,10 +70,13 @@ pub(super) async fn make(
 /// What the selection of a job stands on.
 ///
 /// # Errors
-/// Where a pattern of the spec is none.
+/// Where a pattern or a freeze window of the spec is none.
 pub(super) fn stands_on(job: &Job, platform: &Version) -> Result<String, SeedingError> {
     if let Some((pointer, why)) = bad_patterns(&job.spec).into_iter().next() {
         return Err(SeedingError::invalid_spec(format!("{pointer} is no pattern: {why}")));
+    }
+    if let Some((pointer, why)) = bad_windows(&job.spec.freeze_windows).into_iter().next() {
+        return Err(SeedingError::invalid_spec(format!("{pointer}: {why}")));
     }
     Ok(selection_hash(&job.spec, platform, rows::MAPPING))
 }

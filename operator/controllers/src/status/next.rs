@@ -38,6 +38,7 @@ pub(super) fn next(
         Reason::ManifestsInvalid => format!("sower rule {}", status.failures.first()?.code),
         Reason::DatabaseUnavailable
         | Reason::FetchFailed
+        | Reason::Frozen
         | Reason::SeedingFailed
         | Reason::Suspended
         | Reason::Seeded => return None,

@@ -120,7 +120,7 @@ fn verdict(before: &EnvironmentStatus, after: &EnvironmentStatus, outcome: &Outc
         Verdict::Failed { reason, detail, .. } => {
             (!same).then(|| notice(Tone::Warning, reason, detail.as_ref().unwrap_or(&now.message)))
         }
-        Verdict::Held { reason, message, deleted, because } => {
+        Verdict::Held { reason, message, opens: _, deleted, because } => {
             let plan = after.plan.as_ref().map(|plan| &plan.hash);
             if same && before.plan.as_ref().map(|plan| &plan.hash) == plan {
                 return None;

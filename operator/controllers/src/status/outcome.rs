@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use sower_core::snapshot::Revision;
 use sower_crds::environment::{Counts, Failure, PlanStatus};
 
@@ -83,6 +84,8 @@ pub enum Verdict {
         reason: Reason,
         /// Its sentence.
         message: String,
+        /// When it may be applied, where it waits for that alone.
+        opens: Option<Timestamp>,
         /// The integrations that would go, sorted.
         deleted: Vec<String>,
         /// Why they would go, where it is known: `folders gone since 9d41e07 (AUTHOR: "Tidy up")`.
@@ -139,6 +142,15 @@ impl Outcome {
     #[must_use]
     pub fn misses_database_secret(&self) -> bool {
         matches!(self.verdict, Verdict::Failed { reason: Reason::InvalidSpec, secret: Some(_), .. })
+    }
+
+    /// When the plan may be applied, where it waits for that alone.
+    #[must_use]
+    pub fn opens(&self) -> Option<Timestamp> {
+        match self.verdict {
+            Verdict::Held { opens, .. } => opens,
+            _ => None,
+        }
     }
 
     /// The short revision that is applied: one source's alone, several as `name=revision,…`.

@@ -88,6 +88,7 @@ fn held() -> Outcome {
         verdict: Verdict::Held {
             reason: Reason::PruneLimitExceeded,
             message: "Plan 7c1e09b4d2f8 would delete 14 of 42 integrations; pruneLimit is 20%".into(),
+            opens: None,
             deleted,
             because: Some("their folders are gone since 9d41e07 (AUTHOR: \"Tidy up\")".into()),
         },
@@ -110,6 +111,7 @@ fn strict() -> Outcome {
         verdict: Verdict::Held {
             reason: Reason::ManifestsInvalid,
             message: format!("1 of 43 manifests is invalid: {first}"),
+            opens: None,
             deleted: Vec::new(),
             because: None,
         },

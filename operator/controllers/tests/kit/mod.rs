@@ -97,6 +97,7 @@ impl Kit {
             take_over: false,
             only: None,
             reseed: false,
+            freeze_override: None,
             epoch: None,
         }
     }

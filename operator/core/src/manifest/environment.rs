@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sower_crds::EnvironmentSpec;
+use jiff::Timestamp;
+use sower_crds::{EnvironmentSpec, FREEZE_OVERRIDE};
 
 use super::document::{self, Form, Opened};
 use super::report::{Path, Sink, head};
@@ -18,6 +19,8 @@ pub struct LoadedEnvironment {
     pub name: String,
     /// What it says.
     pub spec: EnvironmentSpec,
+    /// Until when its freeze windows do not count: what its annotation `sower.dev/freeze-override` says.
+    pub freeze_override: Option<Timestamp>,
     /// Path of its file.
     pub path: String,
     /// Number of the document in its file, from 0.
@@ -55,11 +58,11 @@ pub fn load_environments(file: &str, bytes: &[u8]) -> (Vec<LoadedEnvironment>, V
             }
             _ => None,
         };
-        if let Some((name, spec, lines)) =
+        if let Some((name, spec, freeze_override, lines)) =
             name.filter(|_| !sink.has_errors() && !broken.contains(&document.number))
         {
             let (path, document) = (file.to_owned(), document.number);
-            loaded.push(LoadedEnvironment { name, spec, path, document, lines });
+            loaded.push(LoadedEnvironment { name, spec, freeze_override, path, document, lines });
         }
         problems.append(&mut sink.finish(None));
     }
@@ -69,7 +72,10 @@ pub fn load_environments(file: &str, bytes: &[u8]) -> (Vec<LoadedEnvironment>, V
 
 type Lines = BTreeMap<String, (u32, u32)>;
 
-fn one(opened: &Opened<'_>, sink: &mut Sink<'_>) -> Option<(String, EnvironmentSpec, Lines)> {
+fn one(
+    opened: &Opened<'_>,
+    sink: &mut Sink<'_>,
+) -> Option<(String, EnvironmentSpec, Option<Timestamp>, Lines)> {
     let path = Path::at(opened.pointer);
     let spec = opened.spec;
     structure::check(shape::environment(), spec, &path, "the environment", sink);
@@ -78,6 +84,7 @@ fn one(opened: &Opened<'_>, sink: &mut Sink<'_>) -> Option<(String, EnvironmentS
         missing("metadata.name", head(opened.root), &Path::ROOT, "the environment", sink);
         return None;
     };
+    let freeze_override = freeze_override(opened.root, sink);
     super::texts::check("id", name.text().unwrap_or_default(), name, &Path::at("/metadata/name"), sink);
     if sink.has_errors() {
         return None;
@@ -92,7 +99,19 @@ fn one(opened: &Opened<'_>, sink: &mut Sink<'_>) -> Option<(String, EnvironmentS
     };
     let mut lines = BTreeMap::new();
     note_lines(spec, &Path::ROOT, &mut lines);
-    Some((name.text()?.to_owned(), typed, lines))
+    Some((name.text()?.to_owned(), typed, freeze_override, lines))
+}
+
+fn freeze_override(root: &Node, sink: &mut Sink<'_>) -> Option<Timestamp> {
+    let said = root.get("metadata")?.get("annotations")?.get(FREEZE_OVERRIDE)?;
+    let until = said.text().and_then(|text| text.parse().ok());
+    if until.is_none() {
+        let annotations = Path::at("/metadata/annotations");
+        let path = annotations.key(FREEZE_OVERRIDE);
+        let message = format!("{FREEZE_OVERRIDE} is no time");
+        sink.push(Code::WrongType, said.mark, &path, message, "such as `2026-11-23T06:00:00Z`", None);
+    }
+    until
 }
 
 fn note_lines(node: &Node, path: &Path<'_>, lines: &mut Lines) {
@@ -124,22 +143,27 @@ fn note_lines(node: &Node, path: &Path<'_>, lines: &mut Lines) {
 
 /// The rules between fields. The API server has the same ones.
 fn check_spec(spec: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
-    if let Some(allowed) =
-        spec.get("allowedIntegrations").filter(|a| matches!(&a.value, Value::List(l) if l.is_empty()))
-    {
-        let hint = Some("leave it out to allow every integration, or name them".to_owned());
-        let path = path.key("allowedIntegrations");
-        sink.push(
-            Code::WrongType,
-            allowed.mark,
-            &path,
-            "allowedIntegrations is empty",
-            "at least one pattern",
-            hint,
-        );
-    }
+    check_patterns(
+        spec,
+        "allowedIntegrations",
+        "leave it out to allow every integration, or name them",
+        path,
+        sink,
+    );
     for key in ["interval", "retryInterval", "timeout"] {
         check_period(spec, key, path, sink);
+    }
+    let windows = path.key("freezeWindows");
+    for (i, window) in spec.list_at("freezeWindows").iter().enumerate() {
+        let path = windows.index(i);
+        check_period(window, "duration", &path, sink);
+        check_patterns(
+            window,
+            "integrations",
+            "leave it out to freeze every integration, or name them",
+            &path,
+            sink,
+        );
     }
     let sources = path.key("sources");
     let mut names: Vec<&str> = Vec::new();
@@ -161,6 +185,14 @@ fn check_spec(spec: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
             names.push(text);
         }
         check_source(source, &path, sink);
+    }
+}
+
+/// A list of patterns that is there names something.
+fn check_patterns(node: &Node, key: &str, hint: &str, path: &Path<'_>, sink: &mut Sink<'_>) {
+    if let Some(empty) = node.get(key).filter(|a| matches!(&a.value, Value::List(l) if l.is_empty())) {
+        let (message, hint) = (format!("{key} is empty"), Some(hint.to_owned()));
+        sink.push(Code::WrongType, empty.mark, &path.key(key), message, "at least one pattern", hint);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::address;
 use super::report::{Path, Sink, shortened};
 use super::tree::Node;
+use crate::freeze;
 use crate::problem::Code;
 
 /// Checks a text by the word its shape gives it. Returns whether the word says all there is to say of the text's length.
@@ -31,6 +32,8 @@ pub(crate) fn check(word: &str, text: &str, node: &Node, path: &Path<'_>, sink: 
         "percent" => check_percent(text, node, path, sink),
         "range" => check_range(text, node, path, sink),
         "commit" => check_commit(text, node, path, sink),
+        "schedule" => check_schedule(text, node, path, sink),
+        "time-zone" => check_time_zone(text, node, path, sink),
         _ => return false,
     }
     true
@@ -174,6 +177,21 @@ fn check_percent(text: &str, node: &Node, path: &Path<'_>, sink: &mut Sink<'_>) 
         let message = format!("`{}` is no percentage", shortened(text));
         let hint = text.parse::<u8>().ok().map(|n| format!("write `{n}%`, or the count {n} without quotes"));
         sink.push(Code::WrongType, node.mark, path, message, "from `0%` to `100%`, or a count", hint);
+    }
+}
+
+fn check_schedule(text: &str, node: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
+    if let Err(why) = freeze::schedule(text) {
+        let message = format!("`{}` is no schedule: {why}", shortened(text));
+        let expected = "minute, hour, day of the month, month, day of the week: `0 18 * * FRI`";
+        sink.push(Code::WrongType, node.mark, path, message, expected, None);
+    }
+}
+
+fn check_time_zone(text: &str, node: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
+    if freeze::time_zone(text).is_none() {
+        let message = format!("`{}` is no time zone", shortened(text));
+        sink.push(Code::WrongType, node.mark, path, message, "such as `UTC` or `Europe/Berlin`", None);
     }
 }
 

@@ -213,3 +213,9 @@ pub fn conflicts(plan: &Plan) -> Vec<String> {
 pub fn kept(plan: &Plan) -> Vec<String> {
     plan.kept.iter().map(|kept| format!("{} {:?}", kept.id, kept.why)).collect()
 }
+
+/// A time, with no freeze lifted.
+pub fn moment() -> sower_core::gate::Moment {
+    let now = "2026-11-21T14:00:00Z".parse().expect("a time");
+    sower_core::gate::Moment { now, freeze_override: None }
+}

@@ -3,6 +3,7 @@
 mod document;
 mod text;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt as _};
@@ -97,7 +98,7 @@ const SUSPENDED: &str = "suspended";
 struct Made {
     planned: Planned,
     updates: Vec<(String, Vec<Judged>)>,
-    guard: Option<&'static str>,
+    guard: Option<Cow<'static, str>>,
 }
 
 async fn make(session: &Session, member: &Member, only: Option<BTreeSet<String>>) -> Result<Made, Trouble> {
@@ -168,19 +169,22 @@ fn parsed(text: &str) -> Option<Value> {
 }
 
 /// What would hold the plan.
-fn guard(member: &Member, job: &Job, planned: &Planned) -> Option<&'static str> {
+fn guard(member: &Member, job: &Job, planned: &Planned) -> Option<Cow<'static, str>> {
     let elsewhere = planned
         .row
         .as_ref()
         .and_then(|row| row.keeper.as_ref())
         .is_some_and(|keeper| is_other(keeper, member, job));
     match &planned.gate {
-        _ if member.loaded.spec.suspend => Some(SUSPENDED),
-        _ if elsewhere => Some("another keeper"),
+        _ if member.loaded.spec.suspend => Some(SUSPENDED.into()),
+        _ if elsewhere => Some("another keeper".into()),
         Gate::Open => None,
         Gate::Held(held) => Some(match held.reason {
-            HeldReason::PruneLimitExceeded => "prune limit",
-            HeldReason::ManifestsInvalid => "strict",
+            HeldReason::PruneLimitExceeded => "prune limit".into(),
+            HeldReason::Frozen => {
+                held.frozen.as_ref().map_or("frozen".into(), |frozen| frozen.told.clone().into())
+            }
+            HeldReason::ManifestsInvalid => "strict".into(),
         }),
     }
 }
@@ -209,7 +213,7 @@ fn table(members: &[Member], made: &[Result<Made, Trouble>]) -> String {
                     hash,
                     changed,
                     plan.conflicts.len().to_string(),
-                    guard.unwrap_or("-").to_owned(),
+                    guard.as_deref().unwrap_or("-").to_owned(),
                 ]);
             }
             Err(_) => table.row([name.as_str(), "-", "-", "-", "failed"]),
@@ -252,7 +256,7 @@ impl Made {
         for understated in self.understated() {
             style.note(&format!("warning: {understated}"));
         }
-        match (&planned.gate, guard) {
+        match (&planned.gate, guard.as_deref()) {
             (Gate::Held(held), _) => {
                 style.hint(&format!("It would be held: {}", seed::held_text(planned, held)))
             }

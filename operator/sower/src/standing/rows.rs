@@ -37,6 +37,7 @@ pub async fn of_broken(session: &Session, broken: &Broken) -> Standing {
     let loaded = LoadedEnvironment {
         name: broken.name.clone(),
         spec: EnvironmentSpec::default(),
+        freeze_override: None,
         path: broken.path.clone(),
         document: 0,
         lines: BTreeMap::new(),
@@ -158,6 +159,7 @@ fn judge(
         since = Some(*met);
         let next = match reason.as_str() {
             "PruneLimitExceeded" => (format!("sower plan -e {name}"), "see what would go".to_owned()),
+            "Frozen" => (format!("sower plan -e {name}"), "see what waits".to_owned()),
             "ManifestsInvalid" => ("sower validate".to_owned(), "see what is wrong".to_owned()),
             _ => ("sower doctor".to_owned(), "see what is in the way".to_owned()),
         };

@@ -8,6 +8,7 @@ mod compatibility;
 mod drift;
 mod environments;
 mod foreign;
+mod freeze;
 mod guards;
 mod manifests;
 mod past;

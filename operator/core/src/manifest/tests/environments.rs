@@ -17,6 +17,8 @@ spec:
   featureFlags: { betaFeatures: true }
   pruneLimit: 10%
   interval: 10m
+  freezeWindows:
+  - { schedule: 0 18 * * FRI, duration: 60h, timeZone: Europe/Berlin, integrations: [stripe] }
 ";
 
 #[test]
@@ -30,6 +32,7 @@ fn a_good_one_is_read_with_its_lines() {
         one.spec.allowed_integrations.as_deref(),
         Some(&["stripe".to_owned(), "acme-*".to_owned()][..])
     );
+    assert_eq!(one.freeze_override, None);
     assert_eq!(one.lines["/allowedIntegrations"], (11, 3));
     assert_eq!(one.lines["/allowedIntegrations/1"], (13, 5));
     assert_eq!(one.lines["/sources/0/git/url"], (10, 12));
@@ -79,7 +82,22 @@ fn every_fault_is_told_at_its_place() {
         ("kind: Environment", "kind: Enviroment", "unknown-kind", 2, 7),
         ("  featureFlags: {", "  featureFlag: {", "unknown-field", 12, 3),
         ("  featureFlags: {", "  strategy: full\n  featureFlags: {", "unknown-field", 12, 3),
-        ("interval: 10m", "interval: [", "syntax", 14, 13),
+        ("0 18 * * FRI", "0 18 * *", "wrong-type", 16, 17),
+        ("0 18 * * FRI", "0 25 * * FRI", "wrong-type", 16, 17),
+        ("duration: 60h", "duration: 3 days", "bad-duration", 16, 41),
+        ("duration: 60h", "duration: 0s", "bad-duration", 16, 41),
+        ("Europe/Berlin", "Europe/Bielefeld", "wrong-type", 16, 56),
+        ("integrations: [stripe]", "integrations: []", "wrong-type", 16, 85),
+        ("integrations: [stripe]", "integrations: [\"a[\"]", "bad-pattern", 16, 86),
+        ("integrations: [stripe]", "kind: Never", "wrong-type", 16, 77),
+        (
+            "{ name: production }",
+            "{ name: production, annotations: { sower.dev/freeze-override: soon } }",
+            "wrong-type",
+            3,
+            73,
+        ),
+        ("interval: 10m", "interval: [", "syntax", 16, 3),
     ] {
         let text = GOOD.replace(from, to);
         assert_ne!(text, GOOD, "{to}");
@@ -100,4 +118,15 @@ fn two_sources_of_one_name_are_told() {
     let (_, problems) =
         load_environments("e.yaml", GOOD.replace("  allowedIntegrations:", source).as_bytes());
     assert_eq!(problems.iter().map(|p| p.code.as_str()).collect::<Vec<_>>(), ["duplicate-id"]);
+}
+
+#[test]
+fn a_freeze_is_lifted_by_an_annotation() {
+    let lifted =
+        "{ name: production, annotations: { sower.dev/freeze-override: \"2026-11-21T15:00:00+01:00\" } }";
+    let text = GOOD.replace("{ name: production }", lifted);
+    let (loaded, problems) = load_environments("e.yaml", text.as_bytes());
+    assert_eq!(problems, []);
+    let until = loaded.first().and_then(|one| one.freeze_override);
+    assert_eq!(until.map(|at| at.to_string()).as_deref(), Some("2026-11-21T14:00:00Z"));
 }

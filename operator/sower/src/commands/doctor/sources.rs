@@ -39,6 +39,7 @@ pub(super) async fn checks(settings: &Settings, files: &EnvironmentFiles, contex
     let nobody = LoadedEnvironment {
         name: String::new(),
         spec: EnvironmentSpec::default(),
+        freeze_override: None,
         path: String::new(),
         document: 0,
         lines: BTreeMap::new(),

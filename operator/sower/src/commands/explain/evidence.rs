@@ -10,6 +10,7 @@ use sower_controllers::seeding::{Planned, Reading};
 use sower_core::catalog::{Found, SourceCatalog, Summary};
 use sower_core::compare::{self, Change};
 use sower_core::diff::{Wish, diff};
+use sower_core::gate::Moment;
 use sower_core::hash::spec_digest;
 use sower_core::plan::{Conflict, Current, Excluded, Kept, Operation, Plan, Resolution, State};
 use sower_core::report::Failure as Entry;
@@ -35,6 +36,8 @@ pub struct Evidence {
     pub excluded: Option<Excluded>,
     /// What the next seeding does with it.
     pub operation: Option<Operation>,
+    /// Until when that has to wait for a freeze window: `frozen until Mon 06:00 UTC`.
+    pub frozen: Option<String>,
     /// Why its rows stay although git says otherwise.
     pub kept: Option<Kept>,
     /// Its conflicts, each with what differs.
@@ -132,6 +135,7 @@ impl Ground {
             offers,
             excluded: plan.excluded.iter().find(|excluded| excluded.id == id).cloned(),
             operation: plan.operations.iter().find(|operation| operation.id == id).cloned(),
+            frozen: frozen(member, plan),
             kept: plan.kept.iter().find(|kept| kept.id == id).cloned(),
             conflicts: Vec::new(),
             carried,
@@ -173,6 +177,12 @@ pub async fn gather(session: &Session, member: &Member, id: &str) -> Result<(Gro
         _ => None,
     };
     Ok((ground, evidence))
+}
+
+/// A plan is held whole: one integration in a freeze window stops all of it.
+fn frozen(member: &Member, plan: &Plan) -> Option<String> {
+    let moment = Moment { now: Timestamp::now(), freeze_override: member.loaded.freeze_override };
+    Some(moment.freezes(plan, &member.loaded.spec)?.told(moment.now))
 }
 
 /// The sources in the order in which they win a duplicate in this environment.

@@ -77,6 +77,9 @@ impl Verdict {
             }
             None => verdict.absent(member, evidence, id),
         }
+        if let Some(frozen) = evidence.frozen.as_ref().filter(|_| evidence.operation.is_some()) {
+            verdict.notes.push(Note::plain(format!("= {} is {frozen}: a seeding waits", member.name())));
+        }
         for (conflict, changes) in &evidence.conflicts {
             verdict.conflict(member, evidence, conflict, changes);
         }

@@ -1,5 +1,7 @@
 //! A plan as programs read it.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::Value;
 use sower_core::compare::What;
@@ -25,7 +27,7 @@ pub struct Document {
     conflicts: Vec<Conflict>,
     changes: Vec<ChangeDocument>,
     excluded: Vec<ExcludedDocument>,
-    guard: Option<&'static str>,
+    guard: Option<Cow<'static, str>>,
     errors: Vec<Entry>,
 }
 
@@ -118,7 +120,7 @@ impl Document {
             conflicts: plan.conflicts.clone(),
             changes: changes.collect(),
             excluded: excluded.collect(),
-            guard: *guard,
+            guard: guard.clone(),
             errors: errors.collect(),
             ..empty
         }

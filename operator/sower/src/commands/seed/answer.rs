@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use sower_controllers::reason::Reason;
 use sower_core::report::Report;
 use sower_crds::environment::Failure as Refused;
-use sower_crds::{Condition, EnvironmentStatus};
+use sower_crds::{Condition, EnvironmentStatus, FREEZE_OVERRIDE};
 
-use super::told::is_whole_file;
+use super::told::{in_an_hour, is_whole_file};
 use super::{FOREIGN_ROW, for_people};
 use crate::cli::SeedArgs;
 use crate::cluster::Cluster;
@@ -21,7 +21,8 @@ use crate::trouble::sentence;
 use record::report;
 
 /// The reasons that a guard gives.
-const GUARDS: [Reason; 3] = [Reason::PruneLimitExceeded, Reason::KeptElsewhere, Reason::Suspended];
+const GUARDS: [Reason; 4] =
+    [Reason::PruneLimitExceeded, Reason::Frozen, Reason::KeptElsewhere, Reason::Suspended];
 
 /// What the operator answered.
 pub struct Answer {
@@ -237,13 +238,16 @@ fn refusal(name: &str, reason: &str, after: &EnvironmentStatus, cluster: &Cluste
             };
             format!("{host} rejected the credentials of {name}{secret}")
         }
-        None => with_percent(&sentence(message)),
+        None => match message.strip_prefix("Frozen ") {
+            Some(until) => format!("{name} is frozen {until}"),
+            None => with_percent(&sentence(message)),
+        },
     };
     let mut failure = match GUARDS.map(Reason::as_str).contains(&reason) {
         true => Failure::refused(format!("{told}. Nothing was written.")),
         false => Failure::failed(format!("{told}. Nothing was pruned.")),
     };
-    if reason == Reason::PruneLimitExceeded.as_str() {
+    if [Reason::PruneLimitExceeded, Reason::Frozen].map(Reason::as_str).contains(&reason) {
         failure = failure.next("see all of it", format!("sower plan -e {name}{flags}"));
     }
     let label = match reason {
@@ -254,6 +258,11 @@ fn refusal(name: &str, reason: &str, after: &EnvironmentStatus, cluster: &Cluste
     };
     match &after.next {
         Some(next) => failure.next(label, next.clone()),
+        None if reason == Reason::Frozen.as_str() => {
+            let until = in_an_hour();
+            let lift = format!("kubectl{flags} annotate --overwrite env/{name} {FREEZE_OVERRIDE}={until}");
+            failure.next("lift the freeze", lift)
+        }
         None => failure.next("see more", format!("sower status -e {name}{flags}")),
     }
 }

@@ -1,11 +1,13 @@
 //! What a seeding tells: problems, changes, the counts, and what to do about the rest.
 
+use jiff::Timestamp;
 use sower_controllers::seeding::{Files, Planned, Reading, Seeded};
 use sower_core::gate::{Held, HeldReason};
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::plan::{Operation, Verb};
 use sower_core::problem::Problem;
 use sower_core::report::{Failure as Entry, Report};
+use sower_crds::FREEZE_OVERRIDE;
 
 use super::{FOREIGN_ROW, Tried, for_people};
 use crate::cli::Format;
@@ -71,7 +73,7 @@ pub fn tell(tried: &Tried<'_>, seeded: &Seeded, project: &Project, format: Forma
             refusals(tried, report, style)
         }
         Seeded::Held { planned, held, .. } => {
-            if for_people(format) && !style.quiet && held.reason == HeldReason::PruneLimitExceeded {
+            if for_people(format) && !style.quiet && held.reason != HeldReason::ManifestsInvalid {
                 style.say(&held_changes(planned));
             }
             let failure = refusal(planned, held, tried.environment, project);
@@ -172,7 +174,7 @@ fn why_gone(planned: &Planned, operation: &Operation) -> String {
 
 /// What a guard says of a plan, as the rest of a sentence.
 pub fn held_text(planned: &Planned, held: &Held) -> String {
-    let Held { reason, message, source: _, deleted, total, limit } = held;
+    let Held { reason, message, source: _, deleted, total, limit, frozen: _ } = held;
     match reason {
         HeldReason::PruneLimitExceeded => {
             let noun = if *total == 1 { "integration" } else { "integrations" };
@@ -181,8 +183,18 @@ pub fn held_text(planned: &Planned, held: &Held) -> String {
                 "plan {hash} would delete {deleted} of {total} {noun} ({percent}%); pruneLimit is {limit}"
             )
         }
+        HeldReason::Frozen => match message.strip_prefix("Frozen ") {
+            Some(until) => format!("{} is frozen {until}", planned.plan.environment),
+            None => sentence(message),
+        },
         HeldReason::ManifestsInvalid => sentence(message),
     }
+}
+
+/// In an hour, to the minute: a freeze is lifted for so long where nobody says otherwise.
+pub fn in_an_hour() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second() - now.as_second().rem_euclid(60) + 3600).unwrap_or(now)
 }
 
 fn refusal(planned: &Planned, held: &Held, environment: &LoadedEnvironment, project: &Project) -> Failure {
@@ -194,6 +206,18 @@ fn refusal(planned: &Planned, held: &Held, environment: &LoadedEnvironment, proj
                 .next(
                     "allow it",
                     format!("raise spec.pruneLimit in {}", project.place(environment, "/pruneLimit")),
+                )
+        }
+        HeldReason::Frozen => {
+            let place = &environment.path;
+            Failure::refused(format!("{}. Nothing was written.", held_text(planned, held)))
+                .next("see all of it", format!("sower plan -e {name}{}", flags(planned, project)))
+                .next(
+                    "lift the freeze",
+                    format!(
+                        "in {place}, under metadata.annotations: {FREEZE_OVERRIDE}: \"{}\"",
+                        in_an_hour()
+                    ),
                 )
         }
         HeldReason::ManifestsInvalid => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use sower_controllers::metrics::{EnvironmentLabels, Metrics};
 use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Job, Kind, Planned, Seeded, Seeder, SeedingError};
@@ -138,6 +139,11 @@ impl Member {
             self.shared.wrote_late.store(true, Ordering::Release);
         }
         let again = self.again(&spec, seeded.as_ref().err().map(|(_, kind)| *kind));
+        let again = seeded
+            .as_ref()
+            .ok()
+            .and_then(|(seeded, _)| opens_in(seeded))
+            .map_or(again, |opens| again.min(opens));
         let outcome = match seeded {
             Ok((seeded, updates)) => Outcome { result: Ok(seeded), updates },
             Err((trouble, _)) => Outcome { result: Err(trouble), updates: BTreeMap::new() },
@@ -227,6 +233,14 @@ impl Member {
             self.shared.log.line(&line);
         }
     }
+}
+
+/// How long until a plan may be applied that waits for that alone.
+fn opens_in(seeded: &Seeded) -> Option<Duration> {
+    let Seeded::Held { held, .. } = seeded else { return None };
+    let left = held.frozen.as_ref()?.opens?.duration_since(Timestamp::now());
+    // A little late is in time, a little early is for nothing.
+    Some(Duration::try_from(left).unwrap_or_default() + Duration::from_millis(50))
 }
 
 /// What changed inside each integration that was updated. It is for a line of the log: where it cannot be had, the line
