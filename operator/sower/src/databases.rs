@@ -39,6 +39,15 @@ impl Databases {
         Ok(store)
     }
 
+    /// Lets go of the database of one environment, whose tables are gone: to open it anew makes them, where that is
+    /// allowed.
+    pub async fn forget(&self, settings: &Settings, environment: &LoadedEnvironment) {
+        if let Ok(url) = url(settings, &environment.name) {
+            // Whoever still uses it closes it.
+            self.open.lock().await.remove(&(url, migrate(&environment.spec)));
+        }
+    }
+
     /// Closes them.
     pub async fn close(&self) {
         for (_, store) in self.open.lock().await.drain() {

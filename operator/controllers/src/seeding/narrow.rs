@@ -27,6 +27,8 @@ use super::{Beyond, Planned};
 
 /// Files that are read at most.
 const MOST_FILES: usize = 200;
+/// Files of the whole repository that may differ.
+const MOST_CHANGES: usize = 20_000;
 /// Integrations that are looked at at most.
 const MOST_IDS: usize = 500;
 
@@ -226,6 +228,10 @@ async fn files(
     for Source { snapshot, git, changed } in sources {
         if changed.is_empty() {
             continue;
+        }
+        let within = changed.iter().filter(|path| git.covers(path)).count();
+        if within > MOST_FILES || changed.len() > MOST_CHANGES {
+            return Ok(Err("too many files"));
         }
         let paths: Vec<&str> = changed.iter().map(String::as_str).collect();
         let Some(bundling) = readable(store.bundling(environment, &snapshot.name, &paths).await)? else {

@@ -27,6 +27,8 @@ use crate::reason::Reason;
 const NOTED_FAILURES: usize = 100;
 /// Most bundled files beside the manifests of a folder that it notes: with more, the next reconcile reads the sources again.
 const NOTED_OUTSIDE: usize = 200;
+/// Most integrations that are told as orphaned.
+const NOTED_ORPHANED: usize = 1_000;
 /// The reasons of a plan that a guard holds.
 const HELD: [HeldReason; 3] =
     [HeldReason::PruneLimitExceeded, HeldReason::Frozen, HeldReason::ManifestsInvalid];
@@ -193,7 +195,7 @@ pub(super) fn note(planned: &Planned, failures: &[Failure]) -> Value {
 /// The integrations that a selective environment carries and no longer names.
 pub(super) fn orphaned(plan: &Plan) -> Vec<String> {
     let orphaned = plan.kept.iter().filter(|kept| kept.why == KeptWhy::Orphaned);
-    orphaned.map(|kept| kept.id.clone()).collect()
+    orphaned.map(|kept| kept.id.clone()).take(NOTED_ORPHANED).collect()
 }
 
 /// See [`Noted::attention`].

@@ -167,7 +167,13 @@ impl Member {
         let limit = environment.spec.timeout.duration().unwrap_or(Duration::from_secs(300));
         let seeding = self.shared.seeder.seed(&store, job, &self.stop);
         let seeded = match tokio::time::timeout(limit + FETCH_FIRST, seeding).await {
-            Ok(ended) => ended.map_err(failed)?,
+            Ok(Err(error)) => {
+                if error.tables_gone {
+                    self.shared.databases.forget(&self.shared.settings, environment).await;
+                }
+                return Err(failed(error));
+            }
+            Ok(Ok(seeded)) => seeded,
             Err(_) => {
                 let text = format!("It took longer than {} (spec.timeout)", environment.spec.timeout);
                 return Err(failed(SeedingError::new(Reason::SeedingFailed, Kind::Transient, text)));
