@@ -56,6 +56,14 @@ pub enum StoreError {
         /// The first such table.
         table: String,
     },
+    /// The record says that our tables are there, and one is not: a restore of a part, or a table that was dropped.
+    #[error("{database} has lost its table `{table}`")]
+    SchemaBroken {
+        /// The URL without a password.
+        database: String,
+        /// The first table that is missing.
+        table: &'static str,
+    },
     /// The tables could not be made.
     #[error("the tables of {database} cannot be made: {cause}")]
     Migration {
@@ -162,6 +170,7 @@ impl StoreError {
             | Self::SchemaMissing { .. }
             | Self::SchemaIncompatible { .. }
             | Self::SchemaForeign { .. }
+            | Self::SchemaBroken { .. }
             | Self::Migration { .. }
             | Self::KeptElsewhere { .. }
             | Self::Unreadable { .. } => ErrorKind::Stalled,
@@ -187,6 +196,9 @@ impl StoreError {
             }
             Self::SchemaIncompatible { .. } => Some("upgrade this Sower"),
             Self::SchemaForeign { .. } => Some("give Sower a database of its own, or rename that table"),
+            Self::SchemaBroken { .. } => {
+                Some("restore it whole; or drop what is left, `sower_migrations` too, and it is made anew")
+            }
             Self::Migration { .. } => Some(
                 "its user must own the database, or run the output of `sower generate migrations` as one who does",
             ),
@@ -202,6 +214,7 @@ impl StoreError {
             Self::SchemaMissing { .. }
             | Self::SchemaIncompatible { .. }
             | Self::SchemaForeign { .. }
+            | Self::SchemaBroken { .. }
             | Self::Migration { .. } => "SchemaIncompatible",
             Self::KeptElsewhere { .. } => "KeptElsewhere",
             Self::ForeignRow { .. } => "foreign-row",

@@ -105,6 +105,8 @@ pub fn migrations_sql(engine: Engine) -> String {
 enum Found {
     Nothing,
     Version(i64),
+    /// Of our own version, without this table.
+    Broken(&'static str),
     Foreign(String),
 }
 
@@ -122,7 +124,7 @@ pub(crate) async fn ensure(store: &Store, migrate: Migrate) -> Result<(), StoreE
     if migrate == Migrate::Never {
         let found = match found {
             Found::Version(version) => Some(version),
-            Found::Nothing | Found::Foreign(_) => None,
+            Found::Nothing | Found::Foreign(_) | Found::Broken(_) => None,
         };
         return Err(StoreError::SchemaMissing { database: store.url().to_string(), needs: SCHEMA, found });
     }
@@ -140,11 +142,22 @@ pub(crate) async fn ensure(store: &Store, migrate: Migrate) -> Result<(), StoreE
     }
 }
 
-/// The version that the record names, in one round trip; none where that cannot be told so simply.
+/// The version that the record names, where all of our tables are there; none where that cannot be told so simply.
 async fn recorded(store: &Store) -> Option<i64> {
-    let rows =
-        store.ask("reading the migration record", "SELECT max(version) FROM public.sower_migrations").await;
-    rows.ok()?.first()?.maybe_int(0).ok()?
+    let names = TABLES.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+    let tables = match store.url().engine() {
+        Engine::Postgres => format!(
+            "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND c.relname::text IN ({names})"
+        ),
+        Engine::Sqlite => format!("sqlite_master WHERE type = 'table' AND name IN ({names})"),
+    };
+    let sql =
+        format!("SELECT (SELECT max(version) FROM public.sower_migrations), (SELECT count(*) FROM {tables})");
+    let rows = store.ask("reading the migration record", &sql).await.ok()?;
+    let row = rows.first()?;
+    let present = usize::try_from(row.int(1).ok()?).ok()?;
+    row.maybe_int(0).ok()?.filter(|_| present == TABLES.len())
 }
 
 /// Whether nothing is left to do.
@@ -157,6 +170,7 @@ fn settled(store: &Store, found: &Found) -> Result<bool, StoreError> {
             knows: SCHEMA,
         }),
         Found::Version(version) => Ok(*version == SCHEMA),
+        Found::Broken(table) => Err(StoreError::SchemaBroken { database: store.url().to_string(), table }),
         Found::Foreign(table) => {
             Err(StoreError::SchemaForeign { database: store.url().to_string(), table: table.clone() })
         }
@@ -176,7 +190,7 @@ async fn apply(store: &Store) -> Result<(), StoreError> {
     }
     let at = match found {
         Found::Version(version) => version,
-        Found::Nothing | Found::Foreign(_) => 0,
+        Found::Nothing | Found::Foreign(_) | Found::Broken(_) => 0,
     };
     tx.script("making the migration record", record_table(tx.engine())).await?;
     for migration in MIGRATIONS.iter().filter(|migration| migration.version > at) {
@@ -214,6 +228,10 @@ async fn look(tx: &mut Tx) -> Result<Found, StoreError> {
     } else {
         None
     };
+    let missing = TABLES.iter().find(|table| !present.iter().any(|name| name == *table));
+    if let (Some(SCHEMA), Some(table)) = (version, missing) {
+        return Ok(Found::Broken(table));
+    }
     Ok(match (version, present.into_iter().find(|name| name != RECORD)) {
         (Some(version), _) => Found::Version(version),
         (None, Some(table)) => Found::Foreign(table),

@@ -11,6 +11,7 @@ on_both_engines!(
     tables_are_made_once,
     a_newer_schema_stalls,
     tables_of_somebody_else_are_refused,
+    a_table_that_is_lost_is_named,
     the_script_does_for_those_who_migrate_themselves,
 );
 
@@ -45,6 +46,16 @@ async fn tables_of_somebody_else_are_refused(bed: Bed) {
     );
     assert!(error.hint().unwrap().contains("of its own"));
     assert_eq!(bed.count("action_registry").await, 0);
+}
+
+async fn a_table_that_is_lost_is_named(bed: Bed) {
+    bed.run("DROP TABLE integration_links").await;
+    for migrate in [Migrate::Auto, Migrate::Never] {
+        let error = Store::open(&bed.url, &Options { migrate, ..Options::default() }).await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Stalled, "SchemaIncompatible"));
+        assert_eq!(error.to_string(), format!("{} has lost its table `integration_links`", bed.url));
+        assert!(error.hint().unwrap().contains("restore it whole"));
+    }
 }
 
 async fn the_script_does_for_those_who_migrate_themselves(bed: Bed) {
