@@ -329,7 +329,10 @@ impl<'a> Session<'a> {
             return FetchError::AuthenticationFailed { host, detail };
         }
         if error.class() == ErrorClass::NoMemory {
-            let detail = "to unpack it takes more memory than a fetch may have".into();
+            let most = self.order.limits.max_memory.min(memory::share()) >> 20;
+            let detail = format!(
+                "to unpack it takes more than the {most} MiB that a fetch may have: an eighth of the container's memory limit"
+            );
             return FetchError::TooLarge { what: self.order.shown.clone(), detail };
         }
         let denied =
