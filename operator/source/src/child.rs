@@ -331,7 +331,7 @@ impl<'a> Session<'a> {
         if error.class() == ErrorClass::NoMemory {
             let most = self.order.limits.max_memory.min(memory::share()) >> 20;
             let detail = format!(
-                "to unpack it takes more than the {most} MiB that a fetch may have: an eighth of the container's memory limit"
+                "to unpack it takes more than the {most} MiB that a fetch may have (of a container, an eighth of its memory limit)"
             );
             return FetchError::TooLarge { what: self.order.shown.clone(), detail };
         }
