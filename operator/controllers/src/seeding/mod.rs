@@ -167,7 +167,7 @@ impl Seeder {
     /// Where a source cannot be had.
     pub async fn read(&self, job: &Job, cancel: &CancellationToken) -> Result<Reading, SeedingError> {
         let snapshots = self.reader.list(self.fetch(job, None, cancel).await?).await?;
-        planned::blocking(move || reading::load(snapshots, &reading::Known::new())).await
+        planned::blocking(move || reading::load(snapshots, &reading::Known::new())).await?
     }
 
     /// What a seeding would do. Writes nothing.

@@ -230,7 +230,8 @@ fn same_outside(noted: &[Outside], snapshots: &[Snapshot]) -> bool {
         let snapshot = snapshots.iter().find(|snapshot| snapshot.name == file.source);
         match snapshot.map(|snapshot| &snapshot.files) {
             Some(Files::Tree(tree)) => {
-                tree.entry(&file.path).map_or(file.blob.is_empty(), |e| e.blob == file.blob)
+                let now = tree.entry(&file.path);
+                now.is_ok_and(|entry| entry.map_or(file.blob.is_empty(), |e| e.blob == file.blob))
             }
             _ => true,
         }
