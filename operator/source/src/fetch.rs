@@ -1,9 +1,11 @@
 //! Fetching from the side that waits: starts the process, hands it the order, and ends it when time is up.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sower_core::snapshot::Revision;
@@ -32,7 +34,7 @@ pub struct Fetcher {
     slots: Semaphore,
 }
 
-/// What a fetch brought: a commit whose content is in the mirror.
+/// What a fetch brought: a commit whose content is in the mirror, which stays as long as this or a tree of it is there.
 #[derive(Debug, Clone)]
 pub struct Fetched {
     /// Branch or tag, and the commit.
@@ -44,6 +46,7 @@ pub struct Fetched {
     /// Objects received.
     pub received_objects: u64,
     mirror: PathBuf,
+    reading: Arc<File>,
     limits: Limits,
 }
 
@@ -52,9 +55,15 @@ impl Fetched {
     /// where blocking is allowed.
     ///
     /// # Errors
-    /// [`FetchError::TooLarge`] beyond the limits, [`FetchError::BadRequest`] for a path that leaves the repository.
+    /// [`FetchError::TooLarge`] beyond the limits, [`FetchError::BadRequest`] for a path that leaves the repository,
+    /// [`FetchError::Io`] where another fetch made the mirror anew before this one could hold it.
     pub fn unlisted(&self, path: &str) -> Result<GitTree, FetchError> {
-        GitTree::unlisted(&self.mirror, &self.commit, "", path, self.limits)
+        let tree = GitTree::unlisted(&self.mirror, &self.commit, "", path, self.limits);
+        let tree = tree.map_err(|error| match error {
+            FetchError::NotFound { .. } => FetchError::Io { detail: "the mirror lost the commit again".into() },
+            error => error,
+        })?;
+        Ok(tree.held(self.reading.clone()))
     }
 }
 
@@ -163,12 +172,18 @@ impl Fetcher {
         let Landed { label, commit, received_bytes, received_objects } =
             answer.map_err(|error| error.map_texts(|text| order.credentials.scrub(text)))?;
         let digest = format!("sha1:{commit}");
+        let held = order.mirror.clone();
+        let reading = tokio::task::spawn_blocking(move || mirror::hold_for_reading(&held))
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+            .map_err(|error| FetchError::io("the mirror cannot be held", error))?;
         Ok(Fetched {
             revision: Revision { label, digest, dirty: false },
             commit,
             received_bytes,
             received_objects,
             mirror: order.mirror,
+            reading: Arc::new(reading),
             limits: self.limits,
         })
     }

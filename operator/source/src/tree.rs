@@ -1,6 +1,7 @@
 //! The files of one commit, read from the object store without a work tree.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,6 +30,8 @@ pub struct GitTree {
     files: Arc<[FileEntry]>,
     /// Files that were asked for by name and are not listed: to find one again takes reading its folder's whole listing.
     found: Arc<Mutex<HashMap<String, Option<FileEntry>>>>,
+    /// As long as there is one, the mirror that is read stays.
+    _reading: Option<Arc<File>>,
     limits: Limits,
 }
 
@@ -81,8 +84,20 @@ impl GitTree {
             below,
             files: Arc::from([]),
             found: Arc::default(),
+            _reading: None,
             limits,
         })
+    }
+
+    /// The same tree, under a lock that keeps its mirror.
+    pub(crate) fn held(self, reading: Arc<File>) -> Self {
+        Self { _reading: Some(reading), ..self }
+    }
+
+    /// The same tree, to be remembered as what was listed: its mirror may go meanwhile.
+    #[must_use]
+    pub fn released(&self) -> Self {
+        Self { _reading: None, ..self.clone() }
     }
 
     /// Lists the files; where `before` is another tree of this place, only what differs from it is read. The result is the

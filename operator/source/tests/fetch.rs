@@ -368,6 +368,9 @@ async fn a_mirror_heals_after_a_killed_fetch_and_many_packs_become_one() {
     assert_eq!(tree.read("integrations/n.yaml").unwrap(), b"29");
     assert_eq!(tree.head().unwrap().id, last);
     std::fs::write(fetch.mirrors()[0].join("config"), "[garbage").unwrap();
+    let broken = fetch.get(&repository.url(), Reference::Default).await.unwrap_err();
+    assert_eq!(broken.to_string(), "the mirror is broken, and still read");
+    drop(tree);
     assert_eq!(fetch.get(&repository.url(), Reference::Default).await.unwrap().commit, last);
     for entry in std::fs::read_dir(fetch.mirrors()[0].join("objects/pack")).unwrap() {
         std::fs::remove_file(entry.unwrap().path()).unwrap();
@@ -413,6 +416,48 @@ async fn a_mirror_that_gathers_what_nobody_needs_is_made_anew() {
         before = now;
     }
     assert!(anew);
+}
+
+#[tokio::test]
+async fn a_mirror_stays_as_it_is_while_it_is_read() {
+    let most = 1 << 20;
+    let limits = Limits { max_bytes: most, ..Limits::default() };
+    let (repository, fetch) = (Repository::new(), Fetch::with_limits(limits));
+    let amend = |n: u64| {
+        repository.write("integrations/noise.bin", noise(n, 400 << 10));
+        repository.git(&["add", "-A"]);
+        repository.git(&["commit", "-q", "--amend", "--no-edit"]);
+    };
+    amend(0);
+    let tree = fetch.get(&repository.url(), Reference::Default).await.unwrap().tree("").unwrap();
+    for n in 1..8 {
+        amend(n);
+        fetch.get(&repository.url(), Reference::Default).await.unwrap();
+    }
+    let mirror = fetch.mirrors()[0].clone();
+    assert!(packed(&mirror) > 2 * most, "it is overgrown");
+    assert_eq!(sower_source::remove_unused(fetch.cache.path(), Duration::ZERO).unwrap(), 0);
+    // A broken one is told, and stays too.
+    for entry in std::fs::read_dir(mirror.join("objects/pack")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::rename(&path, mirror.join(path.file_name().unwrap())).unwrap();
+    }
+    let broken = fetch.get(&repository.url(), Reference::Default).await.unwrap_err();
+    assert_eq!(broken.kind(), ErrorKind::Transient, "{broken}");
+    for entry in std::fs::read_dir(&mirror).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_str().unwrap().starts_with("pack-") {
+            std::fs::rename(&path, mirror.join("objects/pack").join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    // What no branch leads to any more is read whole.
+    assert_eq!(tree.read("integrations/noise.bin").unwrap(), noise(0, 400 << 10));
+
+    drop(tree);
+    amend(8);
+    fetch.get(&repository.url(), Reference::Default).await.unwrap();
+    assert!(packed(&mirror) < most, "made anew");
+    assert_eq!(sower_source::remove_unused(fetch.cache.path(), Duration::ZERO).unwrap(), 1);
 }
 
 #[tokio::test]
