@@ -60,7 +60,9 @@ impl Fetched {
     pub fn unlisted(&self, path: &str) -> Result<GitTree, FetchError> {
         let tree = GitTree::unlisted(&self.mirror, &self.commit, "", path, self.limits);
         let tree = tree.map_err(|error| match error {
-            FetchError::NotFound { .. } => FetchError::Io { detail: "the mirror lost the commit again".into() },
+            FetchError::NotFound { .. } => {
+                FetchError::Io { detail: "the mirror lost the commit again".into() }
+            }
             error => error,
         })?;
         Ok(tree.held(self.reading.clone()))
@@ -194,16 +196,16 @@ impl Fetcher {
         let mut line =
             serde_json::to_vec(order).map_err(|e| FetchError::io("the fetch cannot be asked", e))?;
         line.push(b'\n');
-        let mut child = self.command(order, &scratch).map_err(failed)?.spawn().map_err(failed)?;
+        let mut started = Started(self.command(order, &scratch).map_err(failed)?.spawn().map_err(failed)?);
         let outcome = tokio::select! {
-            outcome = converse(&mut child, &line) => outcome,
+            outcome = converse(&mut started.0, &line) => outcome,
             () = cancel.cancelled() => Err(FetchError::Cancelled),
             () = tokio::time::sleep(timeout) => Err(FetchError::TimedOut {
                 host: order.host.clone(),
                 seconds: timeout.as_secs(),
             }),
         };
-        end(&mut child).await;
+        started.end().await;
         outcome
     }
 
@@ -291,18 +293,34 @@ async fn converse(child: &mut Child, order: &[u8]) -> Answer {
     }
 }
 
-/// Kills the child with all it started, and waits until it is gone.
-async fn end(child: &mut Child) {
-    #[cfg(unix)]
-    if let Some(pid) =
-        child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
-    {
-        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+/// A child, which ends with all it started when this is dropped: with the fetch that waits for it, too.
+struct Started(Child);
+
+impl Started {
+    /// Kills them, and waits until the child is gone.
+    async fn end(mut self) {
+        self.kill();
+        let gone = tokio::time::timeout(Duration::from_secs(5), self.0.wait()).await;
+        if gone.is_err() {
+            tracing::warn!("a killed fetch process has not ended");
+        }
     }
-    let _ = child.start_kill();
-    let gone = tokio::time::timeout(Duration::from_secs(5), child.wait()).await;
-    if gone.is_err() {
-        tracing::warn!("a killed fetch process has not ended");
+
+    /// A child that was waited for has no number any more: the next to have it may be anybody.
+    fn kill(&mut self) {
+        #[cfg(unix)]
+        if let Some(pid) =
+            self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
+        {
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        }
+        let _ = self.0.start_kill();
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

@@ -308,6 +308,37 @@ async fn a_silent_server_is_given_up_and_its_process_ends() {
 }
 
 #[tokio::test]
+async fn a_fetch_that_is_dropped_ends_all_it_started() {
+    let (repository, cache) = (Repository::new(), tempfile::TempDir::new().unwrap());
+    let file = cache.path().join("started");
+    let script = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
+    let fetcher = sower_source::Fetcher::new(cache.path().join("mirrors")).unwrap();
+    let fetcher = fetcher.with_program("/bin/sh", ["-c", &script]).allow_local(true);
+    let request = FetchRequest::new(repository.url(), Reference::Default);
+    let until = async |done: &dyn Fn() -> bool| {
+        let limit = Instant::now() + Duration::from_secs(20);
+        while !done() {
+            assert!(Instant::now() < limit, "in time");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let cancel = CancellationToken::new();
+    let began = || file.exists();
+    tokio::select! {
+        ended = fetcher.fetch(&request, &cancel) => panic!("{ended:?}"),
+        () = until(&began) => {}
+    }
+    let helper = std::fs::read_to_string(&file).unwrap();
+    // Who has no parent any more may stay as a zombie, where nobody waits for it.
+    let runs = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", helper.trim())).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|state| !state.is_empty() && !state.starts_with(['Z', 'X']))
+    };
+    let ended = || !runs();
+    until(&ended).await;
+}
+
+#[tokio::test]
 async fn a_mirror_is_each_credentials_own_and_no_text_shows_them() {
     let (repository, fetch) = (Repository::new(), Fetch::new());
     let mut request = FetchRequest::new(repository.url(), Reference::Default);
