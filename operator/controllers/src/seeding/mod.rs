@@ -222,7 +222,8 @@ impl Seeder {
     ) -> Result<Seeded, SeedingError> {
         seeded::refuse_other_keeper(row.as_ref(), job)?;
         let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
-        if let Some(done) = noted::already(row.as_ref(), job, &snapshots, &self.platform, started) {
+        let already = noted::already(row.as_ref(), job, &snapshots, &self.platform, started).await?;
+        if let Some(done) = already {
             return Ok(done);
         }
         let planned = self.plan_snapshots(store, job, row, snapshots).await?;

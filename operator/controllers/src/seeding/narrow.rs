@@ -73,17 +73,53 @@ pub(super) async fn plan(
     let Some((row, noted)) = row.and_then(|row| settled(job, row, snapshots, selection_hash)) else {
         return Ok(Err("the last seeding is none to stand on"));
     };
-    let Gathered { sources, files, before, after, mut here } =
-        match gather(store, row, &noted, snapshots).await? {
-            Ok(gathered) => gathered,
-            Err(why) => return Ok(Err(why)),
-        };
-    let (old, new) = (catalogs(&sources, &before), catalogs(&sources, &after));
+    let gathered = match gather(store, row, &noted, snapshots).await? {
+        Ok(gathered) => gathered,
+        Err(why) => return Ok(Err(why)),
+    };
+    let (own, platform) = (job.clone(), platform.clone());
+    let mut offered = blocking(move || offer(&own, &platform, gathered)).await?;
+    let earlier = offered.questions();
+    offered.gathered.here.state.carried = store.carried(&job.environment, &earlier).await?;
+    let (job, row, selection_hash) = (job.clone(), row.clone(), selection_hash.to_owned());
+    blocking(move || weigh(&job, row, &noted, selection_hash, offered)).await?
+}
+
+/// What the sources offered and offer now, and what the environment takes of each.
+struct Offered {
+    gathered: Gathered,
+    old: Vec<SourceCatalog>,
+    new: Vec<SourceCatalog>,
+    chosen_before: Selection,
+    chosen: Selection,
+}
+
+impl Offered {
+    /// What is to be asked of the past: see [`questions`].
+    fn questions(&self) -> Vec<(String, String)> {
+        let asked = |selection| questions(selection, &self.gathered.here.state);
+        [asked(&self.chosen_before), asked(&self.chosen)].concat()
+    }
+}
+
+fn offer(job: &Job, platform: &Version, gathered: Gathered) -> Offered {
+    let Gathered { sources, before, after, .. } = &gathered;
+    let (old, new) = (catalogs(sources, before), catalogs(sources, after));
     let choose = |catalogs: &[SourceCatalog]| select(&job.environment, &job.spec, platform, catalogs);
     let (chosen_before, chosen) = (choose(&old), choose(&new));
-    let asked = |selection: &Selection| questions(selection, &here.state);
-    let earlier = [asked(&chosen_before), asked(&chosen)].concat();
-    here.state.carried = store.carried(&job.environment, &earlier).await?;
+    Offered { gathered, old, new, chosen_before, chosen }
+}
+
+/// The plan of what was gathered, if that is all that changes.
+fn weigh(
+    job: &Job,
+    row: EnvironmentRow,
+    noted: &Noted,
+    selection_hash: String,
+    offered: Offered,
+) -> Result<Result<Planned, Whole>, SeedingError> {
+    let Offered { gathered, old, new, chosen_before, chosen } = offered;
+    let Gathered { sources, files, before, after, here } = gathered;
     let was = decide(job, &old, &chosen_before, &here.state);
     let mut plan = decide(job, &new, &chosen, &here.state);
     let invalid = after.iter().any(|found| !found.is_valid());
@@ -105,9 +141,9 @@ pub(super) async fn plan(
     plan.processed += processed;
     plan.unchanged += unchanged;
     let gate = gate(&plan, &job.spec, &new, &here.state, job.moment());
-    let (known, state, row) = (memories(&sources, before), here.state, Some(row.clone()));
-    let reading = blocking(move || reading(&sources, &files, new)).await??;
-    let (selection_hash, beyond) = (selection_hash.to_owned(), Some(Beyond { excluded, carried }));
+    let (known, state, row) = (memories(&sources, before), here.state, Some(row));
+    let reading = reading(&sources, &files, new)?;
+    let beyond = Some(Beyond { excluded, carried });
     Ok(Ok(Planned { reading, plan, gate, state, row, selection_hash, known, beyond }))
 }
 
@@ -297,11 +333,7 @@ fn catalogs(sources: &[Source], found: &[Found]) -> Vec<SourceCatalog> {
     sources.iter().map(one).collect()
 }
 
-fn reading(
-    sources: &[Source],
-    files: &Paths,
-    catalogs: Vec<SourceCatalog>,
-) -> Result<Reading, SeedingError> {
+fn reading(sources: &[Source], files: &Paths, catalogs: Vec<SourceCatalog>) -> Result<Reading, SeedingError> {
     let one = |(Source { snapshot, git, .. }, catalog): (&Source, SourceCatalog)| {
         let paths =
             files.iter().filter(|(source, _)| *source == snapshot.name).map(|(_, path)| path.as_str());
