@@ -94,38 +94,32 @@ pub(crate) fn postgres(what: &'static str, bulk: Bulk<'_>) -> Result<(String, Pg
     Ok((sql, arguments))
 }
 
-/// `INSERT … VALUES (…), (…)`; what every row has alike is one numbered parameter.
+/// `INSERT … VALUES (…), (…)`, row by row. Its parameters have no numbers: SQLite keeps a numbered one as a name in a list
+/// that it goes through for each, and sqlx asks for each name, which took ten times as long for 1,000 rows.
 pub(crate) fn sqlite(what: &'static str, bulk: Bulk<'_>) -> Result<(String, SqliteArguments), StoreError> {
     let names = names(&bulk.columns);
     let rows = bulk.columns.iter().find_map(|(_, column)| column.len()).unwrap_or(0);
     let mut arguments = SqliteArguments::default();
-    let mut bound = 0;
-    // Where each column's parameters begin, and whether every row has its own.
-    let mut starts = Vec::with_capacity(bulk.columns.len());
-    for (_, column) in bulk.columns {
-        starts.push((bound + 1, column.len().is_some()));
-        bound += column.len().unwrap_or(1);
-        match column {
-            Column::Text(texts) | Column::Json(texts) => {
-                texts.into_iter().try_for_each(|text| arguments.add(text.map(Cow::into_owned)))
-            }
-            Column::Bytes(bytes) => bytes.into_iter().try_for_each(|bytes| arguments.add(bytes.to_vec())),
-            Column::Int(numbers) => numbers.into_iter().try_for_each(|number| arguments.add(number)),
-            Column::Same(text) | Column::Time(text) => arguments.add(text.to_owned()),
-        }
-        .map_err(unbound(what))?;
-    }
-    let mut sql = format!("INSERT INTO {} AS t ({names}) VALUES ", bulk.table);
     for row in 0..rows {
-        sql.push_str(if row == 0 { "(" } else { ", (" });
-        for (column, (start, own)) in starts.iter().enumerate() {
-            let place = if *own { start + row } else { *start };
-            sql.push_str(if column == 0 { "?" } else { ", ?" });
-            sql.push_str(&place.to_string());
+        for (_, column) in &bulk.columns {
+            match column {
+                Column::Text(texts) | Column::Json(texts) => {
+                    arguments.add(texts[row].as_deref().map(str::to_owned))
+                }
+                Column::Bytes(bytes) => arguments.add(bytes[row].to_vec()),
+                Column::Int(numbers) => arguments.add(numbers[row]),
+                Column::Same(text) | Column::Time(text) => arguments.add((*text).to_owned()),
+            }
+            .map_err(unbound(what))?;
         }
-        sql.push(')');
     }
-    sql.push_str(&conflict_clause(bulk.on_conflict));
+    let values = format!("({})", vec!["?"; bulk.columns.len()].join(", "));
+    let sql = format!(
+        "INSERT INTO {} AS t ({names}) VALUES {}{}",
+        bulk.table,
+        vec![values.as_str(); rows].join(", "),
+        conflict_clause(bulk.on_conflict),
+    );
     Ok((sql, arguments))
 }
 
