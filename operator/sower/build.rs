@@ -1,16 +1,28 @@
-//! Notes which commit this is built from, for `sower doctor`. Without git nothing is noted.
+//! Notes which commit last changed what this is built from, for `sower doctor`. Without git nothing is noted. A commit of
+//! anything else builds nothing anew.
 
 use std::process::Command;
 
+/// What the binary is made of, from here.
+const CODE: &[&str] = &[
+    "../../Cargo.lock",
+    "../../crds/src",
+    "../controllers/src",
+    "../core/src",
+    "../server/src",
+    "../source/src",
+    "../store/migrations",
+    "../store/src",
+    "src",
+];
+
 fn main() {
     println!("cargo:rerun-if-env-changed=SOWER_COMMIT");
-    for path in ["HEAD", "refs", "packed-refs"] {
-        if let Some(path) = git(&["rev-parse", "--git-path", path]) {
-            println!("cargo:rerun-if-changed={path}");
-        }
+    for path in CODE {
+        println!("cargo:rerun-if-changed={path}");
     }
-    let noted =
-        std::env::var("SOWER_COMMIT").ok().or_else(|| git(&["log", "-1", "--format=%h %cs", "--abbrev=7"]));
+    let log = ["log", "-1", "--format=%h %cs", "--abbrev=7", "--"];
+    let noted = std::env::var("SOWER_COMMIT").ok().or_else(|| git(&[&log[..], CODE].concat()));
     println!("cargo:rustc-env=SOWER_BUILT_FROM={}", noted.unwrap_or_default());
 }
 
