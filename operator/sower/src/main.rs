@@ -36,8 +36,8 @@ use crate::commands::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::style::Style;
 
-/// How long an interrupted command may take to let go.
-const LET_GO: std::time::Duration = std::time::Duration::from_secs(10);
+/// How long an interrupted command may take to let go. What it writes by then is rolled back with its connection.
+const LET_GO: std::time::Duration = std::time::Duration::from_millis(500);
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
@@ -94,9 +94,12 @@ async fn interruptible(command: Command, context: &Context) -> Exit {
         ended_with = &mut running => return ended(&context.style, ended_with),
     }
     if changes {
-        // What was written by then is written; a second Ctrl-C does not wait for that to be told.
+        // What was written by then is written, and told as ever; a second Ctrl-C does not wait for that.
         tokio::select! {
-            _ = tokio::time::timeout(LET_GO, &mut running) => {}
+            let_go = tokio::time::timeout(LET_GO, &mut running) => match let_go {
+                Ok(ended_with) => return ended(&context.style, ended_with),
+                Err(_) => context.style.note("Interrupted while it wrote: all of it is there, or nothing. Which: sower history"),
+            },
             _ = tokio::signal::ctrl_c() => {}
         }
     }

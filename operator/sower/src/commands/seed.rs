@@ -94,6 +94,9 @@ async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result
             Err(trouble) => trouble.failure.exit,
         });
     }
+    if context.cancel.is_cancelled() && tried.iter().any(|tried| tried.result.is_err()) {
+        exit = Exit::Interrupted;
+    }
     let reports: Vec<Report> = tried.iter().map(report).collect();
     document::write_each(&context.style, args.output, args.environment.is_some(), &reports)?;
     Ok(exit)
