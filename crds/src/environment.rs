@@ -291,9 +291,16 @@ pub struct EnvironmentStatus {
     /// The plan that was made last, while it is not applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
+    /// The last seeding that wrote rows while this status was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seeding: Option<LastSeeding>,
     /// What the environment holds, and what it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
+    /// At most 20 of the conflicts that are open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 20))]
+    pub conflicts: Vec<ConflictStatus>,
     /// The one command that unblocks it; absent when nobody is asked for anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "text::paragraph")]
@@ -338,6 +345,53 @@ pub struct PlanStatus {
     pub conflicts: i32,
 }
 
+/// What a seeding wrote; the whole is in its log row.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastSeeding {
+    /// Its name: `production-57`.
+    #[schemars(schema_with = "text::line")]
+    pub seeding: String,
+    /// Integrations that came.
+    pub created: i32,
+    /// Integrations that changed.
+    pub updated: i32,
+    /// Integrations that went.
+    pub deleted: i32,
+    /// Integrations that stayed as they were.
+    pub unchanged: i32,
+    /// Action rows that were not there before.
+    pub actions_created: i32,
+    /// Trigger rows that were not there before.
+    pub triggers_created: i32,
+    /// Connection rows that were not there before.
+    pub connections_created: i32,
+}
+
+/// A conflict that is open.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConflictStatus {
+    /// The integration.
+    #[schemars(schema_with = "text::line")]
+    pub integration: String,
+    /// version, dependency or duplicate.
+    #[serde(rename = "type")]
+    #[schemars(schema_with = "text::line")]
+    pub kind: String,
+    /// The version here, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::line")]
+    pub current_version: Option<String>,
+    /// The version that was offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::line")]
+    pub new_version: Option<String>,
+    /// What is done about it.
+    #[schemars(schema_with = "text::line")]
+    pub resolution: String,
+}
+
 /// What an environment holds, and what it does not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -373,4 +427,8 @@ pub struct Failure {
     /// What is wrong, in a sentence.
     #[schemars(schema_with = "text::paragraph")]
     pub message: String,
+    /// The version that the integration keeps; absent where it has no rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::line")]
+    pub keeps: Option<String>,
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use sower_core::gate::{Held, HeldReason};
 use sower_core::plan::{Conflict, Operation, Plan, Resolution, Verb};
-use sower_core::report::Report;
+use sower_core::report::{self, Report};
 use sower_core::snapshot::Revision;
-use sower_crds::environment::{Counts, Environment, Failure, PlanStatus};
+use sower_crds::environment::{ConflictStatus, Counts, Environment, Failure, LastSeeding, PlanStatus};
 use sower_source::{CommitInfo, GitTree};
 use sower_store::EnvironmentRow;
 
@@ -14,10 +14,12 @@ use super::dereference::secret_of;
 use crate::integration::Holding;
 use crate::reason::Reason;
 use crate::seeding::{Files, Planned, Seeded, SeedingError};
-use crate::status::{Conflicts, Outcome, SourceOutcome, Verdict, Written};
+use crate::status::{Conflicts, Outcome, SourceOutcome, Verdict};
 
 /// Most failures that are carried on; a status holds fewer.
 const FAILURES: usize = 100;
+/// Most conflicts that a status holds.
+const CONFLICTS: usize = 20;
 
 /// Of a seeding that went through, held plans included. `row` is the environment's row after it, `holding` what it
 /// holds, and `commit` the one that took away what a held plan would delete.
@@ -47,10 +49,9 @@ pub fn of_seeded(
         database_read: planned.is_some() || sources.iter().all(|source| source.applied.is_some()),
         sources,
         counts: Some(counts(report, holding, ids.len())),
-        failures: Some(failures(report)),
-        kept: holding.kept.clone(),
+        failures: Some(failures(report, holding)),
         plan: planned.filter(|_| waits).map(|planned| plan(&planned.plan)),
-        conflicts: Some(Conflicts { skipped: ids }),
+        conflicts: Some(Conflicts { skipped: ids, told: open_conflicts(report) }),
         written: written(seeded),
     }
 }
@@ -203,10 +204,16 @@ fn plan(plan: &Plan) -> PlanStatus {
 }
 
 /// The same whether or not the sources were read this time: what nothing changed is no news.
-fn failures(report: &Report) -> Vec<Failure> {
+fn failures(report: &Report, holding: &Holding) -> Vec<Failure> {
+    // What has no place is refused for somebody else's row: there is none of its own.
+    let keeps = |failure: &report::Failure| {
+        let id = failure.integration.as_ref().filter(|_| failure.location.is_some())?;
+        holding.kept.get(id).cloned()
+    };
     let failures = report.errors.iter().take(FAILURES);
     failures
         .map(|failure| Failure {
+            keeps: keeps(failure),
             integration: failure.integration.clone(),
             code: failure.code.clone(),
             location: failure.location.as_deref().map(|place| cut(place, 2048)),
@@ -215,11 +222,33 @@ fn failures(report: &Report) -> Vec<Failure> {
         .collect()
 }
 
-fn written(seeded: &Seeded) -> Option<Written> {
+/// As a status holds them.
+fn open_conflicts(report: &Report) -> Vec<ConflictStatus> {
+    let mut open: Vec<&Conflict> =
+        report.conflicts.iter().filter(|conflict| conflict.resolution == Resolution::Skip).collect();
+    open.sort_by(|a, b| (&a.integration, a.kind).cmp(&(&b.integration, b.kind)));
+    let told = open.into_iter().take(CONFLICTS).map(|conflict| ConflictStatus {
+        integration: conflict.integration.clone(),
+        kind: conflict.kind.as_str().to_owned(),
+        current_version: conflict.current_version.clone(),
+        new_version: conflict.new_version.clone(),
+        resolution: conflict.resolution.as_str().to_owned(),
+    });
+    told.collect()
+}
+
+fn written(seeded: &Seeded) -> Option<LastSeeding> {
     let Seeded::Applied { report, .. } = seeded else { return None };
-    let number = report.seeding.as_deref()?.rsplit('-').next()?.to_owned();
-    let Report { created, updated, deleted, unchanged, .. } = *report;
-    Some(Written { number, created, updated, deleted, unchanged })
+    Some(LastSeeding {
+        seeding: report.seeding.clone()?,
+        created: number(report.created),
+        updated: number(report.updated),
+        deleted: number(report.deleted),
+        unchanged: number(report.unchanged),
+        actions_created: number(report.actions_created),
+        triggers_created: number(report.triggers_created),
+        connections_created: number(report.connections_created),
+    })
 }
 
 fn number(count: usize) -> i32 {

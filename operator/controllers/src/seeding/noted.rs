@@ -19,7 +19,6 @@ use sower_store::{EnvironmentRow, Store, StoreError};
 use super::error::SeedingError;
 use super::fetch::{Files, Snapshot};
 use super::job::Job;
-use super::planned::blocking;
 use super::seeded::{elapsed, revisions};
 use super::{Planned, Seeded, reading};
 use crate::reason::Reason;
@@ -120,33 +119,24 @@ pub(super) async fn note_trouble(
 }
 
 /// Sources and spec are those of the last seeding: the answer stands in the environment's row, and nothing is read.
-///
-/// # Errors
-/// None but a mistake of ours.
-pub(super) async fn already(
+pub(super) fn already(
     row: Option<&EnvironmentRow>,
     job: &Job,
     snapshots: &[Snapshot],
     platform: &Version,
     started: Instant,
-) -> Result<Option<Seeded>, SeedingError> {
-    let Some(row) = row else { return Ok(None) };
+) -> Option<Seeded> {
+    let row = row?;
     let same = row.applied == reading::applied(snapshots)
         && row.selection_hash.as_deref() == Some(&selection_hash(&job.spec, platform, rows::MAPPING))
         && row.keeper.as_deref() == Some(&job.keeper)
         && row.running.is_none();
     if !same || job.reseed || job.only.is_some() {
-        return Ok(None);
+        return None;
     }
-    let Ok(mut noted) = serde_json::from_value::<Noted>(row.summary.clone()) else { return Ok(None) };
-    if noted.look_again || noted.trouble.is_some() {
-        return Ok(None);
-    }
-    if !noted.outside.is_empty() {
-        let (outside, snapshots) = (std::mem::take(&mut noted.outside), snapshots.to_vec());
-        if !blocking(move || same_outside(&outside, &snapshots)).await? {
-            return Ok(None);
-        }
+    let noted: Noted = serde_json::from_value(row.summary.clone()).ok()?;
+    if noted.look_again || noted.trouble.is_some() || !same_outside(&noted.outside, snapshots) {
+        return None;
     }
     let report = Report {
         environment: job.environment.clone(),
@@ -168,8 +158,7 @@ pub(super) async fn already(
         invalid: noted.invalid,
         duration: elapsed(started),
     };
-    let revision = short_revision(revisions(snapshots));
-    Ok(Some(Seeded::Unchanged { report, revision, planned: None }))
+    Some(Seeded::Unchanged { report, revision: short_revision(revisions(snapshots)), planned: None })
 }
 
 /// What the next seeding answers with if nothing changes until then.
@@ -235,14 +224,13 @@ pub(super) fn of_some(summary: &mut Value) {
     }
 }
 
-/// A commit says all of its files; of a folder, the files beside the manifests are looked at one by one. Reads the disk.
+/// A commit says all of its files; of a folder, the files beside the manifests are looked at one by one.
 fn same_outside(noted: &[Outside], snapshots: &[Snapshot]) -> bool {
     noted.iter().all(|file| {
         let snapshot = snapshots.iter().find(|snapshot| snapshot.name == file.source);
         match snapshot.map(|snapshot| &snapshot.files) {
             Some(Files::Tree(tree)) => {
-                let now = tree.entry(&file.path);
-                now.is_ok_and(|entry| entry.map_or(file.blob.is_empty(), |e| e.blob == file.blob))
+                tree.entry(&file.path).map_or(file.blob.is_empty(), |e| e.blob == file.blob)
             }
             _ => true,
         }

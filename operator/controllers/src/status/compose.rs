@@ -74,6 +74,12 @@ fn revisions(previous: EnvironmentStatus, outcome: &Outcome) -> EnvironmentStatu
     if let Some(counts) = outcome.counts {
         status.counts = Some(counts);
     }
+    if outcome.written.is_some() {
+        status.last_seeding.clone_from(&outcome.written);
+    }
+    if let Some(conflicts) = &outcome.conflicts {
+        status.conflicts.clone_from(&conflicts.told);
+    }
     if let Some(failures) = &outcome.failures {
         status.failures = failures.iter().take(FAILURES).cloned().collect();
     }

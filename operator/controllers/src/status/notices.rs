@@ -1,11 +1,11 @@
 //! What is worth an Event: changes, each once.
 
 use sower_core::snapshot::short_revision;
-use sower_crds::environment::{EnvironmentStatus, Failure};
+use sower_crds::environment::{EnvironmentStatus, Failure, LastSeeding};
 
 use super::conditions::find;
 use super::kind;
-use super::outcome::{Outcome, Verdict, Written};
+use super::outcome::{Outcome, Verdict};
 use crate::reason::Reason;
 
 /// Most names in one text; what is more is counted.
@@ -67,8 +67,9 @@ fn notice(tone: Tone, reason: impl ToString, message: impl Into<String>) -> Noti
     Notice { tone, reason: reason.to_string(), message: message.into() }
 }
 
-fn seeded(written: &Written, outcome: &Outcome) -> Notice {
-    let Written { number, created, updated, deleted, unchanged } = written;
+fn seeded(written: &LastSeeding, outcome: &Outcome) -> Notice {
+    let LastSeeding { seeding, created, updated, deleted, unchanged, .. } = written;
+    let number = seeding.rsplit('-').next().unwrap_or(seeding);
     let revision = short_revision(outcome.attempted());
     let counts = format!("{created} created, {updated} updated, {deleted} deleted, {unchanged} unchanged");
     notice(Tone::Normal, Reason::Seeded, format!("Seeding {number} of {revision}: {counts}"))
@@ -81,9 +82,8 @@ fn refused(before: &EnvironmentStatus, after: &EnvironmentStatus, outcome: &Outc
     }
     let mut told = String::new();
     for (index, failure) in after.failures.iter().enumerate() {
-        let Failure { integration, code, location, message } = failure;
-        let id = integration.as_ref().filter(|_| location.is_some());
-        let kept = id.and_then(|id| outcome.kept.get_key_value(id));
+        let Failure { integration, code, location, message, keeps } = failure;
+        let kept = integration.as_ref().zip(keeps.as_ref());
         let kept = kept.map(|(id, version)| format!("; {id} keeps {version}")).unwrap_or_default();
         let place = location.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
         let separator = if index == 0 { "" } else { " · " };

@@ -1,10 +1,8 @@
 //! What a reconcile came to, as far as its status is concerned.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use sower_core::snapshot::Revision;
-use sower_crds::environment::{Counts, Failure, PlanStatus};
+use sower_crds::environment::{ConflictStatus, Counts, Failure, LastSeeding, PlanStatus};
 
 use crate::reason::Reason;
 
@@ -21,14 +19,12 @@ pub struct Outcome {
     pub counts: Option<Counts>,
     /// What was refused; none: not known.
     pub failures: Option<Vec<Failure>>,
-    /// The versions that refused integrations keep, by id; for the event.
-    pub kept: BTreeMap<String, String>,
     /// The plan, while it is not applied.
     pub plan: Option<PlanStatus>,
     /// Conflicts that are skipped; none: not known.
     pub conflicts: Option<Conflicts>,
-    /// What was written, for the event.
-    pub written: Option<Written>,
+    /// What was written.
+    pub written: Option<LastSeeding>,
 }
 
 /// Conflicts that are skipped.
@@ -36,6 +32,8 @@ pub struct Outcome {
 pub struct Conflicts {
     /// The integrations, sorted.
     pub skipped: Vec<String>,
+    /// The first of them, in the same order, as a status holds them.
+    pub told: Vec<ConflictStatus>,
 }
 
 /// A source and its revisions.
@@ -47,21 +45,6 @@ pub struct SourceOutcome {
     pub applied: Option<Revision>,
     /// What was read in this reconcile.
     pub attempted: Option<Revision>,
-}
-
-/// What a seeding wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    /// `57`.
-    pub number: String,
-    /// Integrations that came, changed, went and stayed.
-    pub created: usize,
-    /// Changed.
-    pub updated: usize,
-    /// Went.
-    pub deleted: usize,
-    /// Stayed.
-    pub unchanged: usize,
 }
 
 /// Why Ready is what it is.
@@ -131,7 +114,6 @@ impl Outcome {
             database_read: false,
             counts: None,
             failures: None,
-            kept: BTreeMap::new(),
             plan: None,
             conflicts: None,
             written: None,

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 use sower_core::snapshot::Revision;
-use sower_crds::environment::{Counts, Environment, Failure, PlanStatus};
+use sower_crds::environment::{Counts, Environment, Failure, LastSeeding, PlanStatus};
 
 use super::conditions::find;
 use super::*;
@@ -42,7 +42,10 @@ fn seeded(commit: &str, skipped: &[&str]) -> Outcome {
         database_read: true,
         counts: Some(Counts { integrations: 42, ..Counts::default() }),
         failures: Some(Vec::new()),
-        conflicts: Some(Conflicts { skipped: skipped.iter().map(ToString::to_string).collect() }),
+        conflicts: Some(Conflicts {
+            skipped: skipped.iter().map(ToString::to_string).collect(),
+            told: Vec::new(),
+        }),
         ..Outcome::of(Verdict::Seeded)
     }
 }
@@ -63,12 +66,12 @@ fn invalid() -> Outcome {
         code: "bad-version".into(),
         location: Some("integrations/slack/integration.yaml:6:12".into()),
         message: "`v2.1` is not a semantic version".into(),
+        keeps: Some("2.0.3".into()),
     };
     let first = "integrations/slack/integration.yaml:6:12 bad-version".into();
     Outcome {
         verdict: Verdict::Invalid { invalid: 1, total: 43, first },
         failures: Some(vec![failure]),
-        kept: [("slack".to_owned(), "2.0.3".to_owned())].into(),
         ..seeded("9d41e07", &[])
     }
 }
@@ -292,7 +295,8 @@ fn a_held_plan_is_told_once_and_says_what_to_type() {
 
 #[test]
 fn a_seeding_and_what_it_refused_are_told() {
-    let written = Written { number: "57".into(), created: 0, updated: 1, deleted: 0, unchanged: 41 };
+    let written =
+        LastSeeding { seeding: "production-57".into(), updated: 1, unchanged: 41, ..LastSeeding::default() };
     let outcome = Outcome { written: Some(written), ..invalid() };
     let status = compose(&environment(), &outcome, at(0));
     let told: Vec<String> =
@@ -306,8 +310,16 @@ fn a_seeding_and_what_it_refused_are_told() {
         ]
     );
     assert_eq!(status.next.as_deref(), Some("sower rule bad-version"));
-    // That it keeps its rows only the event says.
-    assert_eq!(status.failures[0].message, "`v2.1` is not a semantic version");
+    let failure = &status.failures[0];
+    assert_eq!(
+        (failure.message.as_str(), failure.keeps.as_deref()),
+        ("`v2.1` is not a semantic version", Some("2.0.3"))
+    );
+    assert_eq!(status.last_seeding.as_ref().map(|last| last.seeding.as_str()), Some("production-57"));
+    // What is not written leaves it as it was.
+    let before = Environment { status: Some(status.clone()), ..environment() };
+    let later = compose(&before, &seeded("9d41e07", &[]), at(1));
+    assert_eq!(later.last_seeding, status.last_seeding);
 }
 
 #[test]

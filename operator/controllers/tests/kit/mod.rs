@@ -53,14 +53,7 @@ impl Kit {
         self.folder.path().join("repository")
     }
 
-    /// The file in which git holds what HEAD has at a path.
-    pub fn object(&self, path: &str) -> PathBuf {
-        let id = self.git(&["rev-parse", &format!("HEAD:{path}")]);
-        let (folder, name) = id.trim().split_at(2);
-        self.repository().join(".git/objects").join(folder).join(name)
-    }
-
-    fn git(&self, arguments: &[&str]) -> String {
+    fn git(&self, arguments: &[&str]) {
         let ran = Command::new("git")
             .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"])
             .args(arguments)
@@ -68,7 +61,6 @@ impl Kit {
             .output()
             .unwrap();
         assert!(ran.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
-        String::from_utf8_lossy(&ran.stdout).into_owned()
     }
 
     pub fn write_file(&self, path: &str, text: &str) {

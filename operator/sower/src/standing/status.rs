@@ -23,7 +23,9 @@ pub(super) fn of(session: &Session, member: &Member, status: EnvironmentStatus) 
         sources: _,
         last_handled_reconcile_at: _,
         plan,
+        last_seeding: _,
         counts,
+        conflicts: _,
         next,
         failures,
     } = status;

@@ -1,4 +1,4 @@
-//! What the operator's answer tells: its status says how it stands, its events what it did.
+//! What the operator's answer tells, as its status says it.
 
 mod record;
 
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use sower_controllers::reason::Reason;
 use sower_core::report::Report;
-use sower_crds::environment::Failure as Refused;
+use sower_crds::environment::LastSeeding;
 use sower_crds::{Condition, EnvironmentStatus, FREEZE_OVERRIDE};
 
 use super::told::{in_an_hour, is_whole_file};
@@ -30,52 +30,32 @@ pub struct Answer {
     pub before: EnvironmentStatus,
     /// The status that answers.
     pub after: EnvironmentStatus,
-    /// What it told as events since.
-    pub told: Vec<String>,
-    /// Refused integrations that keep their rows: those count as carried, and are not unchanged.
-    pub kept: usize,
+    /// What its event says of a plan that waits.
+    pub gone: Option<String>,
     /// How long it took.
     pub milliseconds: u64,
 }
 
 impl Answer {
-    /// `57` and `0 created, 1 updated, …`, from the event of the seeding.
-    fn seeding(&self) -> Option<(String, String)> {
-        self.told.iter().rev().find_map(|message| number_and_counts(message))
+    /// What was written since it was asked.
+    fn seeding(&self) -> Option<&LastSeeding> {
+        let last = self.after.last_seeding.as_ref();
+        last.filter(|_| last != self.before.last_seeding.as_ref())
     }
 
-    /// Integrations that are carried as the sources have them.
+    /// Integrations that are carried as the sources have them: those refused that keep rows are not.
     fn processed(&self) -> usize {
         let counts = self.after.counts.unwrap_or_default();
-        number(counts.integrations).saturating_sub(self.kept)
+        let keeping = self.after.failures.iter().filter(|failure| failure.keeps.is_some());
+        let kept: BTreeSet<&str> = keeping.filter_map(|failure| failure.integration.as_deref()).collect();
+        // What is not listed is taken to keep rows: a manifest breaks more often than a broken one comes.
+        let unlisted = number(counts.invalid).saturating_sub(self.after.failures.len());
+        number(counts.integrations).saturating_sub(kept.len() + unlisted)
     }
 }
 
 fn number(value: i32) -> usize {
     usize::try_from(value).unwrap_or(0)
-}
-
-/// What the event of refused manifests begins with.
-pub fn begins(first: &Refused) -> String {
-    let place = first.location.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
-    format!("{place}{}: {}", first.code, first.message)
-}
-
-/// How many of the refused integrations keep rows that they had. The `event` says `slack keeps 2.0.3` of those, as far as
-/// it has room; it comes when they are refused first, and is forgotten in time. Of what it does not tell, rows are taken
-/// to be there: a manifest breaks more often than a broken one comes.
-pub fn kept(failures: &[Refused], event: Option<&str>) -> usize {
-    let beyond = |event: &str| -> Option<usize> {
-        event.rsplit_once(" (and ")?.1.strip_suffix(" more)")?.parse().ok()
-    };
-    let told = event.map_or(0, |event| failures.len().saturating_sub(beyond(event).unwrap_or(0)));
-    let keeps = |(index, failure): (usize, &Refused)| {
-        // What has no place is refused for somebody else's row: there is none of its own.
-        let id = failure.integration.clone().filter(|_| failure.location.is_some())?;
-        let said = event.is_some_and(|event| event.contains(&format!("; {id} keeps ")));
-        (said || index >= told).then_some(id)
-    };
-    failures.iter().enumerate().filter_map(keeps).collect::<BTreeSet<String>>().len()
 }
 
 /// How the operator's answer ends.
@@ -111,14 +91,6 @@ fn ready(status: &EnvironmentStatus) -> Option<&Condition> {
     status.conditions.iter().find(|condition| condition.type_ == "Ready")
 }
 
-/// `Seeding 57 of main@3f2c1a9: 0 created, 1 updated, 0 deleted, 41 unchanged`.
-fn number_and_counts(message: &str) -> Option<(String, String)> {
-    let rest = message.strip_prefix("Seeding ")?;
-    let (number, rest) = rest.split_once(" of ")?;
-    let (_, counts) = rest.split_once(": ")?;
-    Some((number.to_owned(), counts.to_owned()))
-}
-
 /// `Plan 7c1e09b4d2f8 of main@9d41e07 would delete asana and 13 more: their folders are gone since 9d41e07 (AUTHOR: "Tidy up")`
 /// as one line of a list of changes.
 fn deletions(message: &str) -> Option<String> {
@@ -131,11 +103,6 @@ fn deletions(message: &str) -> Option<String> {
         None => why,
     };
     Some(if why.is_empty() { format!("- {names}") } else { format!("- {names} ({why})") })
-}
-
-fn count(counts: &str, word: &str) -> usize {
-    let number = counts.split(", ").find_map(|part| part.strip_suffix(word)?.trim().parse().ok());
-    number.unwrap_or(0)
 }
 
 /// Tells the answer of one environment; its record and its exit status.
@@ -179,8 +146,8 @@ pub fn tell(
         }
         End::Refused => {
             if for_people(args.output) {
-                let gone = answer.told.iter().filter_map(|message| deletions(message));
-                style.say(&gone.map(|line| line + "\n").collect::<String>());
+                let gone = answer.gone.as_deref().and_then(deletions);
+                style.say(&gone.map(|line| line + "\n").unwrap_or_default());
             }
             let reason = ready(after).map(|ready| ready.reason.as_str()).unwrap_or_default();
             let failure = refusal(name, reason, after, cluster);
@@ -192,16 +159,19 @@ pub fn tell(
 }
 
 fn line(name: &str, answer: &Answer) -> String {
-    let Answer { before, after, told: _, kept: _, milliseconds } = answer;
+    let Answer { before, after, gone: _, milliseconds } = answer;
     let counts = after.counts.unwrap_or_default();
     let aside =
         after.failures.iter().filter(|f| f.code == FOREIGN_ROW || is_whole_file(f.location.as_deref()));
     let besides = changes::besides(number(counts.conflicts), number(counts.invalid) + aside.count());
     let revision = after.revision.clone().unwrap_or_default();
     match answer.seeding() {
-        Some((seeding, counted)) => {
+        Some(LastSeeding { seeding, created, updated, deleted, unchanged, .. }) => {
+            let seq = seeding.rsplit('-').next().unwrap_or(seeding);
             let took = time::took(*milliseconds);
-            format!("Seeded {name} at {revision} (seeding {seeding}): {counted}{besides} in {took}\n")
+            let counted =
+                format!("{created} created, {updated} updated, {deleted} deleted, {unchanged} unchanged");
+            format!("Seeded {name} at {revision} (seeding {seq}): {counted}{besides} in {took}\n")
         }
         None => {
             let moved = before.last_applied_revision != after.last_applied_revision;
@@ -288,40 +258,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_event_of_a_seeding_tells_its_number_and_counts() {
-        let message = "Seeding 57 of main@3f2c1a9: 0 created, 1 updated, 0 deleted, 41 unchanged";
-        let (number, counts) = number_and_counts(message).expect("read");
-        assert_eq!(
-            (number.as_str(), counts.as_str()),
-            ("57", "0 created, 1 updated, 0 deleted, 41 unchanged")
-        );
-        assert_eq!(
-            (count(&counts, " updated"), count(&counts, " unchanged"), count(&counts, " asleep")),
-            (1, 41, 0)
-        );
-        assert_eq!(number_and_counts("Something else"), None);
+    fn what_is_refused_and_keeps_its_rows_is_not_unchanged() {
+        let status = |integrations: i32, invalid: i32, failures: serde_json::Value| -> EnvironmentStatus {
+            serde_json::from_value(serde_json::json!({
+                "counts": { "integrations": integrations, "conflicts": 0, "excluded": 0, "invalid": invalid },
+                "failures": failures,
+            }))
+            .expect("a status")
+        };
+        let failure = |id: &str, keeps: Option<&str>| serde_json::json!({ "integration": id, "code": "bad-version", "message": "no", "keeps": keeps });
+        let ash = failure("ash", Some("1.0.0"));
+        for (after, expect) in [
+            (status(5, 0, serde_json::json!([])), 5),
+            (status(5, 2, serde_json::json!([ash, ash])), 4),
+            (status(5, 2, serde_json::json!([ash, failure("new", None)])), 4),
+            (status(5, 4, serde_json::json!([ash, failure("new", None)])), 2),
+        ] {
+            let answer = Answer { before: after.clone(), after, gone: None, milliseconds: 1 };
+            assert_eq!(answer.processed(), expect, "{:?}", answer.after);
+        }
     }
 
     #[test]
-    fn what_is_refused_and_keeps_its_rows_is_told_from_what_never_came() {
-        let refused = |id: &str, location: Option<&str>| Refused {
-            integration: Some(id.to_owned()),
-            code: "bad-version".into(),
-            location: location.map(str::to_owned),
-            message: "no".into(),
+    fn a_seeding_is_told_from_one_that_was_before() {
+        let status = |seeding: &str| EnvironmentStatus {
+            last_seeding: Some(LastSeeding { seeding: seeding.into(), updated: 1, ..LastSeeding::default() }),
+            ..EnvironmentStatus::default()
         };
-        let failures = [
-            refused("ash", Some("a:1:1")),
-            refused("box", Some("b:1:1")),
-            refused("elm", None),
-            refused("ash", Some("a:2:1")),
-        ];
-        let event = "a:1:1: bad-version: no; ash keeps 1.0.0 · b:1:1: bad-version: no · bad-version: no";
-        assert!(event.starts_with(&begins(&failures[0])));
-        assert_eq!(kept(&failures, Some(event)), 1);
-        assert_eq!(kept(&failures, Some("a:1:1: bad-version: no; ash keeps 1.0.0 (and 3 more)")), 2);
-        assert_eq!(kept(&failures, None), 2);
-        assert_eq!(kept(&[], None), 0);
+        let answer = |before: &str, after: &str| Answer {
+            before: status(before),
+            after: status(after),
+            gone: None,
+            milliseconds: 84,
+        };
+        assert_eq!(answer("production-57", "production-57").seeding(), None);
+        let report = report("production", &answer("production-57", "production-58"), Exit::Done);
+        assert_eq!((report.status, report.updated), (Outcome::Completed, 1));
+        assert_eq!(report.seeding.as_deref(), Some("production-58"));
     }
 
     #[test]
@@ -348,7 +321,7 @@ mod tests {
              what it means:    sower rule bad-version\n  \
              take the others:  kubectl -n sower patch env/production --type=merge -p '{\"spec\":{\"strict\":false}}'\n"
         );
-        let answer = Answer { before: held.clone(), after: held, told: Vec::new(), kept: 0, milliseconds: 1 };
+        let answer = Answer { before: held.clone(), after: held, gone: None, milliseconds: 1 };
         let report = report("production", &answer, Exit::Failed);
         assert_eq!((report.status, report.errors[0].code.as_str()), (Outcome::Refused, "ManifestsInvalid"));
     }
@@ -368,7 +341,7 @@ mod tests {
         }))
         .expect("a status");
         let attempted = held.last_attempted_revision.clone();
-        let answer = Answer { before: held.clone(), after: held, told: Vec::new(), kept: 0, milliseconds: 1 };
+        let answer = Answer { before: held.clone(), after: held, gone: None, milliseconds: 1 };
         let report = report("production", &answer, Exit::Refused);
         assert_eq!((report.status, report.revision), (Outcome::Refused, attempted));
         assert_eq!((report.integrations_processed, report.unchanged, report.deleted), (29, 25, 0));

@@ -25,8 +25,8 @@ use crate::output::progress::Progress;
 use crate::settings::Settings;
 use crate::trouble::Trouble;
 
-/// How often, and how far apart, the events of what was done are looked for.
-const EVENT_TRIES: usize = 20;
+/// How long, and how far apart, the event of a held plan is looked for: it comes after the status that it goes with.
+const EVENT_LIMIT: Duration = Duration::from_secs(5);
 const EVENT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Asks the operator to seed, and waits for it.
@@ -129,16 +129,12 @@ async fn ask(
     }
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     let failed = |error: kube::Error| Trouble::of(Reason::SeedingFailed, cluster.failed(&error));
-    cluster.api().patch(&name, &PatchParams::default(), &patch).await.map_err(failed)?;
+    let asked = cluster.api().patch(&name, &PatchParams::default(), &patch).await.map_err(failed)?;
     if args.no_wait {
         return Ok(None);
     }
-    let handled = |found: Option<&Environment>| {
-        found
-            .and_then(|found| found.status.as_ref())
-            .and_then(|status| status.last_handled_reconcile_at.as_deref())
-            == Some(token.as_str())
-    };
+    let before = asked.status.unwrap_or_default();
+    let handled = |found: Option<&Environment>| found.is_some_and(|found| is_handled(found, &before));
     let after = match tokio::time::timeout(timeout, await_condition(cluster.api(), &name, handled)).await {
         Ok(Ok(found)) => found.and_then(|found| found.status).unwrap_or_default(),
         Ok(Err(error)) => {
@@ -153,74 +149,61 @@ async fn ask(
         }
     };
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let before = environment.status.clone().unwrap_or_default();
-    // Where the status says what it said before, nothing happened: no event is waited for.
-    let handled = before.last_handled_reconcile_at.clone();
-    let same = before == EnvironmentStatus { last_handled_reconcile_at: handled, ..after.clone() };
-    let events = Events::of(cluster, environment);
-    let told = if same { Vec::new() } else { events.since(&token).await };
-    let kept = match after.failures.first() {
-        None => 0,
-        Some(first) => {
-            let tries = if before.failures == after.failures { 1 } else { EVENT_TRIES };
-            let event = events.beginning(&answer::begins(first), tries).await;
-            answer::kept(&after.failures, event.as_deref())
-        }
+    let gone = match after.plan.as_ref().filter(|plan| plan.delete > 0) {
+        Some(plan) => told_of_plan(cluster, environment, &plan.hash).await,
+        None => None,
     };
-    Ok(Some(Answer { before, after, told, kept, milliseconds }))
+    Ok(Some(Answer { before, after, gone, milliseconds }))
 }
 
-/// What the operator tells of an environment as events. They come after the status that they go with.
-struct Events {
-    api: Api<Event>,
-    params: ListParams,
+/// The operator has done what was asked last: by us, or by somebody who asked after us.
+fn is_handled(found: &Environment, before: &EnvironmentStatus) -> bool {
+    let handled = found.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
+    handled.is_some()
+        && handled != before.last_handled_reconcile_at.as_ref()
+        && handled == found.annotations().get(REQUESTED_AT)
 }
 
-impl Events {
-    fn of(cluster: &Cluster, environment: &Environment) -> Self {
-        let uid = environment.metadata.uid.as_deref().unwrap_or_default();
-        Self {
-            api: Api::namespaced(cluster.client.clone(), &cluster.namespace),
-            params: ListParams::default().fields(&format!("involvedObject.uid={uid}")),
+/// What the event of a plan says that waits, where it is not forgotten.
+async fn told_of_plan(cluster: &Cluster, environment: &Environment, hash: &str) -> Option<String> {
+    let uid = environment.metadata.uid.as_deref().unwrap_or_default();
+    let events: Api<Event> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let params = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
+    let beginning = format!("Plan {hash} of ");
+    let deadline = Instant::now() + EVENT_LIMIT;
+    loop {
+        let mut messages =
+            events.list(&params).await.ok()?.items.into_iter().filter_map(|event| event.message);
+        match messages.rfind(|message| message.starts_with(&beginning)) {
+            None if Instant::now() < deadline => tokio::time::sleep(EVENT_PAUSE).await,
+            told => return told,
         }
     }
+}
 
-    /// What was told since it was asked, oldest first.
-    async fn since(&self, token: &str) -> Vec<String> {
-        let Ok(asked) = token.parse::<Timestamp>() else { return Vec::new() };
-        for _ in 0..EVENT_TRIES {
-            let Some(told) = self.all().await else { break };
-            let told: Vec<String> =
-                told.into_iter().filter(|(at, _)| *at >= asked).map(|(_, message)| message).collect();
-            if !told.is_empty() {
-                return told;
-            }
-            tokio::time::sleep(EVENT_PAUSE).await;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asked_first_hears_what_was_done_for_who_asked_last() {
+        let found = |requested: &str, handled: Option<&str>| -> Environment {
+            serde_json::from_value(json!({
+                "apiVersion": "sower.dev/v1alpha1", "kind": "Environment",
+                "metadata": { "name": "e", "annotations": { "sower.dev/requestedAt": requested } },
+                "spec": {}, "status": { "lastHandledReconcileAt": handled },
+            }))
+            .expect("an environment")
+        };
+        let before = EnvironmentStatus { last_handled_reconcile_at: Some("1".into()), ..Default::default() };
+        for (requested, handled, expect) in [
+            ("2", None, false),
+            ("2", Some("1"), false),
+            ("2", Some("2"), true),
+            ("3", Some("2"), false),
+            ("3", Some("3"), true),
+        ] {
+            assert_eq!(is_handled(&found(requested, handled), &before), expect, "{requested} {handled:?}");
         }
-        Vec::new()
-    }
-
-    /// The newest that begins so, where it is not forgotten.
-    async fn beginning(&self, text: &str, tries: usize) -> Option<String> {
-        for attempt in 1..=tries {
-            let told = self.all().await?.into_iter().map(|(_, message)| message);
-            if let Some(message) = told.rev().find(|message| message.starts_with(text)) {
-                return Some(message);
-            }
-            if attempt < tries {
-                tokio::time::sleep(EVENT_PAUSE).await;
-            }
-        }
-        None
-    }
-
-    /// Whatever is still known, oldest first; none where it cannot be listed.
-    async fn all(&self) -> Option<Vec<(Timestamp, String)>> {
-        let listed = self.api.list(&self.params).await.ok()?;
-        let told = listed.items.into_iter();
-        let mut told: Vec<(Timestamp, String)> =
-            told.filter_map(|event| Some((event.event_time.as_ref()?.0, event.message?))).collect();
-        told.sort();
-        Some(told)
     }
 }

@@ -1,17 +1,18 @@
 //! The record of a seeding that an operator did, as files report theirs.
 
+use sower_core::plan::Conflict;
 use sower_core::report::{Failure as Entry, Outcome, Report};
-use sower_crds::environment::PlanStatus;
+use sower_crds::environment::{ConflictStatus, PlanStatus};
 
-use super::{Answer, End, count, number, ready};
+use super::{Answer, End, number, ready};
 use crate::failure::Exit;
 
 /// The record of one environment, whose answer ended so.
 pub(super) fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
-    let Answer { before: _, after, told: _, kept: _, milliseconds } = answer;
+    let Answer { before: _, after, gone: _, milliseconds } = answer;
     let seeding = answer.seeding();
     let counts = after.counts.unwrap_or_default();
-    let counted = seeding.as_ref().map(|(_, counted)| counted.as_str()).unwrap_or_default();
+    let written = seeding.cloned().unwrap_or_default();
     let processed = answer.processed();
     let failures = after.failures.iter().map(|failure| Entry {
         integration: failure.integration.clone(),
@@ -33,17 +34,17 @@ pub(super) fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
         (End::Strict | End::Refused, Some(_)) => after.last_attempted_revision.clone(),
         (End::Strict | End::Refused, None) => None,
     };
-    let (processed, unchanged) = match (held, &seeding) {
+    let (processed, unchanged) = match (held, seeding) {
         (Some(plan), _) => waiting(plan, processed),
-        (None, Some(_)) => (processed, count(counted, " unchanged")),
+        (None, Some(_)) => (processed, number(written.unchanged)),
         (None, None) if end == End::Refused => (0, 0),
         (None, None) => (processed, processed),
     };
     Report {
         environment: name.to_owned(),
-        seeding: seeding.as_ref().map(|(number, _)| format!("{name}-{number}")),
+        seeding: seeding.map(|seeding| seeding.seeding.clone()),
         revision,
-        status: match (exit, &seeding) {
+        status: match (exit, seeding) {
             (Exit::Refused, _) => Outcome::Refused,
             _ if end == End::Strict => Outcome::Refused,
             (_, Some(_)) => Outcome::Completed,
@@ -51,15 +52,15 @@ pub(super) fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
             (_, None) => Outcome::Failed,
         },
         integrations_processed: processed,
-        created: count(counted, " created"),
-        updated: count(counted, " updated"),
-        deleted: count(counted, " deleted"),
+        created: number(written.created),
+        updated: number(written.updated),
+        deleted: number(written.deleted),
         unchanged,
-        actions_created: 0,
-        triggers_created: 0,
-        connections_created: 0,
+        actions_created: number(written.actions_created),
+        triggers_created: number(written.triggers_created),
+        connections_created: number(written.connections_created),
         orphaned: Vec::new(),
-        conflicts: Vec::new(),
+        conflicts: after.conflicts.iter().filter_map(conflict).collect(),
         errors: guard.into_iter().chain(failures).collect(),
         excluded: number(counts.excluded),
         invalid: number(counts.invalid),
@@ -73,4 +74,18 @@ fn waiting(plan: &PlanStatus, carried: usize) -> (usize, usize) {
     let PlanStatus { hash: _, create, update, delete, conflicts } = plan;
     let unchanged = carried.saturating_sub([update, delete, conflicts].map(|n| number(*n)).iter().sum());
     (unchanged + number(*create) + number(*update) + number(*conflicts), unchanged)
+}
+
+/// None where its words are those of another Sower.
+fn conflict(told: &ConflictStatus) -> Option<Conflict> {
+    let ConflictStatus { integration, kind, current_version, new_version, resolution } = told;
+    Some(Conflict {
+        integration: integration.clone(),
+        kind: serde_json::from_value(kind.as_str().into()).ok()?,
+        current_version: current_version.clone(),
+        new_version: new_version.clone(),
+        resolution: serde_json::from_value(resolution.as_str().into()).ok()?,
+        message: String::new(),
+        fingerprint: String::new(),
+    })
 }
