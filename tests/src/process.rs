@@ -41,7 +41,7 @@ for pid in *; do kill -s KILL -- "-$pid"; done
 const REGISTER: &str = r#"printf %s "$1" >"$2/pids/$$"; shift 2; exec "$@""#;
 
 /// How long a program has to end after it was asked to.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(40);
 
 /// The folder of this test binary: everything its servers write. It goes with the binary, unless
 /// `SOWER_TEST_KEEP` is set. Other users may pass through, since PostgreSQL does not run as root.

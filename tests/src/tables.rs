@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use anyhow::{Context, Result};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row as _};
+
+use crate::wait::until;
 
 /// A row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,9 +149,16 @@ impl fmt::Display for Tables {
     }
 }
 
-/// What was written to each table so far, rolled back or not. Processes that wrote must have closed their
-/// connections: PostgreSQL counts what a connection did when it ends, or seconds later.
+/// What was written to each table so far, rolled back or not. Processes that wrote must have been stopped: PostgreSQL
+/// counts what a connection did when its server process ends, which is awaited here.
 pub async fn counters(pool: &PgPool) -> Result<BTreeMap<String, Counters>> {
+    let left = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sower' AND datname = current_database()";
+    until("the connections of whoever wrote have ended", Duration::from_secs(30), async || {
+        let left: i64 = sqlx::query_scalar(left).fetch_one(pool).await?;
+        ensure!(left == 0, "{left} are left");
+        Ok(())
+    })
+    .await?;
     let read = "SELECT relname::text AS name, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables WHERE schemaname = 'public'";
     let rows = sqlx::query(read).fetch_all(pool).await.context("pg_stat_user_tables")?;
     let all = rows.iter().map(|row| {

@@ -257,10 +257,6 @@ impl Scan<'_> {
     }
 }
 
-fn changed() -> ReadError {
-    ReadError::Io("the file changed while it was read".into())
-}
-
 /// The paths whose files differ, sorted. Both lists are sorted.
 fn differing(committed: &[FileEntry], found: &[FileEntry]) -> Vec<String> {
     let before: HashMap<&str, &str> = committed.iter().map(|f| (f.path.as_str(), f.blob.as_str())).collect();
@@ -318,11 +314,7 @@ impl FolderTree {
         if at.canonicalize().ok().as_deref() != Some(at.as_path()) || !at.is_file() {
             return Err(ReadError::NotFound);
         }
-        let failed = |error: io::Error| match error.kind() {
-            // To this process it is none; what a folder holds itself must be readable to be listed.
-            io::ErrorKind::PermissionDenied => ReadError::NotFound,
-            _ => ReadError::Io(error.to_string()),
-        };
+        let failed = |error: io::Error| ReadError::Io(error.to_string());
         let file = fs::File::open(&at).map_err(failed)?;
         let data = file.metadata().map_err(failed)?;
         if data.is_file() { Ok((file, data)) } else { Err(ReadError::NotFound) }
@@ -339,18 +331,16 @@ impl Tree for FolderTree {
         &self.files
     }
 
-    fn entry(&self, path: &str) -> Result<Option<FileEntry>, ReadError> {
+    fn entry(&self, path: &str) -> Option<FileEntry> {
         if let Some(file) = self.listed(path) {
-            return Ok(Some(file.clone()));
+            return Some(file.clone());
         }
-        let data = match self.open(path) {
-            Ok((_, data)) if data.len() <= self.limits.max_bytes => data,
-            Ok(_) | Err(ReadError::NotFound | ReadError::TooLarge { .. }) => return Ok(None),
-            Err(error @ ReadError::Io(_)) => return Err(error),
-        };
-        let blob = Oid::hash_file(ObjectType::Blob, self.root.join(path))
-            .map_err(|error| ReadError::Io(error.message().to_owned()))?;
-        Ok(Some(FileEntry { path: path.to_owned(), blob: blob.to_string(), size: data.len() }))
+        let (_, data) = self.open(path).ok()?;
+        if data.len() > self.limits.max_bytes {
+            return None;
+        }
+        let blob = Oid::hash_file(ObjectType::Blob, self.root.join(path)).ok()?.to_string();
+        Some(FileEntry { path: path.to_owned(), blob, size: data.len() })
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
@@ -359,17 +349,13 @@ impl Tree for FolderTree {
         let mut content = Vec::new();
         file.take(limit + 1).read_to_end(&mut content).map_err(|error| ReadError::Io(error.to_string()))?;
         let size = content.len() as u64;
-        let listed = self.listed(path);
         if size > limit {
-            return match listed {
-                Some(file) if file.size <= limit => Err(changed()),
-                _ => Err(ReadError::TooLarge { size: data.len().max(size), limit }),
-            };
+            return Err(ReadError::TooLarge { size: data.len().max(size), limit });
         }
-        if let Some(file) = listed {
+        if let Some(file) = self.listed(path) {
             let now = Oid::hash_object(ObjectType::Blob, &content).map(|id| id.to_string());
             if now.as_deref() != Ok(file.blob.as_str()) {
-                return Err(changed());
+                return Err(ReadError::Io("the file changed while it was read".into()));
             }
         }
         Ok(content)

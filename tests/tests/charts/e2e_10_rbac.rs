@@ -112,7 +112,7 @@ async fn e2e_10_every_right_is_used_and_none_is_missing() -> Result<()> {
     for command in [
         &["status"][..],
         &["get", "environments"],
-        &["seed", "-e", "production", "--timeout", "30s"],
+        &["seed", "-e", "production"],
         &["status", "-e", "production"],
     ] {
         Sower::within(&outside)?

@@ -121,8 +121,6 @@ async fn e2e_11_standalone_seeds_then_takes_up_an_edit_and_a_commit() -> Result<
     )
     .await?;
     println!("an edit took {:?} to development", edited.elapsed());
-    // What the system tells is taken up at once; where it does not tell, files are looked at each second.
-    ensure!(edited.elapsed() < Duration::from_secs(5), "an edit took {:?}", edited.elapsed());
     throughout("an edit reaches development alone", Duration::from_secs(2), async || {
         let (versions, _) = rows(&tree).await?;
         ensure!(versions[&("staging".to_owned(), "stripe".to_owned())] == version);

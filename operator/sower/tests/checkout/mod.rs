@@ -81,11 +81,16 @@ impl Checkout {
         self.dir.path()
     }
 
-    /// Writes a file.
+    /// Writes a file, as editors do: whoever watches sees the old or the new, and no half of it.
     pub fn write(&self, path: &str, text: &str) {
         let path = self.path().join(path);
-        std::fs::create_dir_all(path.parent().expect("in a folder")).expect("made");
-        std::fs::write(path, text).expect("written");
+        let folder = path.parent().expect("in a folder");
+        std::fs::create_dir_all(folder).expect("made");
+        let beside = tempfile::NamedTempFile::new_in(std::env::temp_dir()).expect("made");
+        std::fs::write(beside.path(), text).expect("written");
+        std::fs::set_permissions(beside.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .expect("set");
+        beside.persist(path).expect("renamed");
     }
 
     /// Writes an integration.
