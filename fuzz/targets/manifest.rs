@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
         None => (bytes, &[][..]),
     };
     let tree = Memory::new(manifest, &[("integrations/acme/schemas/thing.json", schema)]);
-    for found in load_file("source", &tree, MANIFEST) {
+    for found in load_file("source", &tree, MANIFEST).expect("they can be read") {
         if found.is_valid() {
             let text = found.manifest.expect("what is valid has canonical bytes");
             serde_json::from_str::<serde_json::Value>(&text).expect("JSON");

@@ -32,8 +32,8 @@ impl Tree for Memory<'_> {
         &self.entries
     }
 
-    fn entry(&self, path: &str) -> Option<FileEntry> {
-        self.entries.iter().find(|entry| entry.path == path).cloned()
+    fn entry(&self, path: &str) -> Result<Option<FileEntry>, ReadError> {
+        Ok(self.entries.iter().find(|entry| entry.path == path).cloned())
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {

@@ -14,6 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::secrets::PATIENCE;
+
 /// Name of the Lease.
 const NAME: &str = "sower";
 /// How long releasing it may take.
@@ -87,8 +89,11 @@ impl Election {
     ) -> Library {
         let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
         while !library.is_finished() {
-            let seen =
-                tokio::time::timeout(self.tick(), leases.get_opt(NAME)).await.ok().and_then(Result::ok);
+            // An answer that comes when the Lease has run out is none.
+            let limit = Instant::now() + self.tick();
+            let limit = term.until.map_or(limit, |until| limit.min(until));
+            let seen = tokio::time::timeout_at(limit, leases.get_opt(NAME)).await;
+            let seen = seen.ok().and_then(Result::ok);
             if matches!(seen, Some(None)) {
                 break;
             }
@@ -122,9 +127,18 @@ impl Election {
             .with_field_manager(&self.identity);
         loop {
             let builder = LeaseManagerBuilder::new(client.clone(), NAME).with_namespace(namespace);
-            match builder.with_parameters(params.clone()).build().await {
-                Ok(manager) => return Some(manager.watch().await),
-                Err(error) => tracing::warn!(%error, namespace, "the Lease cannot be had; trying again"),
+            let built = tokio::time::timeout(PATIENCE, builder.with_parameters(params.clone()).build());
+            tokio::select! {
+                () = stop.cancelled() => return None,
+                built = built => match built {
+                    Ok(Ok(manager)) => return Some(manager.watch().await),
+                    Ok(Err(error)) => {
+                        tracing::warn!(%error, namespace, "the Lease cannot be had; trying again")
+                    }
+                    Err(_) => {
+                        tracing::warn!(namespace, "the API server says nothing of the Lease; trying again")
+                    }
+                },
             }
             tokio::select! {
                 () = stop.cancelled() => return None,
@@ -230,5 +244,46 @@ mod tests {
         check(Some(15 * SECOND), 20, Leadership::Leader(2));
         check(Some(Duration::ZERO), 21, Leadership::Follower);
         check(None, 22, Leadership::Follower);
+    }
+
+    /// An API server that takes connections and says nothing.
+    fn deaf() -> (std::net::TcpListener, Client) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let config = kube::Config::new(url.parse().expect("a URL"));
+        (listener, Client::try_from(config).expect("a client"))
+    }
+
+    #[tokio::test]
+    async fn nobody_leads_beyond_the_lease_while_the_server_says_nothing() {
+        let (_listener, client) = deaf();
+        // It is looked at every 2 s.
+        let election = Election { namespace: Some("n".into()), duration: 10 * SECOND, identity: "me".into() };
+        let (_sender, hint) = watch::channel(true);
+        let library = tokio::spawn(std::future::pending());
+        let until = Instant::now() + SECOND / 2;
+        let mut term = Term { number: 1, until: Some(until) };
+        let (told, mut heard) = watch::channel(Leadership::Leader(1));
+        let stop = CancellationToken::new();
+        let watching = election.watch(&client, "n", (hint, library), &mut term, &told, &stop);
+        tokio::select! {
+            _ = watching => panic!("it goes on"),
+            changed = heard.changed() => changed.expect("told"),
+        }
+        assert_eq!(*heard.borrow(), Leadership::Follower);
+        let late = Instant::now().duration_since(until);
+        assert!(late < SECOND, "{late:?} late");
+    }
+
+    #[tokio::test]
+    async fn whoever_is_stopped_waits_for_no_answer() {
+        let (_listener, client) = deaf();
+        let election = Election { namespace: Some("n".into()), duration: 10 * SECOND, identity: "me".into() };
+        let stop = CancellationToken::new();
+        let begun = election.begin(&client, "n", &stop);
+        tokio::pin!(begun);
+        assert!(tokio::time::timeout(SECOND / 10, &mut begun).await.is_err());
+        stop.cancel();
+        assert!(tokio::time::timeout(SECOND, begun).await.expect("at once").is_none());
     }
 }

@@ -52,15 +52,15 @@ impl Term {
         if remembered.is_some() && !take_over {
             return Ok(remembered);
         }
-        let row = store.environment(environment).await?;
-        let elsewhere = row.and_then(|row| row.keeper).is_some_and(|other| other != keeper);
+        let seen = store.environment(environment).await?.and_then(|row| row.keeper);
+        let elsewhere = seen.as_ref().is_some_and(|other| other != keeper);
         if elsewhere && !take_over {
             return Ok(None);
         }
         if remembered.is_some() && !elsewhere {
             return Ok(remembered);
         }
-        let epoch = store.raise_epoch(environment, &self.holder).await?;
+        let epoch = store.raise_epoch(environment, &self.holder, seen.as_deref()).await?;
         tracing::debug!(environment, epoch, "raised the epoch");
         self.epochs.lock().await.insert(key, epoch);
         Ok(Some(epoch))
@@ -151,7 +151,7 @@ mod tests {
         let term = Term::new("one".into(), &CancellationToken::new());
         assert_eq!(epoch(&term, &store, "a", false).await, Some(1));
         // Another raises it before either has claimed it.
-        store.raise_epoch("e", "other").await.expect("answers");
+        store.raise_epoch("e", "other", None).await.expect("answers");
         store.claim("e", "a", false).await.expect("ours");
         term.doubt(&store, "e", "a", &refusal(Reason::DatabaseUnavailable), unasked).await;
         assert_eq!(epoch(&term, &store, "a", false).await, Some(1));

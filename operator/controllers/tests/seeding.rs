@@ -4,7 +4,7 @@ mod kit;
 
 use kit::{Kit, manifest};
 use sower_controllers::reason::Reason;
-use sower_controllers::seeding::{Origin, Planned, Seeded, SourceInput};
+use sower_controllers::seeding::{Kind, Origin, Planned, Seeded, SourceInput};
 use sower_core::gate::HeldReason;
 use sower_core::plan::KeptWhy;
 use sower_core::report::{Outcome, Report};
@@ -81,6 +81,42 @@ async fn a_broken_manifest_keeps_its_rows_and_the_others_come_in() {
     let strict = kit.seed("development", "{\"strict\": true, \"pruneLimit\": 1}").await;
     let Seeded::Held { held, .. } = strict else { panic!("{strict:?}") };
     assert_eq!(held.reason, HeldReason::ManifestsInvalid);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_now_is_no_broken_one() {
+    for spec in ["{}", "{\"seedingStrategy\": \"incremental\"}"] {
+        let kit = Kit::new().await;
+        // Large enough for its beginning to be read where its end is not.
+        let large = |version: &str| {
+            let noise: String =
+                (0..2_000).map(|n: u32| format!("# {}\n", n.wrapping_mul(2_654_435_761))).collect();
+            format!("{}{noise}", manifest("a", version, &["one"]))
+        };
+        kit.write("a", &large("1.0.0"));
+        kit.commit("first");
+        kit.seed("development", spec).await;
+        kit.write("a", &large("1.1.0"));
+        kit.commit("second");
+        let object = kit.object("catalog/a/integration.yaml");
+        let whole = std::fs::read(&object).unwrap();
+        std::fs::remove_file(&object).unwrap();
+        let mut broken = whole.clone();
+        let middle = whole.len() / 2;
+        broken[middle..middle + 64].fill(0xff);
+        std::fs::write(&object, &broken).unwrap();
+        let before = kit.store.environment("development").await.unwrap().unwrap();
+        let error = kit.try_seed("development", spec).await.expect_err("it cannot be read");
+        assert_eq!((error.reason, error.kind), (Reason::FetchFailed, Kind::Transient), "{error}");
+        assert!(error.message.starts_with("Cannot read catalog/a/integration.yaml: "), "{error}");
+        let after = kit.store.environment("development").await.unwrap().unwrap();
+        assert_eq!(after.applied, before.applied, "it is not taken for read");
+
+        std::fs::remove_file(&object).unwrap();
+        std::fs::write(&object, &whole).unwrap();
+        let report = kit.seed("development", spec).await.report().clone();
+        assert_eq!((report.updated, report.errors.len()), (1, 0), "{report:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Freeze windows: whether integrations may change now, and when they may again. A function of windows and a time.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use croner::Cron;
@@ -118,47 +119,75 @@ pub fn frozen<'a>(
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let mut first = None;
     let mut about: BTreeSet<Vec<usize>> = BTreeSet::new();
+    let moment = Moment::new(&windows, now);
     for id in integrations {
         let which: Vec<usize> = (0..windows.len()).filter(|at| windows[*at].is_about(id)).collect();
         if first.is_none() {
-            first = stop(&windows, &which, now).map(|(_, at, outside)| (id.to_owned(), at, outside));
+            first = moment.stop(&which).map(|(_, at, outside)| (id.to_owned(), at, outside));
         }
         about.insert(which);
     }
     let (id, at, outside) = first?;
-    let mut opens = Some(now);
-    for _ in 0..CHANGES {
-        let Some(then) = opens else { break };
-        let stops: Vec<_> = about.iter().filter_map(|which| stop(&windows, which, then)).collect();
-        if stops.is_empty() {
-            break;
-        }
-        let until: Option<Vec<Timestamp>> = stops.iter().map(|(until, ..)| *until).collect();
-        opens = until.and_then(|all| all.into_iter().max());
-    }
-    let still = opens.filter(|then| about.iter().all(|which| stop(&windows, which, *then).is_none()));
     let window = &windows[at];
     Some(Frozen {
-        opens: still,
+        opens: opens(&windows, &about, now),
         integration: window.integrations.is_some().then_some(id),
         window: window.name.clone(),
         outside,
     })
 }
 
-/// Until when the windows that are about something stop it at this time, the window to name, and whether it is outside
-/// of that one. What comes after is not looked at: another may stop it then.
-fn stop(windows: &[Window], which: &[usize], at: Timestamp) -> Option<(Option<Timestamp>, usize, bool)> {
-    let of = |kind: WindowKind| which.iter().copied().filter(move |w| windows[*w].kind == kind);
-    let denied = of(WindowKind::Deny).filter_map(|w| Some((windows[w].open_until(at)?, w)));
-    if let Some((until, window)) = denied.max_by_key(|(until, _)| *until) {
-        return Some((Some(until).filter(|until| *until < Timestamp::MAX), window, false));
+/// When nothing is stopped any more, of what each of these sets of windows is about.
+fn opens(windows: &[Window], about: &BTreeSet<Vec<usize>>, now: Timestamp) -> Option<Timestamp> {
+    let mut then = now;
+    for _ in 0..=CHANGES {
+        let moment = Moment::new(windows, then);
+        let mut stops = about.iter().filter_map(|which| moment.stop(which)).peekable();
+        if stops.peek().is_none() {
+            return Some(then);
+        }
+        let until: Option<Vec<Timestamp>> = stops.map(|(until, ..)| until).collect();
+        then = until?.into_iter().max()?;
     }
-    let first = of(WindowKind::Allow).next()?;
-    if of(WindowKind::Allow).any(|w| windows[w].open_until(at).is_some()) {
-        return None;
+    None
+}
+
+/// The windows at one time. To search a schedule takes long: each is asked once, however many integrations it is about.
+struct Moment<'w> {
+    windows: &'w [Window],
+    at: Timestamp,
+    open_until: Vec<OnceCell<Option<Timestamp>>>,
+    next_begin: Vec<OnceCell<Option<Timestamp>>>,
+}
+
+impl<'w> Moment<'w> {
+    fn new(windows: &'w [Window], at: Timestamp) -> Self {
+        let unasked = || vec![OnceCell::new(); windows.len()];
+        Self { windows, at, open_until: unasked(), next_begin: unasked() }
     }
-    Some((of(WindowKind::Allow).filter_map(|w| windows[w].next_begin(at)).min(), first, true))
+
+    fn open_until(&self, window: usize) -> Option<Timestamp> {
+        *self.open_until[window].get_or_init(|| self.windows[window].open_until(self.at))
+    }
+
+    fn next_begin(&self, window: usize) -> Option<Timestamp> {
+        *self.next_begin[window].get_or_init(|| self.windows[window].next_begin(self.at))
+    }
+
+    /// Until when the windows that are about something stop it, the window to name, and whether it is outside of that one.
+    /// What comes after is not looked at: another may stop it then.
+    fn stop(&self, which: &[usize]) -> Option<(Option<Timestamp>, usize, bool)> {
+        let of = |kind: WindowKind| which.iter().copied().filter(move |w| self.windows[*w].kind == kind);
+        let denied = of(WindowKind::Deny).filter_map(|w| Some((self.open_until(w)?, w)));
+        if let Some((until, window)) = denied.max_by_key(|(until, _)| *until) {
+            return Some((Some(until).filter(|until| *until < Timestamp::MAX), window, false));
+        }
+        let first = of(WindowKind::Allow).next()?;
+        if of(WindowKind::Allow).any(|w| self.open_until(w).is_some()) {
+            return None;
+        }
+        Some((of(WindowKind::Allow).filter_map(|w| self.next_begin(w)).min(), first, true))
+    }
 }
 
 /// A window that was read.

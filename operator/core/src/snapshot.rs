@@ -38,8 +38,11 @@ pub enum ReadError {
 pub trait Tree: Send + Sync {
     /// The files below the source's path, sorted by path.
     fn files(&self) -> &[FileEntry];
-    /// One file's entry: any path inside the tree, also outside the source's path.
-    fn entry(&self, path: &str) -> Option<FileEntry>;
+    /// One file's entry: any path inside the tree, also outside the source's path. None: there is no such file.
+    ///
+    /// # Errors
+    /// [`ReadError::Io`] where that cannot be told now.
+    fn entry(&self, path: &str) -> Result<Option<FileEntry>, ReadError>;
     /// One file's bytes, bounded in size.
     ///
     /// # Errors

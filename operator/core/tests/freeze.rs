@@ -228,3 +228,20 @@ fn what_cannot_be_read_stops_everything_and_says_where() {
     assert_eq!(found.told(at("2026-11-21T14:00:00Z")), "frozen until freezeWindows changes");
     assert_eq!(frozen(&windows, [], at("2026-11-21T14:00:00Z")), None);
 }
+
+/// Each integration is named by windows of its own: to ask each set of them would take minutes.
+#[test]
+fn windows_are_asked_once_however_many_integrations_they_are_about() {
+    let ids: Vec<String> = (0..2_000).map(|n| format!("app-{n}")).collect();
+    let windows: Vec<Value> = (0..11)
+        .map(|bit| {
+            let named: Vec<&str> =
+                (0..ids.len()).filter(|n| n >> bit & 1 == 1).map(|n| ids[n].as_str()).collect();
+            about(window("*/5 * * * *", "6m", "UTC"), &named)
+        })
+        .collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let started = std::time::Instant::now();
+    assert_eq!(until(&windows, &ids, "2026-11-21T14:00:00Z"), "never");
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}

@@ -77,12 +77,12 @@ fn fetch(order: &Order, heard: &AtomicBool) -> Answer {
     refs::check(&order.reference)?;
     let mut mirror = Mirror::open(&order.mirror)?;
     if mirror.is_overgrown(order.limits.max_bytes) {
-        mirror = mirror.made_anew()?;
+        // Where somebody reads it, a later fetch does.
+        mirror.make_anew()?;
     }
     let mut result = Session::new(order, heard).run(&mirror);
-    if matches!(result, Err(FetchError::Io { .. })) && !mirror.is_empty() {
-        // A mirror that lost objects, to a full disk or a hard stop: everything in it can be fetched again.
-        mirror = mirror.made_anew()?;
+    // A mirror that lost objects, to a full disk or a hard stop: everything in it can be fetched again.
+    if matches!(result, Err(FetchError::Io { .. })) && !mirror.is_empty() && mirror.make_anew()? {
         result = Session::new(order, heard).run(&mirror);
     }
     if result.is_ok() {

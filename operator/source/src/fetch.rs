@@ -1,9 +1,11 @@
 //! Fetching from the side that waits: starts the process, hands it the order, and ends it when time is up.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sower_core::snapshot::Revision;
@@ -32,7 +34,7 @@ pub struct Fetcher {
     slots: Semaphore,
 }
 
-/// What a fetch brought: a commit whose content is in the mirror.
+/// What a fetch brought: a commit whose content is in the mirror, which stays as long as this or a tree of it is there.
 #[derive(Debug, Clone)]
 pub struct Fetched {
     /// Branch or tag, and the commit.
@@ -44,6 +46,7 @@ pub struct Fetched {
     /// Objects received.
     pub received_objects: u64,
     mirror: PathBuf,
+    reading: Arc<File>,
     limits: Limits,
 }
 
@@ -52,9 +55,17 @@ impl Fetched {
     /// where blocking is allowed.
     ///
     /// # Errors
-    /// [`FetchError::TooLarge`] beyond the limits, [`FetchError::BadRequest`] for a path that leaves the repository.
+    /// [`FetchError::TooLarge`] beyond the limits, [`FetchError::BadRequest`] for a path that leaves the repository,
+    /// [`FetchError::Io`] where another fetch made the mirror anew before this one could hold it.
     pub fn unlisted(&self, path: &str) -> Result<GitTree, FetchError> {
-        GitTree::unlisted(&self.mirror, &self.commit, "", path, self.limits)
+        let tree = GitTree::unlisted(&self.mirror, &self.commit, "", path, self.limits);
+        let tree = tree.map_err(|error| match error {
+            FetchError::NotFound { .. } => {
+                FetchError::Io { detail: "the mirror lost the commit again".into() }
+            }
+            error => error,
+        })?;
+        Ok(tree.held(self.reading.clone()))
     }
 }
 
@@ -163,12 +174,18 @@ impl Fetcher {
         let Landed { label, commit, received_bytes, received_objects } =
             answer.map_err(|error| error.map_texts(|text| order.credentials.scrub(text)))?;
         let digest = format!("sha1:{commit}");
+        let held = order.mirror.clone();
+        let reading = tokio::task::spawn_blocking(move || mirror::hold_for_reading(&held))
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+            .map_err(|error| FetchError::io("the mirror cannot be held", error))?;
         Ok(Fetched {
             revision: Revision { label, digest, dirty: false },
             commit,
             received_bytes,
             received_objects,
             mirror: order.mirror,
+            reading: Arc::new(reading),
             limits: self.limits,
         })
     }
@@ -179,16 +196,16 @@ impl Fetcher {
         let mut line =
             serde_json::to_vec(order).map_err(|e| FetchError::io("the fetch cannot be asked", e))?;
         line.push(b'\n');
-        let mut child = self.command(order, &scratch).map_err(failed)?.spawn().map_err(failed)?;
+        let mut started = Started(self.command(order, &scratch).map_err(failed)?.spawn().map_err(failed)?);
         let outcome = tokio::select! {
-            outcome = converse(&mut child, &line) => outcome,
+            outcome = converse(&mut started.0, &line) => outcome,
             () = cancel.cancelled() => Err(FetchError::Cancelled),
             () = tokio::time::sleep(timeout) => Err(FetchError::TimedOut {
                 host: order.host.clone(),
                 seconds: timeout.as_secs(),
             }),
         };
-        end(&mut child).await;
+        started.end().await;
         outcome
     }
 
@@ -276,18 +293,34 @@ async fn converse(child: &mut Child, order: &[u8]) -> Answer {
     }
 }
 
-/// Kills the child with all it started, and waits until it is gone.
-async fn end(child: &mut Child) {
-    #[cfg(unix)]
-    if let Some(pid) =
-        child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
-    {
-        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+/// A child, which ends with all it started when this is dropped: with the fetch that waits for it, too.
+struct Started(Child);
+
+impl Started {
+    /// Kills them, and waits until the child is gone.
+    async fn end(mut self) {
+        self.kill();
+        let gone = tokio::time::timeout(Duration::from_secs(5), self.0.wait()).await;
+        if gone.is_err() {
+            tracing::warn!("a killed fetch process has not ended");
+        }
     }
-    let _ = child.start_kill();
-    let gone = tokio::time::timeout(Duration::from_secs(5), child.wait()).await;
-    if gone.is_err() {
-        tracing::warn!("a killed fetch process has not ended");
+
+    /// A child that was waited for has no number any more: the next to have it may be anybody.
+    fn kill(&mut self) {
+        #[cfg(unix)]
+        if let Some(pid) =
+            self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
+        {
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        }
+        let _ = self.0.start_kill();
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

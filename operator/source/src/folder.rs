@@ -257,6 +257,10 @@ impl Scan<'_> {
     }
 }
 
+fn changed() -> ReadError {
+    ReadError::Io("the file changed while it was read".into())
+}
+
 /// The paths whose files differ, sorted. Both lists are sorted.
 fn differing(committed: &[FileEntry], found: &[FileEntry]) -> Vec<String> {
     let before: HashMap<&str, &str> = committed.iter().map(|f| (f.path.as_str(), f.blob.as_str())).collect();
@@ -314,7 +318,11 @@ impl FolderTree {
         if at.canonicalize().ok().as_deref() != Some(at.as_path()) || !at.is_file() {
             return Err(ReadError::NotFound);
         }
-        let failed = |error: io::Error| ReadError::Io(error.to_string());
+        let failed = |error: io::Error| match error.kind() {
+            // To this process it is none; what a folder holds itself must be readable to be listed.
+            io::ErrorKind::PermissionDenied => ReadError::NotFound,
+            _ => ReadError::Io(error.to_string()),
+        };
         let file = fs::File::open(&at).map_err(failed)?;
         let data = file.metadata().map_err(failed)?;
         if data.is_file() { Ok((file, data)) } else { Err(ReadError::NotFound) }
@@ -331,16 +339,18 @@ impl Tree for FolderTree {
         &self.files
     }
 
-    fn entry(&self, path: &str) -> Option<FileEntry> {
+    fn entry(&self, path: &str) -> Result<Option<FileEntry>, ReadError> {
         if let Some(file) = self.listed(path) {
-            return Some(file.clone());
+            return Ok(Some(file.clone()));
         }
-        let (_, data) = self.open(path).ok()?;
-        if data.len() > self.limits.max_bytes {
-            return None;
-        }
-        let blob = Oid::hash_file(ObjectType::Blob, self.root.join(path)).ok()?.to_string();
-        Some(FileEntry { path: path.to_owned(), blob, size: data.len() })
+        let data = match self.open(path) {
+            Ok((_, data)) if data.len() <= self.limits.max_bytes => data,
+            Ok(_) | Err(ReadError::NotFound | ReadError::TooLarge { .. }) => return Ok(None),
+            Err(error @ ReadError::Io(_)) => return Err(error),
+        };
+        let blob = Oid::hash_file(ObjectType::Blob, self.root.join(path))
+            .map_err(|error| ReadError::Io(error.message().to_owned()))?;
+        Ok(Some(FileEntry { path: path.to_owned(), blob: blob.to_string(), size: data.len() }))
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
@@ -349,13 +359,17 @@ impl Tree for FolderTree {
         let mut content = Vec::new();
         file.take(limit + 1).read_to_end(&mut content).map_err(|error| ReadError::Io(error.to_string()))?;
         let size = content.len() as u64;
+        let listed = self.listed(path);
         if size > limit {
-            return Err(ReadError::TooLarge { size: data.len().max(size), limit });
+            return match listed {
+                Some(file) if file.size <= limit => Err(changed()),
+                _ => Err(ReadError::TooLarge { size: data.len().max(size), limit }),
+            };
         }
-        if let Some(file) = self.listed(path) {
+        if let Some(file) = listed {
             let now = Oid::hash_object(ObjectType::Blob, &content).map(|id| id.to_string());
             if now.as_deref() != Ok(file.blob.as_str()) {
-                return Err(ReadError::Io("the file changed while it was read".into()));
+                return Err(changed());
             }
         }
         Ok(content)

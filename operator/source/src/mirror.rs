@@ -1,6 +1,7 @@
-//! Bare mirrors below the cache folder: one per URL and credentials, written by one process at a time.
+//! Bare mirrors below the cache folder: one per URL and credentials, written by one process at a time, and never taken
+//! away from those who read it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -46,8 +47,8 @@ impl Mirror {
             }
             Err(_) => {
                 // Absent, or broken beyond opening: everything in it can be fetched again.
-                if path.exists() {
-                    fs::remove_dir_all(path).map_err(failed)?;
+                if path.exists() && !remove(path).map_err(failed)? {
+                    return Err(FetchError::Io { detail: "the mirror is broken, and still read".into() });
                 }
                 Repository::init_bare(path)
                     .map_err(|e| FetchError::io("the mirror cannot be made", e.message()))?
@@ -56,13 +57,15 @@ impl Mirror {
         Ok(Self { repository, _lock: lock })
     }
 
-    /// The same mirror, empty, still under the same lock.
-    pub fn made_anew(self) -> Result<Self, FetchError> {
+    /// Empties it, still under the same lock. False where somebody reads it: then it stays as it is.
+    pub fn make_anew(&mut self) -> Result<bool, FetchError> {
         let path = self.repository.path().to_owned();
-        fs::remove_dir_all(&path).map_err(|error| FetchError::io("the mirror cannot be emptied", error))?;
-        let repository = Repository::init_bare(&path)
+        if !remove(&path).map_err(|error| FetchError::io("the mirror cannot be emptied", error))? {
+            return Ok(false);
+        }
+        self.repository = Repository::init_bare(&path)
             .map_err(|error| FetchError::io("the mirror cannot be made", error.message()))?;
-        Ok(Self { repository, _lock: self._lock })
+        Ok(true)
     }
 
     /// Whether a completed fetch ended at `commit`.
@@ -111,11 +114,13 @@ impl Mirror {
             || bytes(self.repository.path()) > max_bytes.saturating_mul(2)
     }
 
-    /// Makes one pack of many. Readers that hold an old one open find the objects in the new one.
+    /// Makes one pack of many, where nobody reads them: what no reference leads to any more may still be read.
     pub fn tidy(&self) -> Result<(), git2::Error> {
-        let folder = self.repository.path().join("objects/pack");
+        let mirror = self.repository.path();
+        let alone = || unread(mirror).ok().flatten();
+        let folder = mirror.join("objects/pack");
         let packs = packs(&folder);
-        if packs.len() < MANY_PACKS {
+        if packs.len() < MANY_PACKS || alone().is_none() {
             return Ok(());
         }
         let mut walk = self.repository.revwalk()?;
@@ -124,6 +129,8 @@ impl Mirror {
         builder.insert_walk(&mut walk)?;
         builder.write(&folder, 0o600)?;
         let written = builder.name()?.map(|name| format!("pack-{name}"));
+        // Whoever began to read meanwhile waited for none of this.
+        let Some(_alone) = alone() else { return Ok(()) };
         for stem in packs {
             if written.as_deref().is_some_and(|name| stem.ends_with(name)) {
                 continue;
@@ -156,6 +163,34 @@ fn bytes(mirror: &Path) -> u64 {
 
 fn lock_file(mirror: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).write(true).open(mirror.with_extension("lock"))
+}
+
+fn readers_file(mirror: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).open(mirror.with_extension("readers"))
+}
+
+/// Keeps a mirror from being removed until the file is closed. Another lock than the writer's: reading waits for no
+/// fetch, and no fetch for reading. Waits for a removal that has begun: call it where blocking is allowed.
+pub(crate) fn hold_for_reading(mirror: &Path) -> io::Result<File> {
+    let readers = readers_file(mirror)?;
+    readers.lock_shared()?;
+    Ok(readers)
+}
+
+/// Nobody reads the mirror, and nobody begins to until the file is closed. None where somebody does.
+fn unread(mirror: &Path) -> io::Result<Option<File>> {
+    let readers = readers_file(mirror)?;
+    match readers.try_lock() {
+        Ok(()) => Ok(Some(readers)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Removes a mirror, unless somebody reads it: then false. Only ever called under the mirror's own lock.
+fn remove(mirror: &Path) -> io::Result<bool> {
+    let Some(_alone) = unread(mirror)? else { return Ok(false) };
+    fs::remove_dir_all(mirror).map(|()| true)
 }
 
 /// Removes lock files and unfinished packs. Only ever called under the mirror's own lock, so nobody is using them.
@@ -207,7 +242,7 @@ pub fn remove_unused(cache: &Path, unused: Duration) -> io::Result<usize> {
             continue;
         }
         let lock = lock_file(&path)?;
-        if lock.try_lock().is_ok() && fs::remove_dir_all(&path).is_ok() {
+        if lock.try_lock().is_ok() && remove(&path).is_ok_and(|gone| gone) {
             removed += 1;
         }
     }
@@ -236,7 +271,7 @@ pub(crate) fn remove_least_used(own: &Path, most: u64) -> io::Result<()> {
             break;
         }
         let lock = lock_file(&path)?;
-        if lock.try_lock().is_ok() && fs::remove_dir_all(&path).is_ok() {
+        if lock.try_lock().is_ok() && remove(&path).is_ok_and(|gone| gone) {
             total = total.saturating_sub(size);
         }
     }

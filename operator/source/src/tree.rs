@@ -1,6 +1,7 @@
 //! The files of one commit, read from the object store without a work tree.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,6 +30,8 @@ pub struct GitTree {
     files: Arc<[FileEntry]>,
     /// Files that were asked for by name and are not listed: to find one again takes reading its folder's whole listing.
     found: Arc<Mutex<HashMap<String, Option<FileEntry>>>>,
+    /// As long as there is one, the mirror that is read stays.
+    _reading: Option<Arc<File>>,
     limits: Limits,
 }
 
@@ -81,8 +84,20 @@ impl GitTree {
             below,
             files: Arc::from([]),
             found: Arc::default(),
+            _reading: None,
             limits,
         })
+    }
+
+    /// The same tree, under a lock that keeps its mirror.
+    pub(crate) fn held(self, reading: Arc<File>) -> Self {
+        Self { _reading: Some(reading), ..self }
+    }
+
+    /// The same tree, to be remembered as what was listed: its mirror may go meanwhile.
+    #[must_use]
+    pub fn released(&self) -> Self {
+        Self { _reading: None, ..self.clone() }
     }
 
     /// Lists the files; where `before` is another tree of this place, only what differs from it is read. The result is the
@@ -235,12 +250,18 @@ impl GitTree {
 }
 
 impl GitTree {
-    fn look_up(&self, path: &str) -> Option<FileEntry> {
+    fn look_up(&self, path: &str) -> Result<Option<FileEntry>, ReadError> {
+        let Some(root) = self.root else { return Ok(None) };
         let repository = self.lock();
-        let (id, _) =
-            look_up(&repository, self.root?, path).ok()?.filter(|(_, kind)| *kind == ObjectType::Blob)?;
-        let (size, _) = repository.odb().ok()?.read_header(id).ok()?;
-        Some(FileEntry { path: path.to_owned(), blob: id.to_string(), size: size as u64 })
+        let id = match look_up(&repository, root, path) {
+            Ok(Some((id, ObjectType::Blob))) => id,
+            // What lies in a folder whose listing is too large is not looked at.
+            Ok(_) | Err(FetchError::TooLarge { .. }) => return Ok(None),
+            Err(error) => return Err(ReadError::Io(error.to_string())),
+        };
+        let header = repository.odb().and_then(|odb| odb.read_header(id));
+        let (size, _) = header.map_err(|error| ReadError::Io(error.message().to_owned()))?;
+        Ok(Some(FileEntry { path: path.to_owned(), blob: id.to_string(), size: size as u64 }))
     }
 }
 
@@ -249,28 +270,28 @@ impl Tree for GitTree {
         &self.files
     }
 
-    fn entry(&self, path: &str) -> Option<FileEntry> {
+    fn entry(&self, path: &str) -> Result<Option<FileEntry>, ReadError> {
         if let Ok(at) = self.files.binary_search_by(|file| file.path.as_str().cmp(path)) {
-            return Some(self.files[at].clone());
+            return Ok(Some(self.files[at].clone()));
         }
         // Names that no listing has are no files either.
         if !path.split('/').all(is_plain) {
-            return None;
+            return Ok(None);
         }
         let known = |found: &HashMap<String, Option<FileEntry>>| found.get(path).cloned();
         if let Some(entry) = known(&self.found.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return entry;
+            return Ok(entry);
         }
-        let entry = self.look_up(path);
+        let entry = self.look_up(path)?;
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if found.len() < MOST_FOUND {
             found.insert(path.to_owned(), entry.clone());
         }
-        entry
+        Ok(entry)
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
-        let entry = self.entry(path).ok_or(ReadError::NotFound)?;
+        let entry = self.entry(path)?.ok_or(ReadError::NotFound)?;
         let limit = self.limits.max_blob;
         if entry.size > limit {
             return Err(ReadError::TooLarge { size: entry.size, limit });

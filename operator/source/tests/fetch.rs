@@ -34,7 +34,7 @@ async fn a_branch_is_fetched_once_and_read_without_a_work_tree() {
     assert_eq!(tree.files()[0].size, 10);
     assert_eq!(tree.read("integrations/slack/integration.yaml").unwrap(), b"id: slack\n");
     assert_eq!(tree.read("README.md").unwrap(), b"A catalog\n", "the rest of the snapshot can be read too");
-    assert_eq!(tree.entry("README.md").unwrap().size, 10);
+    assert_eq!(tree.entry("README.md").unwrap().unwrap().size, 10);
     assert_eq!(tree.tree_id().unwrap(), repository.git(&["rev-parse", "HEAD:integrations"]));
 
     let again = fetch.get(&repository.url(), Reference::Default).await.unwrap();
@@ -163,7 +163,7 @@ async fn a_hostile_tree_yields_only_plain_files() {
         ["integrations/link.yaml", "integrations/etc/passwd", "../x", "/etc/passwd", "integrations", ""]
     {
         assert!(tree.read(path).is_err(), "{path}");
-        assert!(tree.entry(path).is_none(), "{path}");
+        assert_eq!(tree.entry(path), Ok(None), "{path}");
     }
 }
 
@@ -234,7 +234,7 @@ async fn objects_too_large_to_be_read_are_refused_by_their_headers() {
         assert_eq!(error.kind(), ErrorKind::Stalled);
     }
     let whole = fetched.unlisted("").unwrap();
-    assert!(whole.entry("integrations/integration.yaml").is_none());
+    assert_eq!(whole.entry("integrations/integration.yaml"), Ok(None));
     assert!(whole.log("integrations/slack", 1).is_empty(), "not known");
 
     // A later commit that can be read, on one that cannot.
@@ -308,6 +308,37 @@ async fn a_silent_server_is_given_up_and_its_process_ends() {
 }
 
 #[tokio::test]
+async fn a_fetch_that_is_dropped_ends_all_it_started() {
+    let (repository, cache) = (Repository::new(), tempfile::TempDir::new().unwrap());
+    let file = cache.path().join("started");
+    let script = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
+    let fetcher = sower_source::Fetcher::new(cache.path().join("mirrors")).unwrap();
+    let fetcher = fetcher.with_program("/bin/sh", ["-c", &script]).allow_local(true);
+    let request = FetchRequest::new(repository.url(), Reference::Default);
+    let until = async |done: &dyn Fn() -> bool| {
+        let limit = Instant::now() + Duration::from_secs(20);
+        while !done() {
+            assert!(Instant::now() < limit, "in time");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let cancel = CancellationToken::new();
+    let began = || file.exists();
+    tokio::select! {
+        ended = fetcher.fetch(&request, &cancel) => panic!("{ended:?}"),
+        () = until(&began) => {}
+    }
+    let helper = std::fs::read_to_string(&file).unwrap();
+    // Who has no parent any more may stay as a zombie, where nobody waits for it.
+    let runs = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", helper.trim())).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|state| !state.is_empty() && !state.starts_with(['Z', 'X']))
+    };
+    let ended = || !runs();
+    until(&ended).await;
+}
+
+#[tokio::test]
 async fn a_mirror_is_each_credentials_own_and_no_text_shows_them() {
     let (repository, fetch) = (Repository::new(), Fetch::new());
     let mut request = FetchRequest::new(repository.url(), Reference::Default);
@@ -368,6 +399,9 @@ async fn a_mirror_heals_after_a_killed_fetch_and_many_packs_become_one() {
     assert_eq!(tree.read("integrations/n.yaml").unwrap(), b"29");
     assert_eq!(tree.head().unwrap().id, last);
     std::fs::write(fetch.mirrors()[0].join("config"), "[garbage").unwrap();
+    let broken = fetch.get(&repository.url(), Reference::Default).await.unwrap_err();
+    assert_eq!(broken.to_string(), "the mirror is broken, and still read");
+    drop(tree);
     assert_eq!(fetch.get(&repository.url(), Reference::Default).await.unwrap().commit, last);
     for entry in std::fs::read_dir(fetch.mirrors()[0].join("objects/pack")).unwrap() {
         std::fs::remove_file(entry.unwrap().path()).unwrap();
@@ -413,6 +447,48 @@ async fn a_mirror_that_gathers_what_nobody_needs_is_made_anew() {
         before = now;
     }
     assert!(anew);
+}
+
+#[tokio::test]
+async fn a_mirror_stays_as_it_is_while_it_is_read() {
+    let most = 1 << 20;
+    let limits = Limits { max_bytes: most, ..Limits::default() };
+    let (repository, fetch) = (Repository::new(), Fetch::with_limits(limits));
+    let amend = |n: u64| {
+        repository.write("integrations/noise.bin", noise(n, 400 << 10));
+        repository.git(&["add", "-A"]);
+        repository.git(&["commit", "-q", "--amend", "--no-edit"]);
+    };
+    amend(0);
+    let tree = fetch.get(&repository.url(), Reference::Default).await.unwrap().tree("").unwrap();
+    for n in 1..8 {
+        amend(n);
+        fetch.get(&repository.url(), Reference::Default).await.unwrap();
+    }
+    let mirror = fetch.mirrors()[0].clone();
+    assert!(packed(&mirror) > 2 * most, "it is overgrown");
+    assert_eq!(sower_source::remove_unused(fetch.cache.path(), Duration::ZERO).unwrap(), 0);
+    // A broken one is told, and stays too.
+    for entry in std::fs::read_dir(mirror.join("objects/pack")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::rename(&path, mirror.join(path.file_name().unwrap())).unwrap();
+    }
+    let broken = fetch.get(&repository.url(), Reference::Default).await.unwrap_err();
+    assert_eq!(broken.kind(), ErrorKind::Transient, "{broken}");
+    for entry in std::fs::read_dir(&mirror).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_str().unwrap().starts_with("pack-") {
+            std::fs::rename(&path, mirror.join("objects/pack").join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    // What no branch leads to any more is read whole.
+    assert_eq!(tree.read("integrations/noise.bin").unwrap(), noise(0, 400 << 10));
+
+    drop(tree);
+    amend(8);
+    fetch.get(&repository.url(), Reference::Default).await.unwrap();
+    assert!(packed(&mirror) < most, "made anew");
+    assert_eq!(sower_source::remove_unused(fetch.cache.path(), Duration::ZERO).unwrap(), 1);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use sower_core::catalog::Found;
-use sower_core::manifest::{self, Limits as LoadLimits};
+use sower_core::manifest::{self, Limits as LoadLimits, Unread};
 use sower_core::problem::Problem;
 use sower_core::snapshot::Tree;
 use sower_source::{Folder, FolderTree, Limits};
@@ -92,10 +92,11 @@ impl Disk {
     /// Every manifest below a path, sorted by place; then those that are empty.
     ///
     /// # Errors
-    /// Where the folder cannot be read.
+    /// Where the folder, or a file in it, cannot be read.
     pub fn load(&self, path: &str) -> Result<Read, Failure> {
         let tree = self.scan(path)?;
-        let mut found = manifest::load(SOURCE, &tree, LoadLimits::FILES.without_bytes(), &|_| None);
+        let mut found =
+            manifest::load(SOURCE, &tree, LoadLimits::FILES.without_bytes(), &|_| None).map_err(unread)?;
         found.extend(manifest::empty_files(SOURCE, &tree, manifest::is_named, &found));
         Ok(Read { found, tree, prefix: self.prefix.clone(), last: LastFile::default() })
     }
@@ -103,10 +104,10 @@ impl Disk {
     /// One file, which is a manifest whatever its name.
     ///
     /// # Errors
-    /// Where the folder cannot be read.
+    /// Where the folder or the file cannot be read.
     pub fn load_file(&self, path: &str) -> Result<Read, Failure> {
         let tree = self.scan(path)?;
-        let mut found = manifest::load_file(SOURCE, &tree, path);
+        let mut found = manifest::load_file(SOURCE, &tree, path).map_err(unread)?;
         found.extend(manifest::empty_files(SOURCE, &tree, |named| named == path, &found));
         Ok(Read { found, tree, prefix: self.prefix.clone(), last: LastFile::default() })
     }
@@ -114,6 +115,10 @@ impl Disk {
     fn scan(&self, path: &str) -> Result<FolderTree, Failure> {
         self.folder.scan(path).map_err(|error| Failure::failed(error.to_string()))
     }
+}
+
+fn unread(unread: Unread) -> Failure {
+    Failure::failed(unread.to_string())
 }
 
 impl Read {

@@ -8,7 +8,7 @@ use sower_core::snapshot::Revision;
 
 use crate::error::StoreError;
 use crate::open::Store;
-use crate::session::{Row, Tx, time, to_json};
+use crate::session::{Bind, Row, Tx, time, to_json};
 
 /// What an environment holds of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +135,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::KeptElsewhere`] where another keeper has it and `take_over` does not say otherwise.
     pub async fn claim(&self, environment: &str, keeper: &str, take_over: bool) -> Result<Fence, StoreError> {
+        self.claim_under(environment, keeper, take_over, None).await
+    }
+
+    /// [`Store::claim`] by a process that writes under an epoch of its own: who was told of none later takes nothing.
+    ///
+    /// # Errors
+    /// As that; [`StoreError::Fenced`] where the epoch is another by now, and [`StoreError::Gone`] where there is none.
+    pub async fn claim_under(
+        &self,
+        environment: &str,
+        keeper: &str,
+        take_over: bool,
+        epoch: Option<i64>,
+    ) -> Result<Fence, StoreError> {
         // Even a lock leaves its mark on a row: what is ours already is not locked. The fence looks again.
         if let Some(row) =
             self.environment(environment).await?.filter(|row| row.keeper.as_deref() == Some(keeper))
@@ -153,6 +167,10 @@ impl Store {
         let select = "SELECT keeper, epoch, seq FROM environments WHERE name = $1 FOR UPDATE";
         let mut row = tx.row("reading the keeper", select, &[environment.into()]).await?;
         if row.is_none() {
+            // Whoever has an epoch raised it in this very row: it was deleted meanwhile.
+            if epoch.is_some() {
+                return Err(gone(environment));
+            }
             tx.run(
                 "claiming the environment",
                 "INSERT INTO environments (name, keeper, created_at, updated_at) \
@@ -163,12 +181,16 @@ impl Store {
             row = tx.row("reading the keeper", select, &[environment.into()]).await?;
         }
         let row = row.ok_or_else(|| gone(environment))?;
+        let found = row.int(1)?;
         match row.maybe_text(0)? {
             Some(other) if other == keeper => {}
             Some(other) if !take_over => {
                 return Err(StoreError::KeptElsewhere { environment: environment.to_owned(), keeper: other });
             }
             _ => {
+                if let Some(epoch) = epoch.filter(|epoch| *epoch != found) {
+                    return Err(StoreError::Fenced { environment: environment.to_owned(), epoch, found });
+                }
                 tx.run(
                     "claiming the environment",
                     "UPDATE environments SET keeper = $2, updated_at = $3::timestamptz WHERE name = $1",
@@ -177,18 +199,23 @@ impl Store {
                 .await?;
             }
         }
-        let (epoch, base) = (row.int(1)?, row.int(2)?);
+        let (epoch, base) = (found, row.int(2)?);
         tx.commit().await?;
         let (environment, keeper) = (environment.to_owned(), keeper.to_owned());
         Ok(Fence { environment, keeper, epoch, base, as_of: None })
     }
 
-    /// Raises the epoch: from now on nobody writes under an older one. Only for whoever has just gained the Lease. A
-    /// seeding that was left running is closed as failed.
+    /// Raises the epoch: from now on nobody writes under an older one. Only for whoever has just gained the Lease, and has
+    /// `seen` who keeps the environment. A seeding that was left running is closed as failed.
     ///
     /// # Errors
-    /// Where the database does not answer.
-    pub async fn raise_epoch(&self, environment: &str, holder: &str) -> Result<i64, StoreError> {
+    /// [`StoreError::Moved`] where somebody else keeps it by now; nobody is fenced out then.
+    pub async fn raise_epoch(
+        &self,
+        environment: &str,
+        holder: &str,
+        seen: Option<&str>,
+    ) -> Result<i64, StoreError> {
         let mut tx = self.write().await?;
         let now = Timestamp::now();
         let row = tx
@@ -196,11 +223,13 @@ impl Store {
                 "raising the epoch",
                 "INSERT INTO environments AS e (name, epoch, holder, created_at, updated_at) \
                  VALUES ($1, 1, $2, $3::timestamptz, $3::timestamptz) ON CONFLICT (name) DO UPDATE \
-                 SET epoch = e.epoch + 1, holder = excluded.holder, updated_at = excluded.updated_at RETURNING epoch",
-                &[environment.into(), holder.into(), (&time(now)).into()],
+                 SET epoch = e.epoch + 1, holder = excluded.holder, updated_at = excluded.updated_at \
+                 WHERE e.keeper IS NOT DISTINCT FROM $4 RETURNING epoch",
+                &[environment.into(), holder.into(), (&time(now)).into(), Bind::Maybe(seen)],
             )
             .await?;
-        let epoch = row.ok_or_else(|| gone(environment))?.int(0)?;
+        let moved = || StoreError::Moved { environment: environment.to_owned() };
+        let epoch = row.ok_or_else(moved)?.int(0)?;
         crate::seeding::close_running(&mut tx, environment, now).await?;
         tx.commit().await?;
         Ok(epoch)
@@ -208,7 +237,7 @@ impl Store {
 }
 
 fn gone(environment: &str) -> StoreError {
-    StoreError::Fenced { environment: environment.to_owned(), epoch: 0, found: 0 }
+    StoreError::Gone { environment: environment.to_owned() }
 }
 
 fn read(row: &Row) -> Result<EnvironmentRow, StoreError> {
@@ -266,7 +295,7 @@ pub(crate) async fn lock(tx: &mut Tx, fence: &Fence) -> Result<(), StoreError> {
 pub(crate) async fn refusal(tx: &mut Tx, fence: &Fence) -> StoreError {
     match lock(tx, fence).await {
         Err(error) => error,
-        Ok(()) => gone(&fence.environment),
+        Ok(()) => StoreError::Moved { environment: fence.environment.clone() },
     }
 }
 

@@ -90,6 +90,12 @@ pub enum StoreError {
         /// The one in the database.
         found: i64,
     },
+    /// The environment's row was deleted since it was read, or let go by its keeper.
+    #[error("{environment} is not in this database any more, or nobody keeps it")]
+    Gone {
+        /// The environment.
+        environment: String,
+    },
     /// Another process changed the environment's row since it was read, though it wrote no seeding.
     #[error("{environment} was moved on by another process meanwhile")]
     Moved {
@@ -177,6 +183,7 @@ impl StoreError {
             Self::Unavailable { .. }
             | Self::Fenced { .. }
             | Self::Stale { .. }
+            | Self::Gone { .. }
             | Self::Moved { .. }
             | Self::Superseded { .. }
             | Self::ForeignRow { .. }
@@ -220,6 +227,7 @@ impl StoreError {
             Self::ForeignRow { .. } => "foreign-row",
             Self::Fenced { .. }
             | Self::Stale { .. }
+            | Self::Gone { .. }
             | Self::Moved { .. }
             | Self::Superseded { .. }
             | Self::Unreadable { .. }

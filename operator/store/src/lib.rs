@@ -4,6 +4,10 @@
 //! compares keeper, epoch and the last seeding with what the plan stands on, so a process that lost its place writes
 //! nothing. A dropped future rolls back. Rows without provenance are not ours and are never touched.
 //!
+//! Three writes come before a fence or beside it, touch the environment's row alone, and have conditions of their own:
+//! [`Store::raise_epoch`] writes where the keeper is still the one that was seen, [`Store::claim_under`] where the epoch
+//! is still the one of this process, and [`Store::note`] where the row is still the one that was read.
+//!
 //! A seeding reads as [`Store::environment`], [`Store::state`], a plan, then [`Store::claim`], [`Store::begin`] and
 //! [`Store::apply`]; with an empty plan [`Store::settle`]; with nothing new at all only the first.
 

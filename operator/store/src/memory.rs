@@ -40,10 +40,15 @@ pub struct Kept {
     pub unreadable: Vec<String>,
 }
 
-/// The key of a document: `<source>/<path>#<document>`.
+/// The key of a document: `<source>/<path>#<document>`, where a long path gives way to a checksum.
 #[must_use]
 pub fn document_id(place: &Place) -> String {
-    format!("{}/{}#{}", place.source, place.path, place.document)
+    format!("{}#{}", file_key(&place.source, &place.path), place.document)
+}
+
+/// What the keys of a file's documents begin with.
+pub(crate) fn file_key(source: &str, path: &str) -> String {
+    indexed(&format!("{source}/{path}")).into_owned()
 }
 
 impl Store {
@@ -244,8 +249,8 @@ async fn upsert(
     links(tx, environment, chunk).await
 }
 
-/// What a link leads to, as the table holds it: PostgreSQL takes no more than some 2,700 bytes into an index.
-pub(crate) fn target(said: &str) -> Cow<'_, str> {
+/// What somebody wrote at any length, as an index holds it: PostgreSQL takes no more than some 2,700 bytes into one.
+pub(crate) fn indexed(said: &str) -> Cow<'_, str> {
     const LONGEST: usize = 500;
     match said.len() {
         0..=LONGEST => said.into(),
@@ -266,8 +271,8 @@ async fn links(tx: &mut Tx, environment: &str, chunk: &[&Found]) -> Result<(), S
     let mut links = BTreeSet::new();
     for (id, found) in ids.iter().zip(chunk) {
         let needed = found.summary.iter().flat_map(|summary| &summary.dependencies);
-        links.extend(needed.map(|dependency| (id, "dependency", target(&dependency.id))));
-        links.extend(found.references.iter().map(|file| (id, "file", target(&file.path))));
+        links.extend(needed.map(|dependency| (id, "dependency", indexed(&dependency.id))));
+        links.extend(found.references.iter().map(|file| (id, "file", indexed(&file.path))));
     }
     let links: Vec<_> = links.into_iter().collect();
     for chunk in links.chunks(crate::apply::ROWS) {

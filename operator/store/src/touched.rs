@@ -7,7 +7,7 @@ use sower_core::catalog::Found;
 
 use crate::catalog::{Here, here};
 use crate::error::StoreError;
-use crate::memory::{FOUND, read, target};
+use crate::memory::{FOUND, file_key, indexed, read};
 use crate::open::Store;
 use crate::session::{Bind, Tx};
 
@@ -68,7 +68,7 @@ impl Store {
         source: &str,
         bundled: &[&str],
     ) -> Result<Vec<String>, StoreError> {
-        let targets: Vec<_> = bundled.iter().map(|path| target(path)).collect();
+        let targets: Vec<_> = bundled.iter().map(|path| indexed(path)).collect();
         let bundled: Vec<&str> = targets.iter().map(|target| &**target).collect();
         let mut tx = self.read().await?;
         let rows = tx
@@ -120,7 +120,8 @@ impl Store {
         // A document's key begins with its file, and `$` comes after `#`.
         let ranges: Vec<String> = files
             .iter()
-            .flat_map(|(source, path)| [format!("{source}/{path}#"), format!("{source}/{path}$")])
+            .map(|(source, path)| file_key(source, path))
+            .flat_map(|file| [format!("{file}#"), format!("{file}$")])
             .collect();
         if ranges.is_empty() {
             return Ok(Vec::new());

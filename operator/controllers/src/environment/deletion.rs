@@ -120,7 +120,7 @@ async fn rows(context: &Context, environment: &Environment) -> Result<(), Seedin
         return Err(sower_store::StoreError::KeptElsewhere { environment, keeper }.into());
     }
     let epoch = context.term.epoch(&store, &name, &keeper, false).await?;
-    let mut fence = store.claim(&name, &keeper, false).await?;
+    let mut fence = store.claim_under(&name, &keeper, false, epoch).await?;
     fence.epoch = epoch.unwrap_or(fence.epoch);
     store.delete_environment(&fence).await?;
     context.term.forget(&store, &name, &keeper).await;

@@ -288,8 +288,8 @@ async fn seed_into(
         // History is read from the disk; where that fails, no commit is named. What is only outside the source's path
         // now, no commit took away.
         Some((tree, path)) => tokio::task::spawn_blocking(move || match tree.entry(&path) {
-            Some(_) => Vec::new(),
-            None => tree.log(&path, 1),
+            Ok(None) => tree.log(&path, 1),
+            Ok(Some(_)) | Err(_) => Vec::new(),
         })
         .await
         .unwrap_or_default(),

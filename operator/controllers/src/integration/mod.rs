@@ -86,7 +86,7 @@ async fn reconcile(integration: Arc<Slim>, context: Arc<Context>) -> Result<Acti
 /// current → check → compose → write.
 async fn look(context: &Context, namespace: &str, name: &str) -> Result<(), kube::Error> {
     let Some(object) = current(&context.client, namespace, name).await? else { return Ok(()) };
-    let problems = check(namespace, name, &object);
+    let (object, problems) = check(namespace, name, object).await?;
     // What cannot be read by these types is invalid, and says so.
     let integration: Integration = lenient(object)?;
     let carried = carried(context, namespace, &integration);
@@ -104,12 +104,20 @@ async fn current(client: &Client, namespace: &str, name: &str) -> Result<Option<
     object.unwrap_or_else(|_| Err(kube::Error::Service("no answer in time".into())))
 }
 
-/// The same check as any manifest's.
-fn check(namespace: &str, name: &str, object: &DynamicObject) -> Vec<Problem> {
-    let none = serde_json::Value::Null;
-    let spec = object.data.get("spec").unwrap_or(&none);
-    let path = format!("Integration/{namespace}/{name}");
-    load_value(crate::environment::DEFAULT_SOURCE, &path, "", name, spec, Limits::CLUSTER).problems
+/// The same check as any manifest's. A large one takes long: where nothing else waits for it.
+async fn check(
+    namespace: &str,
+    name: &str,
+    object: DynamicObject,
+) -> Result<(DynamicObject, Vec<Problem>), kube::Error> {
+    let (path, name) = (format!("Integration/{namespace}/{name}"), name.to_owned());
+    let checked = tokio::task::spawn_blocking(move || {
+        let none = serde_json::Value::Null;
+        let spec = object.data.get("spec").unwrap_or(&none);
+        let found = load_value(crate::environment::DEFAULT_SOURCE, &path, "", &name, spec, Limits::CLUSTER);
+        (object, found.problems)
+    });
+    checked.await.map_err(|error| kube::Error::Service(Box::new(error)))
 }
 
 /// The resource with as much of its spec as a status needs.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sower_core::manifest::Unread;
 use sower_core::sentence;
 use sower_source::{ErrorKind as FetchKind, FetchError};
 use sower_store::{ErrorKind as StoreKind, StoreError};
@@ -93,6 +94,12 @@ impl SeedingError {
         Self { source_name: Some(source.to_string()), ..Self::new(reason, kind, text) }
     }
 
+    /// A file of a source could not be read, which was there when it was listed.
+    #[must_use]
+    pub fn unread(source: &str, unread: &Unread) -> Self {
+        Self::fetch(source, &FetchError::Io { detail: unread.to_string() })
+    }
+
     /// Everything that is known, for the command line and the log.
     #[must_use]
     pub fn full(&self) -> &str {
@@ -150,6 +157,16 @@ mod tests {
         let error = SeedingError::new(Reason::SeedingFailed, Kind::Transient, "x".repeat(300));
         assert_eq!(error.message.chars().count(), sentence::LONGEST);
         assert_eq!(error.full().len(), 300);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_now_is_read_again() {
+        let unread =
+            Unread { path: "integrations/a/integration.yaml".into(), cause: "object not found".into() };
+        let error = SeedingError::unread("catalog", &unread);
+        assert_eq!((error.reason, error.kind), (Reason::FetchFailed, Kind::Transient));
+        assert_eq!(error.message, "Cannot read integrations/a/integration.yaml: object not found");
+        assert_eq!(error.source_name.as_deref(), Some("catalog"));
     }
 
     #[test]

@@ -199,7 +199,8 @@ impl Reader {
             let listed = blocking(move || {
                 let before = reader.remembered(&key);
                 let tree = tree.listed(before.as_ref())?;
-                reader.remember(key, &tree);
+                // What is remembered keeps no mirror from being made anew.
+                reader.remember(key, tree.released());
                 Ok(tree)
             });
             let tree = listed.await.map_err(|error| SeedingError::fetch(&snapshot.name, &error))?;
@@ -225,12 +226,12 @@ impl Reader {
         self.trees.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    fn remember(&self, key: TreeKey, tree: &GitTree) {
+    fn remember(&self, key: TreeKey, tree: GitTree) {
         let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
         if trees.len() >= MOST_TREES && !trees.contains_key(&key) {
             trees.clear();
         }
-        trees.insert(key, tree.clone());
+        trees.insert(key, tree);
     }
 }
 

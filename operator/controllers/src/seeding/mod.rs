@@ -167,7 +167,7 @@ impl Seeder {
     /// Where a source cannot be had.
     pub async fn read(&self, job: &Job, cancel: &CancellationToken) -> Result<Reading, SeedingError> {
         let snapshots = self.reader.list(self.fetch(job, None, cancel).await?).await?;
-        planned::blocking(move || reading::load(snapshots, &reading::Known::new())).await
+        planned::blocking(move || reading::load(snapshots, &reading::Known::new())).await?
     }
 
     /// What a seeding would do. Writes nothing.
@@ -222,7 +222,8 @@ impl Seeder {
     ) -> Result<Seeded, SeedingError> {
         seeded::refuse_other_keeper(row.as_ref(), job)?;
         let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
-        if let Some(done) = noted::already(row.as_ref(), job, &snapshots, &self.platform, started) {
+        let already = noted::already(row.as_ref(), job, &snapshots, &self.platform, started).await?;
+        if let Some(done) = already {
             return Ok(done);
         }
         let planned = self.plan_snapshots(store, job, row, snapshots).await?;

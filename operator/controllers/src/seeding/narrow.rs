@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use semver::Version;
 use sower_core::catalog::{Found, SourceCatalog};
 use sower_core::gate::gate;
-use sower_core::manifest::{self, Limits};
+use sower_core::manifest::{self, Limits, Unread};
 use sower_core::plan::{ConflictType, Verb};
 use sower_core::resolve::questions;
 use sower_core::select::{Selection, select};
@@ -73,17 +73,53 @@ pub(super) async fn plan(
     let Some((row, noted)) = row.and_then(|row| settled(job, row, snapshots, selection_hash)) else {
         return Ok(Err("the last seeding is none to stand on"));
     };
-    let Gathered { sources, files, before, after, mut here } =
-        match gather(store, row, &noted, snapshots).await? {
-            Ok(gathered) => gathered,
-            Err(why) => return Ok(Err(why)),
-        };
-    let (old, new) = (catalogs(&sources, &before), catalogs(&sources, &after));
+    let gathered = match gather(store, row, &noted, snapshots).await? {
+        Ok(gathered) => gathered,
+        Err(why) => return Ok(Err(why)),
+    };
+    let (own, platform) = (job.clone(), platform.clone());
+    let mut offered = blocking(move || offer(&own, &platform, gathered)).await?;
+    let earlier = offered.questions();
+    offered.gathered.here.state.carried = store.carried(&job.environment, &earlier).await?;
+    let (job, row, selection_hash) = (job.clone(), row.clone(), selection_hash.to_owned());
+    blocking(move || weigh(&job, row, &noted, selection_hash, offered)).await?
+}
+
+/// What the sources offered and offer now, and what the environment takes of each.
+struct Offered {
+    gathered: Gathered,
+    old: Vec<SourceCatalog>,
+    new: Vec<SourceCatalog>,
+    chosen_before: Selection,
+    chosen: Selection,
+}
+
+impl Offered {
+    /// What is to be asked of the past: see [`questions`].
+    fn questions(&self) -> Vec<(String, String)> {
+        let asked = |selection| questions(selection, &self.gathered.here.state);
+        [asked(&self.chosen_before), asked(&self.chosen)].concat()
+    }
+}
+
+fn offer(job: &Job, platform: &Version, gathered: Gathered) -> Offered {
+    let Gathered { sources, before, after, .. } = &gathered;
+    let (old, new) = (catalogs(sources, before), catalogs(sources, after));
     let choose = |catalogs: &[SourceCatalog]| select(&job.environment, &job.spec, platform, catalogs);
     let (chosen_before, chosen) = (choose(&old), choose(&new));
-    let asked = |selection: &Selection| questions(selection, &here.state);
-    let earlier = [asked(&chosen_before), asked(&chosen)].concat();
-    here.state.carried = store.carried(&job.environment, &earlier).await?;
+    Offered { gathered, old, new, chosen_before, chosen }
+}
+
+/// The plan of what was gathered, if that is all that changes.
+fn weigh(
+    job: &Job,
+    row: EnvironmentRow,
+    noted: &Noted,
+    selection_hash: String,
+    offered: Offered,
+) -> Result<Result<Planned, Whole>, SeedingError> {
+    let Offered { gathered, old, new, chosen_before, chosen } = offered;
+    let Gathered { sources, files, before, after, here } = gathered;
     let was = decide(job, &old, &chosen_before, &here.state);
     let mut plan = decide(job, &new, &chosen, &here.state);
     let invalid = after.iter().any(|found| !found.is_valid());
@@ -105,9 +141,9 @@ pub(super) async fn plan(
     plan.processed += processed;
     plan.unchanged += unchanged;
     let gate = gate(&plan, &job.spec, &new, &here.state, job.moment());
-    let (known, state, row) = (memories(&sources, before), here.state, Some(row.clone()));
-    let reading = blocking(move || reading(&sources, &files, new)).await?;
-    let (selection_hash, beyond) = (selection_hash.to_owned(), Some(Beyond { excluded, carried }));
+    let (known, state, row) = (memories(&sources, before), here.state, Some(row));
+    let reading = reading(&sources, &files, new)?;
+    let beyond = Some(Beyond { excluded, carried });
     Ok(Ok(Planned { reading, plan, gate, state, row, selection_hash, known, beyond }))
 }
 
@@ -131,7 +167,7 @@ async fn gather(
     };
     let fresh = {
         let (sources, files) = (sources.clone(), files.clone());
-        blocking(move || read(&sources, &files, &[])).await?
+        blocking(move || read(&sources, &files, &[])).await??
     };
     let paths: Vec<(&str, &str)> = files.iter().map(|(source, path)| (&**source, &**path)).collect();
     let Some(replaced) = readable(store.documents(&row.name, &paths).await)? else {
@@ -158,7 +194,7 @@ async fn gather(
         // Two documents of one id are told apart only where both are at hand.
         let rest = before.iter().filter(|found| !within(&files, found)).cloned();
         let (sources, known) = (sources.clone(), rest.chain(fresh).collect::<Vec<_>>());
-        blocking(move || read(&sources, &Paths::new(), &known)).await?
+        blocking(move || read(&sources, &Paths::new(), &known)).await??
     };
     if !stands(row, &here) {
         return Ok(Err("the rows are not those of the last seeding alone"));
@@ -245,7 +281,7 @@ async fn files(
 
 /// The documents of these files, and of the files of those that are known: these are read only where their content is
 /// not what it was.
-fn read(sources: &[Source], files: &Paths, known: &[Found]) -> Vec<Found> {
+fn read(sources: &[Source], files: &Paths, known: &[Found]) -> Result<Vec<Found>, SeedingError> {
     let mut all = Vec::new();
     for Source { snapshot, git, .. } in sources {
         let name = &snapshot.name;
@@ -256,11 +292,13 @@ fn read(sources: &[Source], files: &Paths, known: &[Found]) -> Vec<Found> {
         }
         let paths = files.iter().filter(|(source, _)| source == name).map(|(_, path)| path.as_str());
         let paths: BTreeSet<&str> = paths.chain(by_path.keys().copied()).collect();
-        let part = Part::new(git, paths.into_iter());
-        all.extend(manifest::load(name, &part, Limits::FILES, &|entry| by_path.get(&*entry.path).cloned()));
+        let part = Part::new(name, git, paths.into_iter())?;
+        let known = |entry: &FileEntry| by_path.get(&*entry.path).cloned();
+        let found = manifest::load(name, &part, Limits::FILES, &known);
+        all.extend(found.map_err(|unread| SeedingError::unread(name, &unread))?);
     }
     all.sort_by(|a, b| a.place.cmp(&b.place));
-    all
+    Ok(all)
 }
 
 fn within(files: &Paths, found: &Found) -> bool {
@@ -295,17 +333,16 @@ fn catalogs(sources: &[Source], found: &[Found]) -> Vec<SourceCatalog> {
     sources.iter().map(one).collect()
 }
 
-fn reading(sources: &[Source], files: &Paths, catalogs: Vec<SourceCatalog>) -> Reading {
+fn reading(sources: &[Source], files: &Paths, catalogs: Vec<SourceCatalog>) -> Result<Reading, SeedingError> {
     let one = |(Source { snapshot, git, .. }, catalog): (&Source, SourceCatalog)| {
         let paths =
             files.iter().filter(|(source, _)| *source == snapshot.name).map(|(_, path)| path.as_str());
-        let part = Part::new(git, paths.chain(catalog.found.iter().map(|found| found.place.path.as_str())));
-        ReadSource {
-            snapshot: Snapshot { files: Files::Tree(std::sync::Arc::new(part)), ..snapshot.clone() },
-            catalog,
-        }
+        let paths = paths.chain(catalog.found.iter().map(|found| found.place.path.as_str()));
+        let files = Files::Tree(std::sync::Arc::new(Part::new(&snapshot.name, git, paths)?));
+        Ok(ReadSource { snapshot: Snapshot { files, ..snapshot.clone() }, catalog })
     };
-    Reading { sources: sources.iter().zip(catalogs).map(one).collect() }
+    let sources = sources.iter().zip(catalogs).map(one).collect::<Result<_, SeedingError>>()?;
+    Ok(Reading { sources })
 }
 
 fn memories(sources: &[Source], before: Vec<Found>) -> Known {
@@ -320,9 +357,17 @@ struct Part {
 }
 
 impl Part {
-    fn new<'a>(git: &GitTree, paths: impl Iterator<Item = &'a str>) -> Self {
+    fn new<'a>(
+        source: &str,
+        git: &GitTree,
+        paths: impl Iterator<Item = &'a str>,
+    ) -> Result<Self, SeedingError> {
         let paths: BTreeSet<&str> = paths.collect();
-        Self { files: paths.into_iter().filter_map(|path| git.entry(path)).collect(), git: git.clone() }
+        let entry = |path: &str| {
+            let unread = |error: ReadError| Unread { path: path.to_owned(), cause: error.to_string() };
+            git.entry(path).map_err(|error| SeedingError::unread(source, &unread(error))).transpose()
+        };
+        Ok(Self { files: paths.into_iter().filter_map(entry).collect::<Result<_, _>>()?, git: git.clone() })
     }
 }
 
@@ -331,7 +376,7 @@ impl Tree for Part {
         &self.files
     }
 
-    fn entry(&self, path: &str) -> Option<FileEntry> {
+    fn entry(&self, path: &str) -> Result<Option<FileEntry>, ReadError> {
         self.git.entry(path)
     }
 

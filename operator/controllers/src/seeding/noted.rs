@@ -19,6 +19,7 @@ use sower_store::{EnvironmentRow, Store, StoreError};
 use super::error::SeedingError;
 use super::fetch::{Files, Snapshot};
 use super::job::Job;
+use super::planned::blocking;
 use super::seeded::{elapsed, revisions};
 use super::{Planned, Seeded, reading};
 use crate::reason::Reason;
@@ -119,24 +120,33 @@ pub(super) async fn note_trouble(
 }
 
 /// Sources and spec are those of the last seeding: the answer stands in the environment's row, and nothing is read.
-pub(super) fn already(
+///
+/// # Errors
+/// None but a mistake of ours.
+pub(super) async fn already(
     row: Option<&EnvironmentRow>,
     job: &Job,
     snapshots: &[Snapshot],
     platform: &Version,
     started: Instant,
-) -> Option<Seeded> {
-    let row = row?;
+) -> Result<Option<Seeded>, SeedingError> {
+    let Some(row) = row else { return Ok(None) };
     let same = row.applied == reading::applied(snapshots)
         && row.selection_hash.as_deref() == Some(&selection_hash(&job.spec, platform, rows::MAPPING))
         && row.keeper.as_deref() == Some(&job.keeper)
         && row.running.is_none();
     if !same || job.reseed || job.only.is_some() {
-        return None;
+        return Ok(None);
     }
-    let noted: Noted = serde_json::from_value(row.summary.clone()).ok()?;
-    if noted.look_again || noted.trouble.is_some() || !same_outside(&noted.outside, snapshots) {
-        return None;
+    let Ok(mut noted) = serde_json::from_value::<Noted>(row.summary.clone()) else { return Ok(None) };
+    if noted.look_again || noted.trouble.is_some() {
+        return Ok(None);
+    }
+    if !noted.outside.is_empty() {
+        let (outside, snapshots) = (std::mem::take(&mut noted.outside), snapshots.to_vec());
+        if !blocking(move || same_outside(&outside, &snapshots)).await? {
+            return Ok(None);
+        }
     }
     let report = Report {
         environment: job.environment.clone(),
@@ -158,7 +168,8 @@ pub(super) fn already(
         invalid: noted.invalid,
         duration: elapsed(started),
     };
-    Some(Seeded::Unchanged { report, revision: short_revision(revisions(snapshots)), planned: None })
+    let revision = short_revision(revisions(snapshots));
+    Ok(Some(Seeded::Unchanged { report, revision, planned: None }))
 }
 
 /// What the next seeding answers with if nothing changes until then.
@@ -224,13 +235,14 @@ pub(super) fn of_some(summary: &mut Value) {
     }
 }
 
-/// A commit says all of its files; of a folder, the files beside the manifests are looked at one by one.
+/// A commit says all of its files; of a folder, the files beside the manifests are looked at one by one. Reads the disk.
 fn same_outside(noted: &[Outside], snapshots: &[Snapshot]) -> bool {
     noted.iter().all(|file| {
         let snapshot = snapshots.iter().find(|snapshot| snapshot.name == file.source);
         match snapshot.map(|snapshot| &snapshot.files) {
             Some(Files::Tree(tree)) => {
-                tree.entry(&file.path).map_or(file.blob.is_empty(), |e| e.blob == file.blob)
+                let now = tree.entry(&file.path);
+                now.is_ok_and(|entry| entry.map_or(file.blob.is_empty(), |e| e.blob == file.blob))
             }
             _ => true,
         }

@@ -39,14 +39,14 @@ pub(super) async fn make(
     let (state, foreign_rows) = (here.state, here.foreign_rows);
     let (job, platform, remembered) = (job.clone(), platform.clone(), known.clone());
     let (mut reading, selection, mut state, job) = blocking(move || {
-        let mut reading = reading::load(snapshots, &remembered);
+        let mut reading = reading::load(snapshots, &remembered)?;
         reading.note_mute(&state);
         let catalogs = reading.lend();
         let selection = select(&job.environment, &job.spec, &platform, &catalogs);
         reading.give_back(catalogs);
-        (reading, selection, state, job)
+        Ok::<_, SeedingError>((reading, selection, state, job))
     })
-    .await?;
+    .await??;
     state.carried = store.carried(&job.environment, &questions(&selection, &state)).await?;
     blocking(move || {
         let mut catalogs = reading.lend();

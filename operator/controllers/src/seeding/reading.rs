@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use sower_core::catalog::{Found, Place, SourceCatalog};
-use sower_core::manifest::{self, Limits, ResourceEntry};
+use sower_core::manifest::{self, Limits, ResourceEntry, Unread};
 use sower_core::plan::State;
 use sower_core::problem::{self, Problem};
 use sower_core::snapshot::{FileEntry, Tree, full_revision, short_revision};
@@ -119,7 +119,7 @@ impl Reading {
             return Some(manifest.clone());
         }
         let again = match &source.snapshot.files {
-            Files::Tree(tree) => manifest::load_file(&place.source, tree.as_ref(), &place.path),
+            Files::Tree(tree) => manifest::load_file(&place.source, tree.as_ref(), &place.path).ok()?,
             Files::Listing(listing) => listed(&place.source, listing),
             Files::Unlisted(_) => Vec::new(),
         };
@@ -199,11 +199,17 @@ async fn changed_since(snapshot: &Snapshot, tree: Option<String>) -> Option<Arc<
 }
 
 /// Reads every source. Parsing takes all cores.
-pub(super) fn load(snapshots: Vec<Snapshot>, known: &Known) -> Reading {
+///
+/// # Errors
+/// Where a file that was listed cannot be read.
+pub(super) fn load(snapshots: Vec<Snapshot>, known: &Known) -> Result<Reading, SeedingError> {
     let sources = snapshots.into_iter().map(|mut snapshot| {
         let known = known.get(&snapshot.name);
         let (mut found, complete, watched) = match &snapshot.files {
-            Files::Tree(tree) => (read_tree(&snapshot.name, tree.as_ref(), known), true, false),
+            Files::Tree(tree) => {
+                let found = read_tree(&snapshot.name, tree.as_ref(), known);
+                (found.map_err(|unread| SeedingError::unread(&snapshot.name, &unread))?, true, false)
+            }
             Files::Listing(listing) => (listed(&snapshot.name, listing), listing.complete, listing.watched),
             // Nothing was looked at: nothing may go for it.
             Files::Unlisted(_) => (Vec::new(), false, false),
@@ -221,9 +227,9 @@ pub(super) fn load(snapshots: Vec<Snapshot>, known: &Known) -> Reading {
             watched,
             mute: BTreeSet::new(),
         };
-        ReadSource { snapshot, catalog }
+        Ok::<_, SeedingError>(ReadSource { snapshot, catalog })
     });
-    Reading { sources: sources.collect() }
+    Ok(Reading { sources: sources.collect::<Result<_, _>>()? })
 }
 
 /// The bundled files beside the manifests that differ from the commit beneath.
@@ -231,11 +237,14 @@ fn edited_outside(snapshot: &Snapshot, found: &[Found]) -> BTreeSet<String> {
     let Some(git) = &snapshot.git else { return BTreeSet::new() };
     let bundled = found.iter().flat_map(|found| &found.references).filter(|file| !git.covers(&file.path));
     let distinct: BTreeMap<&str, &str> = bundled.map(|file| (&*file.path, &*file.blob)).collect();
-    let edited = |path: &str, blob: &str| git.entry(path).map_or(!blob.is_empty(), |e| e.blob != blob);
+    // What the commit holds there and cannot be read is taken to differ: nothing is built on it.
+    let edited = |path: &str, blob: &str| {
+        git.entry(path).map_or(true, |entry| entry.map_or(!blob.is_empty(), |e| e.blob != blob))
+    };
     distinct.into_iter().filter(|(path, blob)| edited(path, blob)).map(|(path, _)| path.to_owned()).collect()
 }
 
-fn read_tree(source: &str, tree: &dyn Tree, known: Option<&Memory>) -> Vec<Found> {
+fn read_tree(source: &str, tree: &dyn Tree, known: Option<&Memory>) -> Result<Vec<Found>, Unread> {
     manifest::load(source, tree, Limits::FILES, &|entry: &FileEntry| known?.of(entry))
 }
 

@@ -71,7 +71,7 @@ pub(super) async fn apply(
     started: Instant,
 ) -> Result<(Seeded, u64), SeedingError> {
     let began = Timestamp::now() - started.elapsed();
-    let mut fence = store.claim(&job.environment, &job.keeper, job.take_over).await?;
+    let mut fence = store.claim_under(&job.environment, &job.keeper, job.take_over, job.epoch).await?;
     if let Some(epoch) = job.epoch {
         fence.epoch = epoch;
     }

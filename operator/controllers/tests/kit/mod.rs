@@ -53,7 +53,14 @@ impl Kit {
         self.folder.path().join("repository")
     }
 
-    fn git(&self, arguments: &[&str]) {
+    /// The file in which git holds what HEAD has at a path.
+    pub fn object(&self, path: &str) -> PathBuf {
+        let id = self.git(&["rev-parse", &format!("HEAD:{path}")]);
+        let (folder, name) = id.trim().split_at(2);
+        self.repository().join(".git/objects").join(folder).join(name)
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
         let ran = Command::new("git")
             .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"])
             .args(arguments)
@@ -61,6 +68,7 @@ impl Kit {
             .output()
             .unwrap();
         assert!(ran.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8_lossy(&ran.stdout).into_owned()
     }
 
     pub fn write_file(&self, path: &str, text: &str) {

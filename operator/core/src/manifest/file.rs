@@ -50,7 +50,8 @@ pub(crate) fn load(from: &FileSource<'_>, entry: &FileEntry, named: bool) -> Vec
             let message = format!("the file has {size} bytes");
             return refused(Code::TooLarge, message, &format!("at most {limit} bytes are read"));
         }
-        Err(error) => {
+        // Of a file that is there, the load as a whole ends with this.
+        Err(error @ (ReadError::NotFound | ReadError::Io(_))) => {
             return refused(Code::Syntax, format!("the file cannot be read: {error}"), "unreadable");
         }
     };

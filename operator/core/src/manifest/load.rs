@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::document::{is_candidate, is_named};
 use super::file::{self, FileSource, Loaded};
+use super::minded::{Minded, Unread};
 use super::tree::Mark;
 use crate::catalog::Found;
 use crate::problem::{Code, Problem};
@@ -40,7 +41,21 @@ impl Limits {
 /// `known` may answer for a file with what an earlier load found in it (nothing, where it holds no document of ours). The
 /// answer is taken if the file and everything bundled from it have the same blob ids as then; only other files are read.
 /// Documents of one id are refused, each naming the others; that is decided anew in every load.
+///
+/// # Errors
+/// [`Unread`] where a file, or one that a manifest refers to, cannot be read now: what is found without it is told to nobody.
 pub fn load(
+    source: &str,
+    tree: &dyn Tree,
+    limits: Limits,
+    known: &(dyn Fn(&FileEntry) -> Option<Vec<Found>> + Sync),
+) -> Result<Vec<Found>, Unread> {
+    let minded = Minded::new(tree);
+    let found = load_all(source, &minded, limits, known);
+    minded.whole(found)
+}
+
+fn load_all(
     source: &str,
     tree: &dyn Tree,
     limits: Limits,
@@ -96,10 +111,15 @@ fn in_parallel(files: &[&FileEntry], one: impl Fn(&FileEntry) -> Vec<Loaded> + S
 }
 
 /// Loads one file, which is taken as a manifest whatever its name: with its canonical bytes.
-pub fn load_file(source: &str, tree: &dyn Tree, path: &str) -> Vec<Found> {
-    let entry =
-        tree.entry(path).unwrap_or_else(|| FileEntry { path: path.to_owned(), blob: String::new(), size: 0 });
-    finish(file::load(&FileSource { source, tree, limits: Limits::FILES }, &entry, true))
+///
+/// # Errors
+/// As [`load`].
+pub fn load_file(source: &str, tree: &dyn Tree, path: &str) -> Result<Vec<Found>, Unread> {
+    let minded = Minded::new(tree);
+    let nothing = || FileEntry { path: path.to_owned(), blob: String::new(), size: 0 };
+    let entry = minded.entry(path).ok().flatten().unwrap_or_else(nothing);
+    let found = file::load(&FileSource { source, tree: &minded, limits: Limits::FILES }, &entry, true);
+    minded.whole(finish(found))
 }
 
 /// Loads the spec of an Integration resource of the cluster, named `name` there. There are no lines: every problem stands at
@@ -149,7 +169,7 @@ fn still_holds(found: &[Found], entry: &FileEntry, tree: &dyn Tree) -> bool {
             && !f.problems.iter().any(|p| p.code == Code::DuplicateManifest)
             && f.references
                 .iter()
-                .all(|r| tree.entry(&r.path).map_or(r.blob.is_empty(), |e| e.blob == r.blob))
+                .all(|r| tree.entry(&r.path).is_ok_and(|e| e.map_or(r.blob.is_empty(), |e| e.blob == r.blob)))
     })
 }
 

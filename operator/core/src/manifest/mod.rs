@@ -13,6 +13,7 @@ mod environment;
 mod file;
 mod integration;
 mod load;
+mod minded;
 mod report;
 mod schema;
 mod semantic;
@@ -27,6 +28,7 @@ pub use document::is_named;
 pub use empty::empty_files;
 pub use environment::{LoadedEnvironment, load_environments};
 pub use load::{Limits, ResourceEntry, load, load_file, load_resources, load_value};
+pub use minded::Unread;
 
 /// Compiles the format, once. The first manifest would do it: this is for whoever waits for something else before.
 pub fn prepare() {

@@ -122,6 +122,17 @@ impl Bed {
         self.apply(&seeding, operations).await
     }
 
+    /// Raises the epoch, whoever keeps the environment.
+    pub async fn raise_epoch(&self, holder: &str) -> i64 {
+        loop {
+            let seen = self.store.environment(ENV).await.unwrap().and_then(|row| row.keeper);
+            match self.store.raise_epoch(ENV, holder, seen.as_deref()).await {
+                Err(StoreError::Moved { .. }) => {}
+                raised => return raised.unwrap(),
+            }
+        }
+    }
+
     /// Claims and begins.
     pub async fn begin(&self) -> Result<Seeding, StoreError> {
         let fence = self.store.claim(ENV, KEEPER, false).await?;

@@ -28,7 +28,7 @@ fn catalog() -> Vec<(sower_core::plan::Operation, Option<std::sync::Arc<str>>)> 
 /// Rows of the catalog and log rows that completed, as one reader sees them. A commit whose answer nobody waits for may
 /// still be under way: as in every recovery, the lock of the environment's row comes first.
 async fn census(bed: &Bed) -> (i64, i64, i64) {
-    bed.store.raise_epoch(ENV, "census").await.unwrap();
+    bed.raise_epoch("census").await;
     let sql = "SELECT (SELECT count(*) FROM integration_definitions) || ' ' || (SELECT count(*) FROM action_registry) \
          || ' ' || (SELECT count(*) FROM seeding_logs WHERE status = 'completed')";
     let answer = bed.ask(sql).await;
@@ -76,7 +76,7 @@ async fn two_writers_wait_for_each_other(bed: Bed) {
     let second = Store::open(&bed.url, &Options::default()).await.unwrap();
     let claims = (0..20).map(|n| {
         let store = if n % 2 == 0 { &bed.store } else { &second };
-        async move { store.raise_epoch(ENV, "pod").await }
+        async move { store.raise_epoch(ENV, "pod", None).await }
     });
     let mut epochs: Vec<i64> =
         futures::future::join_all(claims).await.into_iter().map(Result::unwrap).collect();

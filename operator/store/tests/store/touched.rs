@@ -12,6 +12,7 @@ on_both_engines!(
     a_change_touches_whoever_needs_it_and_what_those_need,
     a_document_read_anew_links_only_to_what_it_now_needs,
     a_bundled_file_is_found_however_long_its_path_is,
+    a_document_is_kept_however_long_its_path_is,
 );
 
 async fn what_a_change_can_touch_is_found(bed: Bed) {
@@ -87,10 +88,33 @@ async fn write_documents(bed: &Bed, documents: &[Found], delete: Vec<String>) {
 }
 
 /// An index of PostgreSQL takes some 2,700 bytes, and compresses what it can.
-async fn a_bundled_file_is_found_however_long_its_path_is(bed: Bed) {
+fn long_path(name: &str) -> String {
     let noise: String = (0..70u8).map(|n| sower_core::manifest::checksum([n])).collect();
-    let path = format!("integrations/{noise}.json");
+    let path = format!("integrations/{noise}/{name}");
     assert!(path.len() > 4_000, "{}", path.len());
+    path
+}
+
+async fn a_document_is_kept_however_long_its_path_is(bed: Bed) {
+    let mut document = found("crm", &manifest("crm", "1.0.0", 1));
+    document.place.path = long_path("integration.yaml");
+    document.place.document = 2;
+    document.references = vec![Reference { path: "integrations/a.json".into(), blob: String::new() }];
+    let mut beside = found("mail", &manifest("mail", "1.0.0", 1));
+    beside.place.path = long_path("mail.integration.yaml");
+    write_documents(&bed, &[document.clone(), beside.clone()], Vec::new()).await;
+    let place = &document.place;
+    let known = bed.store.known(ENV, "catalog").await.unwrap();
+    assert_eq!(known.iter().map(|found| &found.place).collect::<Vec<_>>(), [place, &beside.place]);
+    let file = [("catalog", &*place.path)];
+    assert_eq!(bed.store.documents(ENV, &file).await.unwrap()[0].place, *place);
+    assert_eq!(bed.store.bundling(ENV, "catalog", &["integrations/a.json"]).await.unwrap(), [&*place.path]);
+    write_documents(&bed, &[], vec![document_id(place)]).await;
+    assert_eq!(bed.count("integration_manifests").await, 1);
+}
+
+async fn a_bundled_file_is_found_however_long_its_path_is(bed: Bed) {
+    let path = long_path("schema.json");
     let mut document = found("crm", &manifest("crm", "1.0.0", 1));
     document.references = vec![Reference { path: path.clone(), blob: String::new() }];
     write_documents(&bed, &[document.clone()], Vec::new()).await;

@@ -91,7 +91,8 @@ impl Schemas<'_> {
             }
             None => {}
         }
-        let entry = files.tree.entry(path);
+        // Where that cannot be told now, the load as a whole ends with it.
+        let entry = files.tree.entry(path).ok().flatten();
         self.references.insert(path.to_owned(), entry.as_ref().map(|e| e.blob.clone()).unwrap_or_default());
         let Some(entry) = entry else {
             self.read.insert(path.to_owned(), None);

@@ -6,6 +6,7 @@ mod hostile;
 mod references;
 mod shipped;
 mod speed;
+mod unread;
 
 use std::collections::BTreeMap;
 
@@ -45,13 +46,23 @@ impl Tree for Memory {
         &self.entries
     }
 
-    fn entry(&self, path: &str) -> Option<FileEntry> {
-        self.entries.iter().find(|e| e.path == path).cloned()
+    fn entry(&self, path: &str) -> Result<Option<FileEntry>, ReadError> {
+        Ok(self.entries.iter().find(|e| e.path == path).cloned())
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
         self.bytes.get(path).cloned().ok_or(ReadError::NotFound)
     }
+}
+
+/// What is found in a tree of which every file can be read.
+pub(super) fn load(
+    source: &str,
+    tree: &dyn Tree,
+    limits: Limits,
+    known: &(dyn Fn(&FileEntry) -> Option<Vec<Found>> + Sync),
+) -> Vec<Found> {
+    super::load(source, tree, limits, known).expect("all can be read")
 }
 
 /// What is found in these files, none of which was seen before.
