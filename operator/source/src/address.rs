@@ -83,6 +83,19 @@ impl Address {
         Ok(Self { url: url.into(), shown: shown.into(), host, local: false })
     }
 
+    /// Whether two URLs are of one server, so that credentials for one may go to the other: scheme, host and port are the
+    /// same. Of what is no URL of a server, nothing is.
+    #[must_use]
+    pub fn same_server(one: &str, other: &str) -> bool {
+        let server = |text: &str| {
+            let address = Self::parse(text, false, &mut Credentials::default()).ok()?;
+            let url = Url::parse(&address.url).ok()?;
+            let port = url.port_or_known_default().or((url.scheme() == "ssh").then_some(22));
+            Some((url.scheme().to_owned(), address.host.to_ascii_lowercase(), port))
+        };
+        server(one).is_some_and(|one| server(other) == Some(one))
+    }
+
     fn local(path: &Path, allow_local: bool) -> Result<Self, FetchError> {
         if !allow_local {
             return Err(FetchError::bad(
@@ -220,6 +233,23 @@ mod tests {
             "",
         ] {
             assert!(matches!(parse(bad), Err(FetchError::BadRequest { .. })), "{bad}: {:?}", parse(bad));
+        }
+    }
+
+    #[test]
+    fn a_server_is_scheme_host_and_port() {
+        for (one, other, same) in [
+            ("https://git.example.com/a.git", "https://u:p@Git.example.com:443/b.git#main", true),
+            ("git@git.example.com:team/a.git", "ssh://deploy@git.example.com:22/b", true),
+            ("https://git.example.com/a", "https://git.example.com.evil.example/a", false),
+            ("https://git.example.com/a", "https://git.example.com@evil.example/a", false),
+            ("https://git.example.com/a", "https://git.example.com:8443/a", false),
+            ("https://git.example.com/a", "ssh://git.example.com/a", false),
+            ("https://localhost/a", "http://localhost:443/a", false),
+            ("/srv/a.git", "/srv/a.git", false),
+            ("nonsense", "nonsense", false),
+        ] {
+            assert_eq!(Address::same_server(one, other), same, "{one} {other}");
         }
     }
 

@@ -7,7 +7,7 @@ use sower_controllers::environment::reference;
 use sower_controllers::seeding::{Origin, SourceInput};
 use sower_crds::EnvironmentSpec;
 use sower_crds::source::{self, Source};
-use sower_source::{Credentials, FetchRequest, Location, Reference};
+use sower_source::{Address, Credentials, FetchRequest, Location, Reference};
 
 use crate::choice;
 use crate::environments::EnvironmentFiles;
@@ -145,7 +145,10 @@ fn input(
         None => Ok(Credentials::default()),
     };
     let origin = match (replaced, source.origin()) {
-        (Some(Origin::Git(request)), _) => {
+        // The Secret is for the server that the spec names beside it, and for no other.
+        (Some(Origin::Git(request)), Some(source::Origin::Git(git)))
+            if Address::same_server(&request.url, &git.url) =>
+        {
             Origin::Git(FetchRequest { credentials: credentials()?, ..request.clone() })
         }
         (Some(origin), _) => origin.clone(),
@@ -321,6 +324,32 @@ mod tests {
         assert_eq!(credentials.username.as_deref(), Some("ci"));
         assert_eq!(credentials.password.as_deref(), Some("p"));
         assert!(!format!("{credentials:?}").contains("ci\""));
+    }
+
+    #[test]
+    fn a_secret_goes_to_its_own_server_alone() {
+        let mut secrets = Secrets::default();
+        let password = BTreeMap::from([("password".to_owned(), b"hunter2".to_vec())]);
+        secrets.0.insert("git".into(), password);
+        let source: Source = serde_json::from_value(serde_json::json!({
+            "name": "catalog",
+            "git": {
+                "url": "https://git.acme.example/catalog.git", "ref": { "branch": "main" }, "secretRef": { "name": "git" },
+            },
+        }))
+        .expect("a source");
+        for (given, expected) in [
+            (None, Some("hunter2")),
+            (Some("https://git.acme.example/fork.git#next"), Some("hunter2")),
+            (Some("https://git.other.example/catalog.git"), None),
+            (Some("http://127.0.0.1/catalog.git"), None),
+        ] {
+            let replaced = given.map(|text| origin_of(location(text, Path::new("/"))));
+            let input =
+                input(&source, replaced.as_ref(), Path::new("/"), "production", &secrets).expect("a source");
+            let Origin::Git(request) = input.origin else { panic!("{given:?}") };
+            assert_eq!(request.credentials.password.as_deref(), expected, "{given:?}");
+        }
     }
 
     #[test]
