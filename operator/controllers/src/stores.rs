@@ -2,26 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
 
-use sower_store::{DatabaseUrl, Migrate, Options, Store, Tls};
-use tokio::sync::OnceCell;
+use sower_store::{DatabaseUrl, Migrate, Store};
 
-use crate::reason::Reason;
+use crate::doors::{Doors, Key};
 use crate::seeding::SeedingError;
 
-/// How long a database that did not answer is taken not to: environments that come by one after another share a failure.
-const AWAY: Duration = Duration::from_secs(3);
-
-/// Where a database is, and what opens it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Database {
-    /// Its address.
-    pub url: DatabaseUrl,
-    /// Certificates and keys.
-    pub tls: Tls,
-}
+pub use crate::doors::Database;
 
 /// The database of environments that name none.
 #[derive(Debug, Clone, Default)]
@@ -35,52 +23,10 @@ pub enum DefaultDatabase {
     Folder(PathBuf),
 }
 
-type Key = (Database, Migrate);
-
-/// One database: open, or tried by one at a time.
-#[derive(Debug, Default)]
-struct Door {
-    store: OnceCell<Store>,
-    turn: tokio::sync::Mutex<()>,
-    /// When it did not answer last, and what was said then.
-    away: Mutex<Option<(Instant, SeedingError)>>,
-}
-
-impl Door {
-    /// Opens it. While one tries a database that did not answer before, nobody waits for it; and those who were waiting
-    /// share its failure.
-    async fn open(&self, Database { url, tls }: Database, migrate: Migrate) -> Result<Store, SeedingError> {
-        if let Some(store) = self.store.get() {
-            return Ok(store.clone());
-        }
-        let asked = Instant::now();
-        let _turn = match (self.turn.try_lock(), self.away()) {
-            (Ok(turn), _) => turn,
-            (Err(_), Some((_, error))) => return Err(error),
-            (Err(_), None) => self.turn.lock().await,
-        };
-        match self.away() {
-            Some((at, error)) if at >= asked || at.elapsed() < AWAY => return Err(error),
-            _ => {}
-        }
-        let options = Options { migrate, tls, ..Options::default() };
-        let opened = self.store.get_or_try_init(|| Store::open(&url, &options)).await.cloned();
-        let opened = opened.map_err(SeedingError::from);
-        let away = opened.as_ref().err().filter(|error| error.reason == Reason::DatabaseUnavailable);
-        *self.away.lock().unwrap_or_else(PoisonError::into_inner) =
-            away.map(|error| (Instant::now(), error.clone()));
-        opened
-    }
-
-    fn away(&self) -> Option<(Instant, SeedingError)> {
-        self.away.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 /// Every open database of this process.
 #[derive(Debug, Default)]
 pub struct Stores {
-    open: Mutex<HashMap<Key, Arc<Door>>>,
+    open: Doors,
     users: Mutex<HashMap<(String, String), Key>>,
 }
 
@@ -97,14 +43,8 @@ impl Stores {
         database: Database,
         migrate: Migrate,
     ) -> Result<Store, SeedingError> {
-        let key = (database, migrate);
-        let door = {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            open.entry(key.clone()).or_default().clone()
-        };
-        self.use_by(namespace, environment, Some(key.clone()));
-        let (database, migrate) = key;
-        door.open(database, migrate).await
+        self.use_by(namespace, environment, Some((database.clone(), migrate)));
+        Ok(self.open.open(database, migrate).await?)
     }
 
     /// What was opened for the environment is no more what was found then: the next to come opens it anew, and makes its
@@ -113,8 +53,7 @@ impl Stores {
         let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         let user = (namespace.to_owned(), environment.to_owned());
         if let Some(key) = users.get(&user) {
-            // Whoever still has a clone finishes with it.
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+            self.open.forget(key);
         }
     }
 
@@ -132,23 +71,24 @@ impl Stores {
         };
         let Some(before) = before.filter(|before| Some(before) != key.as_ref()) else { return };
         if !users.values().any(|used| *used == before) {
-            // Whoever still has a clone finishes with it; the pool ends with its last clone.
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&before);
+            self.open.forget(&before);
         }
     }
 
     /// Closes all of them, once nothing uses them.
     pub async fn close(&self) {
-        let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
-        for store in open.values().filter_map(|door| door.store.get()) {
-            store.close().await;
-        }
+        self.open.close().await;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use sower_store::Tls;
+
     use super::*;
+    use crate::reason::Reason;
 
     fn sqlite(folder: &std::path::Path, name: &str) -> Database {
         let url = DatabaseUrl::parse(&format!("sqlite://{}/{name}.db", folder.display())).expect("a URL");
@@ -163,7 +103,7 @@ mod tests {
         for name in ["a", "b"] {
             stores.open("n", name, shared.clone(), Migrate::Auto).await.expect("opens");
         }
-        let count = || stores.open.lock().expect("no panic").len();
+        let count = || stores.open.count();
         assert_eq!(count(), 1);
         stores.open("n", "a", other, Migrate::Auto).await.expect("opens");
         assert_eq!(count(), 2);

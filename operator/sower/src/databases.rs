@@ -1,20 +1,16 @@
 //! The databases of the environments: each is opened once.
 
-use std::collections::HashMap;
-
+use sower_controllers::doors::{Database, Doors};
 use sower_core::manifest::LoadedEnvironment;
 use sower_crds::EnvironmentSpec;
 use sower_crds::environment::Migrate as Spec;
-use sower_store::{DatabaseUrl, Migrate, Options, Store, StoreError};
-use tokio::sync::Mutex;
+use sower_store::{DatabaseUrl, Migrate, Store, StoreError, Tls};
 
 use crate::settings::Settings;
 
 /// Databases that were opened, by address.
 #[derive(Debug, Default)]
-pub struct Databases {
-    open: Mutex<HashMap<(DatabaseUrl, Migrate), Store>>,
-}
+pub struct Databases(Doors);
 
 impl Databases {
     /// The database of one environment.
@@ -27,32 +23,20 @@ impl Databases {
         environment: &LoadedEnvironment,
     ) -> Result<Store, StoreError> {
         let url = url(settings, &environment.name)?;
-        let migrate = migrate(&environment.spec);
-        // Held while one is opened: a second opening of the same file would race for its journal.
-        let mut open = self.open.lock().await;
-        let key = (url, migrate);
-        if let Some(store) = open.get(&key) {
-            return Ok(store.clone());
-        }
-        let store = Store::open(&key.0, &Options { migrate, ..Options::default() }).await?;
-        open.insert(key, store.clone());
-        Ok(store)
+        self.0.open(Database { url, tls: Tls::default() }, migrate(&environment.spec)).await
     }
 
     /// Lets go of the database of one environment, whose tables are gone: to open it anew makes them, where that is
     /// allowed.
-    pub async fn forget(&self, settings: &Settings, environment: &LoadedEnvironment) {
+    pub fn forget(&self, settings: &Settings, environment: &LoadedEnvironment) {
         if let Ok(url) = url(settings, &environment.name) {
-            // Whoever still uses it closes it.
-            self.open.lock().await.remove(&(url, migrate(&environment.spec)));
+            self.0.forget(&(Database { url, tls: Tls::default() }, migrate(&environment.spec)));
         }
     }
 
     /// Closes them.
     pub async fn close(&self) {
-        for (_, store) in self.open.lock().await.drain() {
-            store.close().await;
-        }
+        self.0.close().await;
     }
 }
 

@@ -3,10 +3,11 @@
 
 mod from;
 
-use std::collections::BTreeMap;
-use std::sync::Mutex as Lock;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex as Lock, PoisonError};
 
+use sower_controllers::doors::Database;
 use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Job, Planned, Seeder, SeedingError};
 use sower_core::manifest::LoadedEnvironment;
@@ -73,8 +74,8 @@ impl Member {
     }
 }
 
-/// A database, and what came of opening it.
-type Opened = (DatabaseUrl, Tls, Result<Store, Failure>);
+/// What came of opening a database, once somebody did.
+type Opened = Arc<OnceCell<Result<Store, Failure>>>;
 
 /// A command's world.
 pub struct Session {
@@ -98,8 +99,8 @@ pub struct Session {
     pub cluster: Option<Reach>,
     secrets: Secrets,
     seeder: OnceCell<Seeder>,
-    /// What was opened, and what does not answer: it is waited for once.
-    stores: Mutex<Vec<Opened>>,
+    /// What was opened, and what does not answer: it is waited for once, by those alone who ask for it.
+    stores: Lock<HashMap<Database, Opened>>,
     /// Empty databases that stand for those that are not there yet.
     empty: Mutex<Vec<tempfile::TempDir>>,
     said: AtomicBool,
@@ -194,7 +195,7 @@ impl Session {
             cluster,
             secrets,
             seeder: OnceCell::new(),
-            stores: Mutex::default(),
+            stores: Lock::default(),
             empty: Mutex::default(),
             said: AtomicBool::new(false),
             revisions: Lock::default(),
@@ -310,24 +311,25 @@ impl Session {
     /// Where it does not answer, or nothing says where it is.
     pub async fn store(&self, member: &Member) -> Result<Store, Failure> {
         let (url, tls) = self.database(member).await?;
-        let mut open = self.stores.lock().await;
-        if let Some((.., known)) = open.iter().find(|(known, keys, _)| *known == url && *keys == tls) {
-            return known.clone();
-        }
+        let opened = {
+            let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+            stores.entry(Database { url: url.clone(), tls: tls.clone() }).or_default().clone()
+        };
+        opened.get_or_init(|| self.open(member, url, tls)).await.clone()
+    }
+
+    async fn open(&self, member: &Member, url: DatabaseUrl, tls: Tls) -> Result<Store, Failure> {
         let missing = url.file().is_some_and(|file| !file.exists());
         let opened = if missing {
             self.empty_store().await
         } else {
-            let options = Options { migrate: Migrate::Never, tls: tls.clone(), ..Options::default() };
+            let options = Options { migrate: Migrate::Never, tls, ..Options::default() };
             match Store::open(&url, &options).await {
                 Err(StoreError::SchemaMissing { found: None, .. }) => self.empty_store().await,
                 opened => opened,
             }
         };
-        let store =
-            opened.map_err(|error| self.led_back(Trouble::database(error, member.name()), member).failure);
-        open.push((url, tls, store.clone()));
-        store
+        opened.map_err(|error| self.led_back(Trouble::database(error, member.name()), member).failure)
     }
 
     /// Asks for each environment. What one of several cannot answer is told, and the others are shown all the same.

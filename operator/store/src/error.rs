@@ -12,7 +12,7 @@ pub enum ErrorKind {
 }
 
 /// An error of the store. No message holds a password.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The URL cannot be used.

@@ -24,9 +24,9 @@ impl Tree for Failing {
     }
 }
 
-const GOOD: &str = "id: acme\nname: Acme\nversion: 1.0.0\nevents:\n- { eventType: done, schemaPath: schemas/done.json }\n";
-const IN_GROUP: &str =
-    "apiVersion: sower.dev/v1alpha1\nkind: Integration\nmetadata: { name: other }\nspec: { name: Other, version: 1.0.0 }\n";
+const GOOD: &str =
+    "id: acme\nname: Acme\nversion: 1.0.0\nevents:\n- { eventType: done, schemaPath: schemas/done.json }\n";
+const IN_GROUP: &str = "apiVersion: sower.dev/v1alpha1\nkind: Integration\nmetadata: { name: other }\nspec: { name: Other, version: 1.0.0 }\n";
 
 #[test]
 fn a_read_error_is_no_content() {
@@ -67,5 +67,5 @@ fn what_is_too_large_or_absent_is_an_answer() {
     let none = tree("nothing", ReadError::NotFound);
     assert!(!load("test", &none, Limits::FILES, &|_| None)[0].is_valid(), "its schema is not there");
     let found = load_file("test", &none, "nothing").expect("an answer");
-    assert_eq!(found[0].problems[0].to_string().lines().next(), found[0].problems[0].to_string().lines().next());
+    assert_eq!(found[0].problems[0].code.as_str(), "syntax");
 }

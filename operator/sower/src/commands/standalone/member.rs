@@ -169,7 +169,7 @@ impl Member {
         let seeded = match tokio::time::timeout(limit + FETCH_FIRST, seeding).await {
             Ok(Err(error)) => {
                 if error.tables_gone {
-                    self.shared.databases.forget(&self.shared.settings, environment).await;
+                    self.shared.databases.forget(&self.shared.settings, environment);
                 }
                 return Err(failed(error));
             }
