@@ -509,3 +509,31 @@ async fn incremental_equals_full() {
     }
     assert!(narrow > 16, "only {narrow} plans left something out");
 }
+
+#[tokio::test]
+async fn conflicts_beyond_the_bound_are_counted_and_looked_at_again() {
+    const MANY: usize = 1_001;
+    let kit = Kit::new().await;
+    let write = |actions: &[&str]| {
+        (0..MANY).for_each(|n| kit.write(&format!("a{n}"), &manifest(&format!("a{n}"), "1.0.0", actions)));
+    };
+    write(&["one"]);
+    kit.commit("first");
+    kit.seed("development", "{}").await;
+    write(&["two"]);
+    kit.commit("the same version, with other content");
+    for _ in 0..2 {
+        let seeded = kit.seed("development", "{}").await;
+        assert_eq!(seeded.report().conflicts.len(), MANY, "all of them are told");
+        assert!(seeded.planned().is_some(), "what was noted is no whole answer");
+    }
+    let row = kit.store.environment("development").await.unwrap().unwrap();
+    assert_eq!(row.summary["conflicts"].as_array().map(Vec::len), Some(1_000));
+    assert_eq!(row.summary["allConflicts"], MANY);
+    kit.write("new", &manifest("new", "1.0.0", &["one"]));
+    kit.commit("something to log");
+    kit.seed("development", "{}").await;
+    let log = kit.store.history(Some("development"), 1).await.unwrap();
+    assert_eq!(log[0].metadata["conflicts"].as_array().map(Vec::len), Some(1_000));
+    assert_eq!(log[0].metadata["allConflicts"], MANY);
+}

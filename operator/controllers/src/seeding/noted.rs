@@ -28,6 +28,8 @@ use crate::reason::Reason;
 const NOTED_FAILURES: usize = 100;
 /// Most bundled files beside the manifests of a folder that it notes: with more, the next reconcile reads the sources again.
 const NOTED_OUTSIDE: usize = 200;
+/// Most conflicts that it notes, and that a log row holds: with more, the next reconcile reads the sources again.
+pub(super) const NOTED_CONFLICTS: usize = 1_000;
 /// Most integrations that are told as orphaned.
 const NOTED_ORPHANED: usize = 1_000;
 /// The reasons of a plan that a guard holds.
@@ -43,6 +45,9 @@ pub(super) struct Noted {
     pub(super) processed: usize,
     pub(super) unchanged: usize,
     conflicts: Vec<Conflict>,
+    /// Number of all of them, where they are too many to be noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    all_conflicts: Option<usize>,
     failures: Vec<Failure>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     orphaned: Vec<String>,
@@ -184,12 +189,15 @@ pub(super) fn note(planned: &Planned, failures: &[Failure]) -> Value {
         let overridden = c.kind == ConflictType::Version && c.resolution == Resolution::Override;
         !(overridden && written.contains(c.integration.as_str()))
     };
+    let conflicts: Vec<&Conflict> = plan.conflicts.iter().filter(lasts).collect();
+    let all_conflicts = Some(conflicts.len()).filter(|all| *all > NOTED_CONFLICTS);
     let outside = outside(planned);
-    let look_again = look_again || outside.len() > NOTED_OUTSIDE;
+    let look_again = look_again || outside.len() > NOTED_OUTSIDE || all_conflicts.is_some();
     let noted = Noted {
         processed: plan.processed,
         unchanged: plan.unchanged + plan.created() + plan.updated(),
-        conflicts: plan.conflicts.iter().filter(lasts).cloned().collect(),
+        conflicts: conflicts.into_iter().take(NOTED_CONFLICTS).cloned().collect(),
+        all_conflicts,
         failures: failures.iter().take(NOTED_FAILURES).cloned().collect(),
         orphaned: orphaned(plan),
         excluded: planned.excluded(),

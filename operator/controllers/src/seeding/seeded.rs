@@ -363,7 +363,10 @@ fn report(
 /// What has no column of its own in the log row.
 fn metadata(planned: &Planned, failures: &Failures, started: Instant) -> Map<String, Value> {
     let plan = &planned.plan;
-    let conflicts = serde_json::to_value(&plan.conflicts).unwrap_or_default();
+    let told: Vec<&Conflict> = plan.conflicts.iter().take(noted::NOTED_CONFLICTS).collect();
+    let all = Some(plan.conflicts.len()).filter(|all| *all > told.len());
+    let conflicts = serde_json::to_value(told).unwrap_or_default();
+    let all: Option<(String, Value)> = all.map(|all| ("allConflicts".to_owned(), all.into()));
     [
         ("plan".to_owned(), plan.short_hash().into()),
         ("unchanged".to_owned(), plan.unchanged.into()),
@@ -375,5 +378,6 @@ fn metadata(planned: &Planned, failures: &Failures, started: Instant) -> Map<Str
         ("duration".to_owned(), elapsed(started).into()),
     ]
     .into_iter()
+    .chain(all)
     .collect()
 }
