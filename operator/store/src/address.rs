@@ -112,15 +112,6 @@ impl DatabaseUrl {
         Self { address, ..*self }
     }
 
-    /// With a relative file taken from this folder.
-    #[must_use]
-    pub fn relative_to(&self, folder: &Path) -> Self {
-        match &self.address {
-            Address::Postgres(_) => self.clone(),
-            Address::Sqlite(path) => Self { address: Address::Sqlite(folder.join(path)), ..*self },
-        }
-    }
-
     /// Which engine answers there.
     #[must_use]
     pub fn engine(&self) -> Engine {
@@ -282,7 +273,6 @@ mod tests {
     fn a_placeholder_is_filled_in() {
         let url = DatabaseUrl::parse("sqlite://data/{environment}.db").unwrap();
         assert_eq!(url.of_environment("staging").to_string(), "sqlite://data/staging.db");
-        assert_eq!(url.relative_to(Path::new("/p")).to_string(), "sqlite:///p/data/{environment}.db");
         let url = DatabaseUrl::parse("postgres://u:p@db/{environment}").unwrap();
         assert_eq!(url.of_environment("qa").postgres(&Tls::default()).unwrap().get_database(), Some("qa"));
     }

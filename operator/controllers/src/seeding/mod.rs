@@ -276,8 +276,7 @@ impl Seeder {
             Err(why) => {
                 tracing::debug!(environment = job.environment, "the whole catalog is planned: {why}");
                 let planned = self.plan_whole(store, job, row, snapshots, selection_hash).await?;
-                seeded::refuse_empty(&planned)?;
-                Ok(planned)
+                planned.empty_source().map_or(Ok(planned), Err)
             }
         }
     }

@@ -35,22 +35,24 @@ pub(super) fn refuse_other_keeper(row: Option<&EnvironmentRow>, job: &Job) -> Re
     }
 }
 
-/// A source without any manifest stalls. A listing is spared where deletions were watched, now or when it was applied:
-/// those were meant.
-pub(super) fn refuse_empty(planned: &Planned) -> Result<(), SeedingError> {
-    let applied = |source: &ReadSource| {
-        let held = planned.row.as_ref().and_then(|row| row.applied.get(&source.snapshot.name));
-        matches!(source.snapshot.files, Files::Listing(_))
-            && held.is_some_and(|held| held.revision == source.snapshot.revision)
-    };
-    for source in &planned.reading.sources {
-        if source.catalog.found.is_empty() && !source.catalog.watched && !applied(source) {
-            let text = format!("{} at {} holds no manifest", source.snapshot.name, source.snapshot.revision);
-            let error = SeedingError::new(Reason::SourceEmpty, Kind::Stalled, text);
-            return Err(SeedingError { source_name: Some(source.snapshot.name.clone()), ..error });
-        }
+impl Planned {
+    /// What a seeding ends with where a source holds no manifest at all. A listing is spared where deletions were watched,
+    /// now or when it was applied: those were meant.
+    #[must_use]
+    pub fn empty_source(&self) -> Option<SeedingError> {
+        let applied = |source: &ReadSource| {
+            let held = self.row.as_ref().and_then(|row| row.applied.get(&source.snapshot.name));
+            matches!(source.snapshot.files, Files::Listing(_))
+                && held.is_some_and(|held| held.revision == source.snapshot.revision)
+        };
+        let empty =
+            self.reading.sources.iter().find(|source| {
+                source.catalog.found.is_empty() && !source.catalog.watched && !applied(source)
+            })?;
+        let text = format!("{} at {} holds no manifest", empty.snapshot.name, empty.snapshot.revision);
+        let error = SeedingError::new(Reason::SourceEmpty, Kind::Stalled, text);
+        Some(SeedingError { source_name: Some(empty.snapshot.name.clone()), ..error })
     }
-    Ok(())
 }
 
 /// A guard holds the plan: the record says so, and nothing is written.

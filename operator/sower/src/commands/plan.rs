@@ -10,7 +10,7 @@ use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 use sower_controllers::environment::{self, Resources};
 use sower_controllers::reason::Reason;
-use sower_controllers::seeding::{Files, Job, Kind, Planned, SeedingError};
+use sower_controllers::seeding::{Job, Planned};
 use sower_core::compatibility::{self, Judged};
 use sower_core::gate::{Gate, HeldReason};
 use sower_core::plan::{Kept, KeptWhy, Operation, Verb};
@@ -117,7 +117,7 @@ async fn make(session: &Session, member: &Member, only: Option<BTreeSet<String>>
     };
     let job = Job { only, ..job };
     let planned = session.plan_of(member, &store, &job).await?;
-    if let Some(empty) = empty(&planned) {
+    if let Some(empty) = planned.empty_source() {
         let mut trouble = session.troubled(&empty, member);
         trouble.failure.message = format!("{}. Nothing would be pruned.", empty.full());
         return Err(trouble);
@@ -129,19 +129,6 @@ async fn make(session: &Session, member: &Member, only: Option<BTreeSet<String>>
 
 fn unnamed(failure: Failure) -> Trouble {
     Trouble { code: failure.coded().to_owned(), failure }
-}
-
-/// A source without a manifest, at which a seeding would end; but resources of a cluster may all be gone on purpose.
-fn empty(planned: &Planned) -> Option<SeedingError> {
-    let applied = planned.row.as_ref().map(|row| &row.applied);
-    let empty = planned.reading.sources.iter().find(|source| {
-        let held = applied.and_then(|applied| applied.get(&source.snapshot.name));
-        let known = matches!(source.snapshot.files, Files::Listing(_))
-            && held.is_some_and(|held| held.revision == source.snapshot.revision);
-        source.catalog.found.is_empty() && !source.catalog.watched && !known
-    })?;
-    let text = format!("{} at {} holds no manifest", empty.snapshot.name, empty.snapshot.revision);
-    Some(SeedingError::new(Reason::SourceEmpty, Kind::Stalled, text))
 }
 
 /// What changes inside each integration that is updated.
