@@ -66,5 +66,7 @@ pub const TAKE_OVER: &str = "sower.dev/take-over";
 /// The annotation of an Environment that lets it change in spite of its freeze windows, until the time that it holds
 /// (RFC 3339).
 pub const FREEZE_OVERRIDE: &str = "sower.dev/freeze-override";
+/// The annotation of an Integration, in git or in a cluster, whose value `disabled` keeps its rows when it goes from its source.
+pub const PRUNE: &str = "sower.dev/prune";
 /// The value of `apiVersion` in documents.
 pub const API_VERSION: &str = "sower.dev/v1alpha1";

@@ -1,5 +1,6 @@
 //! Cluster sources: the Integration resources that a selector matches, as one listing at one revision.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sower_core::hash::hex;
+use sower_core::manifest::ANNOTATIONS;
 use sower_core::snapshot::Revision;
 use sower_crds::Integration;
 use sower_crds::source::ClusterSource;
@@ -112,11 +114,24 @@ fn revision(listed: &Marks) -> Revision {
     Revision { label: "cluster".to_owned(), digest, dirty: false }
 }
 
-/// Uid and generation of each, sorted by name.
+/// Uid and generation of each, and the annotations that mean something, sorted by name.
 type Marks = Vec<String>;
 
 fn mark(meta: &ObjectMeta) -> String {
-    format!("{} {}", meta.uid.as_deref().unwrap_or_default(), meta.generation.unwrap_or_default())
+    let mut mark =
+        format!("{} {}", meta.uid.as_deref().unwrap_or_default(), meta.generation.unwrap_or_default());
+    for (name, value) in said(meta.annotations.as_ref()) {
+        mark.push_str(&format!(" {name}={value:?}"));
+    }
+    mark
+}
+
+/// The annotations that mean something on an Integration: a change of one raises no generation.
+pub(crate) fn said(annotations: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let all = annotations.into_iter().flatten();
+    all.filter(|(name, _)| ANNOTATIONS.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn watched(scope: &Scope, namespace: &str, selector: &Selector) -> Marks {
@@ -194,7 +209,8 @@ fn document(mut object: DynamicObject) -> (Resource, String) {
     let spec = object.data.get_mut("spec").map(Value::take).unwrap_or_default();
     let blob = format!("sha256:{}", hex(&Sha256::digest(&mark)));
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    (Resource { namespace, name, blob, spec }, mark)
+    let annotations = said(object.metadata.annotations.as_ref());
+    (Resource { namespace, name, blob, annotations, spec }, mark)
 }
 
 /// The selector of a source.

@@ -73,6 +73,26 @@ pub struct Summary {
     /// minPlatformVersion.
     #[serde(default)]
     pub lines: BTreeMap<String, u32>,
+    /// What its envelope asks for. No part of its content.
+    #[serde(default, skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
+}
+
+/// What the annotations of an Integration ask for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Annotations {
+    /// `sower.dev/prune: disabled`: its rows stay when it goes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prune_disabled: bool,
+}
+
+impl Annotations {
+    /// They ask for nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How far a manifest has matured.

@@ -20,6 +20,7 @@ use super::gather::gather;
 use super::queue::Queue;
 use super::seen::Change;
 use super::watch::watch;
+use crate::cluster_source::said;
 
 /// An Environment that may be one this Sower cannot read: it is told so, and the others go on.
 pub type Guarded = DeserializeGuard<Environment>;
@@ -31,8 +32,10 @@ const WATCHED: &str = "sower.dev/watch";
 
 /// What of an Environment wakes its reconcile: uid, generation, annotations.
 pub(super) type EnvironmentMemo = (Option<String>, Option<i64>, BTreeMap<String, String>);
-/// What of an Integration wakes somebody: uid, generation, labels, whether it is going.
-type IntegrationMemo = (Option<String>, Option<i64>, BTreeMap<String, String>, bool);
+/// What of an Integration wakes somebody: uid, generation, labels, the annotations that mean something, whether it is
+/// going.
+type IntegrationMemo =
+    (Option<String>, Option<i64>, BTreeMap<String, String>, BTreeMap<String, String>, bool);
 
 pub(super) fn environment_memo(environment: &Guarded) -> EnvironmentMemo {
     let meta = environment.meta();
@@ -41,7 +44,8 @@ pub(super) fn environment_memo(environment: &Guarded) -> EnvironmentMemo {
 
 fn integration_memo(integration: &Slim) -> IntegrationMemo {
     let meta = integration.meta();
-    (meta.uid.clone(), meta.generation, integration.labels().clone(), meta.deletion_timestamp.is_some())
+    let (labels, annotations) = (integration.labels().clone(), said(meta.annotations.as_ref()));
+    (meta.uid.clone(), meta.generation, labels, annotations, meta.deletion_timestamp.is_some())
 }
 
 /// One watched namespace, or all of them.
@@ -171,7 +175,7 @@ impl Scope {
             let Change { namespace, name, before, after, listed } = change;
             self.note_deletion(&namespace, before.as_ref(), after.as_ref(), listed);
             self.integration_queue.wake(&namespace, &name);
-            let labels = [before, after].into_iter().flatten().map(|(_, _, labels, _)| labels).collect();
+            let labels = [before, after].into_iter().flatten().map(|(_, _, labels, ..)| labels).collect();
             // Whoever gathers ends with this watch.
             let _ = changed.send((namespace, labels));
         };
@@ -241,8 +245,8 @@ impl Scope {
     ) {
         let now = Instant::now();
         self.deletions().changed(namespace, now);
-        let Some((_, _, labels, going)) = before else { return };
-        if *going || after.is_some_and(|(_, _, _, going)| !going) {
+        let Some((_, _, labels, _, going)) = before else { return };
+        if *going || after.is_some_and(|(.., going)| !going) {
             return;
         }
         for (environment, spec) in self.environments_of(namespace) {

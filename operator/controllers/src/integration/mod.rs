@@ -13,7 +13,7 @@ use kube::core::DynamicObject;
 use kube::discovery::ApiResource;
 use kube::runtime::controller::{Action, Config, applier};
 use kube::{Api, Client, ResourceExt as _};
-use sower_core::manifest::{Limits, load_value};
+use sower_core::manifest::{Limits, ResourceEntry, load_value};
 use sower_core::problem::Problem;
 use sower_crds::Integration;
 use sower_crds::integration::CarriedBy;
@@ -114,7 +114,9 @@ async fn check(
     let checked = tokio::task::spawn_blocking(move || {
         let none = serde_json::Value::Null;
         let spec = object.data.get("spec").unwrap_or(&none);
-        let found = load_value(crate::environment::DEFAULT_SOURCE, &path, "", &name, spec, Limits::CLUSTER);
+        let annotations = object.annotations();
+        let resource = ResourceEntry { path: &path, blob: "", name: &name, annotations, spec };
+        let found = load_value(crate::environment::DEFAULT_SOURCE, resource, Limits::CLUSTER);
         (object, found.problems)
     });
     checked.await.map_err(|error| kube::Error::Service(Box::new(error)))

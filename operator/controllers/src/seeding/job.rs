@@ -1,6 +1,6 @@
 //! What a seeding is asked to do: the same values from files and from a cluster.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -122,7 +122,7 @@ impl std::fmt::Debug for Glance {
 /// The Integration resources that a cluster source selects.
 #[derive(Debug, Clone)]
 pub struct Listing {
-    /// A digest over (uid, generation) of each.
+    /// A digest over (uid, generation, annotations) of each.
     pub revision: Revision,
     /// The resources, sorted by namespace and name.
     pub documents: Vec<Resource>,
@@ -139,8 +139,10 @@ pub struct Resource {
     pub namespace: String,
     /// Its name: the id where the spec has none.
     pub name: String,
-    /// Digest over uid and generation, in place of a blob id.
+    /// Digest over uid, generation and annotations, in place of a blob id.
     pub blob: String,
+    /// Those of its annotations that mean something here.
+    pub annotations: BTreeMap<String, String>,
     /// The spec, as the API server holds it.
     pub spec: Value,
 }

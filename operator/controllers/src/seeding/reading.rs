@@ -254,6 +254,7 @@ fn listed(source: &str, listing: &Listing) -> Vec<Found> {
         path,
         blob: &resource.blob,
         name: &resource.name,
+        annotations: &resource.annotations,
         spec: &resource.spec,
     });
     manifest::load_resources(source, entries, Limits::CLUSTER)

@@ -136,6 +136,8 @@ pub(crate) struct Opened<'a> {
     pub(crate) pointer: &'static str,
     /// `metadata.name`.
     pub(crate) name: Option<&'a Node>,
+    /// The envelope's `metadata`.
+    pub(crate) metadata: Option<&'a Node>,
 }
 
 /// Opens the envelope and notes what is wrong with it.
@@ -166,7 +168,7 @@ pub(crate) fn open_envelope<'a>(root: &'a Node, kind: &str, sink: &mut Sink<'_>)
         wrong(spec, "spec", &path.key("spec"), sink);
         return None;
     }
-    Some(Opened { root, spec, pointer: "/spec", name })
+    Some(Opened { root, spec, pointer: "/spec", name, metadata })
 }
 
 fn wrong(node: &Node, name: &str, path: &Path<'_>, sink: &mut Sink<'_>) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::canonical::checksum;
 use super::document::{self, Form, Opened};
 use super::integration::{self, Outcome};
-use super::load::Limits;
+use super::load::{Limits, ResourceEntry};
 use super::report::{Path, Sink};
 use super::tree::{self, Document, Fault, Mark, Node, Parsed};
 use crate::catalog::{Found, Place};
@@ -153,7 +153,9 @@ fn one_document(
             return Some(loaded);
         }
         Form::Integration => document::open_envelope(root, "the integration", &mut sink),
-        Form::Plain | Form::Older => Some(Opened { root, spec: root, pointer: "", name: None }),
+        Form::Plain | Form::Older => {
+            Some(Opened { root, spec: root, pointer: "", name: None, metadata: None })
+        }
     };
     let Some(opened) = opened else { return Some(without_id(from.source, entry, number, sink)) };
     let files = integration::Files { tree: from.tree, path: &entry.path, limit: from.limits.bytes };
@@ -207,19 +209,15 @@ pub(crate) fn without_id(source: &str, entry: &FileEntry, document: u32, sink: S
 }
 
 /// What is in the spec of a cluster resource.
-pub(crate) fn load_resource(
-    source: &str,
-    path: &str,
-    blob: &str,
-    name: &str,
-    spec: &serde_json::Value,
-    limits: Limits,
-) -> Found {
+pub(crate) fn load_resource(source: &str, resource: ResourceEntry<'_>, limits: Limits) -> Found {
+    let ResourceEntry { path, blob, name, annotations, spec } = resource;
+    let metadata = super::annotations::metadata(annotations);
     let name = Node { value: tree::Value::Text(name.to_owned()), mark: Mark::TOP };
     let spec = Node::from_json(spec, Mark::TOP, tree::MAX_DEPTH);
     let entry = FileEntry { path: path.to_owned(), blob: blob.to_owned(), size: 0 };
     let mut sink = Sink::new(path, "");
-    let opened = Opened { root: &spec, spec: &spec, pointer: "/spec", name: Some(&name) };
+    let opened =
+        Opened { root: &spec, spec: &spec, pointer: "/spec", name: Some(&name), metadata: Some(&metadata) };
     unfit(&spec, &Path::at(opened.pointer), 2, &mut sink);
     let outcome = integration::examine(&opened, Form::Integration, None, &mut sink);
     settle(source, &entry, 0, limits, outcome, sink).found

@@ -12,7 +12,7 @@ use super::semantic::{self, Meaning};
 use super::structure::{self, missing};
 use super::texts::is_id;
 use super::tree::{Entry, Mark, Node, Value};
-use super::{shape, summary};
+use super::{annotations, shape, summary};
 use crate::catalog::{Reference, Summary};
 use crate::problem::Code;
 use crate::snapshot::Tree;
@@ -51,6 +51,7 @@ pub(crate) fn examine(
     let spec = adapted.as_ref().unwrap_or(opened.spec);
     let (id, id_mark, id_pointer) = identity(opened, spec, &path, sink);
     structure::check(shape::integration(), spec, &path, "the integration", sink);
+    let annotations = annotations::read(opened.metadata, sink);
 
     let limit = files.map_or(super::tree::MAX_BYTES, |f| f.limit);
     let Meaning { schemas, references } = semantic::check(spec, id.as_deref(), &path, files, limit, sink);
@@ -64,7 +65,8 @@ pub(crate) fn examine(
         Ok(mut typed) => {
             typed.id = Some(id.to_owned());
             outcome.canonical = serde_json::to_value(&typed).ok().map(|v| canonical(&v));
-            outcome.summary = Some(summary::of(&typed, spec, outcome.id_mark.line));
+            outcome.summary =
+                Some(Summary { annotations, ..summary::of(&typed, spec, outcome.id_mark.line) });
         }
         Err(error) => {
             // The shape is made of the same types, so this is a fault of ours; the manifest is refused all the same.

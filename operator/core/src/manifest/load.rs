@@ -122,17 +122,9 @@ pub fn load_file(source: &str, tree: &dyn Tree, path: &str) -> Result<Vec<Found>
     minded.whole(finish(found))
 }
 
-/// Loads the spec of an Integration resource of the cluster, named `name` there. There are no lines: every problem stands at
-/// 1:1 and is told by its pointer.
-pub fn load_value(
-    source: &str,
-    path: &str,
-    blob: &str,
-    name: &str,
-    spec: &serde_json::Value,
-    limits: Limits,
-) -> Found {
-    file::load_resource(source, path, blob, name, spec, limits)
+/// Loads an Integration resource of the cluster. There are no lines: every problem stands at 1:1 and is told by its pointer.
+pub fn load_value(source: &str, resource: ResourceEntry<'_>, limits: Limits) -> Found {
+    file::load_resource(source, resource, limits)
 }
 
 /// A resource of the cluster, as [`load_value`] takes it.
@@ -144,6 +136,8 @@ pub struct ResourceEntry<'a> {
     pub blob: &'a str,
     /// `metadata.name`.
     pub name: &'a str,
+    /// `metadata.annotations`.
+    pub annotations: &'a BTreeMap<String, String>,
     /// Its spec.
     pub spec: &'a serde_json::Value,
 }
@@ -154,10 +148,7 @@ pub fn load_resources<'a>(
     resources: impl IntoIterator<Item = ResourceEntry<'a>>,
     limits: Limits,
 ) -> Vec<Found> {
-    let one = |r: ResourceEntry<'_>| Loaded {
-        found: load_value(source, r.path, r.blob, r.name, r.spec, limits),
-        id: None,
-    };
+    let one = |resource| Loaded { found: load_value(source, resource, limits), id: None };
     finish(resources.into_iter().map(one).collect())
 }
 

@@ -5,6 +5,7 @@
 //! Problems are gathered in one pass and never stop the reading.
 
 mod address;
+mod annotations;
 mod bounds;
 mod canonical;
 mod document;
@@ -23,6 +24,7 @@ mod summary;
 mod texts;
 pub mod tree;
 
+pub use annotations::ANNOTATIONS;
 pub use canonical::{canonical, checksum};
 pub use document::is_named;
 pub use empty::empty_files;

@@ -5,9 +5,9 @@ use sower_crds::integration as crd;
 
 use super::integration::lines;
 use super::tree::Node;
-use crate::catalog::{Dependency, Lifecycle, Stability, Summary};
+use crate::catalog::{Annotations, Dependency, Lifecycle, Stability, Summary};
 
-/// The summary of a valid spec, without its checksum.
+/// The summary of a valid spec, without its checksum and what its envelope says.
 pub(crate) fn of(spec: &IntegrationSpec, node: &Node, id_line: u32) -> Summary {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Summary {
@@ -34,6 +34,7 @@ pub(crate) fn of(spec: &IntegrationSpec, node: &Node, id_line: u32) -> Summary {
         connections: count(spec.connections.len()),
         events: count(spec.events.len()),
         lines: lines(node, id_line),
+        annotations: Annotations::default(),
     }
 }
 

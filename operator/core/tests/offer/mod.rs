@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 use serde_json::{Value, json};
-use sower_core::catalog::{Dependency, Found, Lifecycle, Place, SourceCatalog, Stability, Summary};
+use sower_core::catalog::{
+    Annotations, Dependency, Found, Lifecycle, Place, SourceCatalog, Stability, Summary,
+};
 use sower_core::diff::{Wish, diff};
 use sower_core::hash::spec_digest;
 use sower_core::plan::{Content, Current, Plan, State, Verb};
@@ -48,6 +50,7 @@ pub fn summary(id: &str, version: &str, text: &str) -> Summary {
         connections: 0,
         events: 0,
         lines: BTreeMap::from([("version".into(), 6), ("environment".into(), 9), ("lifecycle".into(), 8)]),
+        annotations: Annotations::default(),
     }
 }
 

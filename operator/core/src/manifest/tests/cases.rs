@@ -30,7 +30,7 @@ fn every_case_loads_without_an_error() {
         assert_eq!(summary.checksum, checksum(manifest));
         let value: serde_json::Value = serde_json::from_str(manifest).unwrap();
         assert_eq!(canonical(&value), manifest, "{name}: the canonical form is its own canonical form");
-        let again = load_value("test", "Integration/a/b", "", "b", &value, Limits::CLUSTER);
+        let again = load_value("test", super::resource("Integration/a/b", "b", &value), Limits::CLUSTER);
         assert_eq!(again.manifest.as_deref(), Some(manifest), "{name}: what is stored loads as itself");
     }
 }

@@ -1,3 +1,4 @@
+mod annotations;
 mod cases;
 mod codes;
 mod environments;
@@ -73,4 +74,10 @@ pub(super) fn load_all<B: AsRef<[u8]>>(files: &[(&str, B)]) -> Vec<Found> {
 /// The problems of one manifest.
 pub(super) fn problems(text: &str) -> Vec<Problem> {
     load_all(&[("integration.yaml", text)]).into_iter().flat_map(|f| f.problems).collect()
+}
+
+/// A resource of the cluster without annotations.
+pub(super) fn resource<'a>(path: &'a str, name: &'a str, spec: &'a serde_json::Value) -> ResourceEntry<'a> {
+    static NONE: BTreeMap<String, String> = BTreeMap::new();
+    ResourceEntry { path, blob: "1", name, annotations: &NONE, spec }
 }

@@ -72,7 +72,7 @@ fn a_resource_of_the_cluster_has_no_files_and_no_lines() {
         { "eventType": "e", "schemaPath": "schemas/x.json" },
         { "eventType": "f", "schema": { "$ref": "#/schemas/X" } },
     ], "schemas": { "X": { "type": "object" } } });
-    let found = load_value("cluster", "Integration/ns/acme", "1", "acme", &spec, Limits::CLUSTER);
+    let found = load_value("cluster", super::resource("Integration/ns/acme", "acme", &spec), Limits::CLUSTER);
     assert_eq!(found.id.as_deref(), Some("acme"));
     let errors: Vec<_> = found
         .problems
@@ -89,7 +89,7 @@ fn a_resource_of_the_cluster_has_no_files_and_no_lines() {
         deep = serde_json::json!({ "items": deep });
     }
     let spec = serde_json::json!({ "name": "A", "version": "1.0.0", "description": "a\u{0}b", "schemas": { "X": deep } });
-    let found = load_value("cluster", "Integration/ns/acme", "1", "acme", &spec, Limits::CLUSTER);
+    let found = load_value("cluster", super::resource("Integration/ns/acme", "acme", &spec), Limits::CLUSTER);
     let errors: Vec<_> = found.problems.iter().filter(|p| p.is_error()).map(|p| p.code.as_str()).collect();
     assert_eq!(errors, ["encoding", "too-deep"]);
 }
@@ -97,7 +97,7 @@ fn a_resource_of_the_cluster_has_no_files_and_no_lines() {
 #[test]
 fn resources_that_share_an_id_are_refused() {
     let spec = serde_json::json!({ "id": "acme", "name": "A", "version": "1.0.0" });
-    let entry = |path, name| ResourceEntry { path, blob: "1", name, spec: &spec };
+    let entry = |path, name| super::resource(path, name, &spec);
     let found = load_resources(
         "cluster",
         [entry("Integration/b/x", "x"), entry("Integration/a/y", "y")],
