@@ -10,6 +10,7 @@ use crate::defaults::{is_default, is_on, on};
 use crate::freeze::FreezeWindow;
 use crate::period::{self, Period};
 use crate::prune_limit::PruneLimit;
+use crate::retention::Retention;
 use crate::source::Source;
 use crate::status;
 use crate::text;
@@ -156,6 +157,10 @@ pub struct EnvironmentSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(extend("default" = "20%"))]
     pub prune_limit: PruneLimit,
+    /// How long what is not needed any more is kept.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = {}))]
+    pub retention: Retention,
     /// What becomes of the rows when the Environment is deleted. Default Retain.
     #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(extend("default" = "Retain"))]
@@ -210,6 +215,7 @@ impl Default for EnvironmentSpec {
             strict: false,
             prune: true,
             prune_limit: PruneLimit::default(),
+            retention: Retention::default(),
             deletion_policy: DeletionPolicy::default(),
             freeze_windows: Vec::new(),
             conflicts: Conflicts::default(),
@@ -403,6 +409,9 @@ pub struct Counts {
     /// Integrations that are carried although the allowedIntegrations of a selective environment no longer names them.
     #[serde(default)]
     pub orphaned: i32,
+    /// Integrations that are carried although they are gone from their sources: their annotation `sower.dev/prune` keeps them.
+    #[serde(default)]
+    pub prune_disabled: i32,
     /// Integrations that the filters keep out.
     pub excluded: i32,
     /// Manifests refused.

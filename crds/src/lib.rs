@@ -33,6 +33,8 @@ pub mod prune_limit;
 pub mod reference;
 /// Requests, and what they are made of.
 pub mod request;
+/// How long things are kept.
+pub mod retention;
 /// The schemas, generated from the types.
 pub mod schema;
 /// Sources: where an Environment's manifests come from.

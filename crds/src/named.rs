@@ -4,7 +4,9 @@
 use serde_json::{Map, Value};
 
 use crate::schema::annotated;
-use crate::{action, case, connection, environment, freeze, integration, request, source, trigger, webhook};
+use crate::{
+    action, case, connection, environment, freeze, integration, request, retention, source, trigger, webhook,
+};
 
 /// A type, its name, and its schema.
 pub(crate) struct Named {
@@ -63,6 +65,7 @@ pub(crate) fn of_environment() -> Vec<Named> {
         named::<environment::SecretRef>("SecretRef"),
         named::<environment::Database>("Database"),
         named::<freeze::FreezeWindow>("FreezeWindow"),
+        named::<retention::Retention>("Retention"),
         named::<environment::Conflicts>("Conflicts"),
     ]
 }

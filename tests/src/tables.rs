@@ -101,6 +101,7 @@ impl Tables {
     #[must_use]
     pub fn carried(&self, environment: &str) -> BTreeMap<String, String> {
         self.of_environment("integration_definitions", environment)
+            .filter(|row| row.text("status") != "removed")
             .map(|row| (row.text("id").to_owned(), row.text("version").to_owned()))
             .collect()
     }

@@ -5,4 +5,6 @@ mod faults {
     mod e2e_09_leases;
     mod namespace;
     mod outages;
+    mod pruning;
+    mod random;
 }

@@ -15,5 +15,6 @@ mod operator {
     mod e2e_08_environments;
     mod freezing;
     mod planning;
+    mod pruning;
     mod transports;
 }

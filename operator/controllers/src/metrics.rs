@@ -66,6 +66,7 @@ pub struct Metrics {
     reconciles: Family<ResultLabels, Counter>,
     plan: Family<OperationLabels, Gauge>,
     rows: Family<EnvironmentLabels, Counter>,
+    purged: Family<EnvironmentLabels, Counter>,
     conflicts: Family<ConflictLabels, Gauge>,
     invalid: Family<EnvironmentLabels, Gauge>,
     fetch_duration: Family<SourceLabels, Histogram>,
@@ -81,6 +82,7 @@ impl Metrics {
             reconciles: Family::default(),
             plan: Family::default(),
             rows: Family::default(),
+            purged: Family::default(),
             conflicts: Family::default(),
             invalid: Family::default(),
             fetch_duration: Family::new_with_constructor(seconds),
@@ -91,6 +93,7 @@ impl Metrics {
             reconciles,
             plan,
             rows,
+            purged,
             conflicts,
             invalid,
             fetch_duration,
@@ -105,6 +108,8 @@ impl Metrics {
         registry.register("reconciles", "Reconciles by result", reconciles.clone());
         registry.register("plan_operations", "Operations of the last plan", plan.clone());
         registry.register("rows_written", "Catalog rows inserted, updated or deleted", rows.clone());
+        let kept = "Integrations that had been taken out and were kept long enough";
+        registry.register("purged_integrations", kept, purged.clone());
         registry.register("conflicts", "Open conflicts", conflicts.clone());
         registry.register("invalid_manifests", "Manifests that are refused", invalid.clone());
         registry.register_with_unit(
@@ -179,6 +184,11 @@ impl Metrics {
         self.rows.get_or_create(at).inc_by(rows);
     }
 
+    /// So many integrations that had been taken out are forgotten.
+    pub fn purged(&self, at: &EnvironmentLabels, integrations: usize) {
+        self.purged.get_or_create(at).inc_by(integrations as u64);
+    }
+
     /// A reconcile ended without a report.
     pub fn ended(&self, at: &EnvironmentLabels, result: Outcome, took: Duration) {
         self.reconcile_duration.get_or_create(at).observe(took.as_secs_f64());
@@ -189,6 +199,7 @@ impl Metrics {
     pub fn forget(&self, at: &EnvironmentLabels) {
         self.reconcile_duration.remove(at);
         self.rows.remove(at);
+        self.purged.remove(at);
         self.invalid.remove(at);
         for result in RESULTS {
             self.reconciles.remove(&outcome(at, result));

@@ -441,8 +441,14 @@ fn edit(kit: &Kit, numbers: &mut Numbers, step: usize) {
             &format!("more/{id}/integration.yaml"),
             &text.replace("../shared.json", "../../common.json"),
         ),
+        13 => kit.write(id, &annotated(&text)),
         _ => kit.write(id, &text),
     }
+}
+
+/// The same, never to be pruned.
+fn annotated(manifest: &str) -> String {
+    manifest.replacen(" }\nspec:", ", annotations: { sower.dev/prune: disabled } }\nspec:", 1)
 }
 
 /// The law of the design: incremental saves reading only. Random histories (edits, breakages, moves, deletions, shared

@@ -91,6 +91,7 @@ fn take(wanted: &Wanted, revert: bool, current: Option<&Current>, reseed: bool) 
         revision: Some(revision.clone()),
         source: place.source.clone(),
         revert,
+        prune_disabled: summary.annotations.prune_disabled,
     })
 }
 
@@ -104,6 +105,7 @@ fn remove(current: &Current) -> Operation {
         revision: None,
         source: current.source.clone(),
         revert: false,
+        prune_disabled: false,
     }
 }
 

@@ -26,8 +26,10 @@ pub struct Current {
     pub source: String,
     /// Path it came from.
     pub path: String,
-    /// The row is kept only because foreign rows hang on it (status `removed`).
+    /// It was taken out (status `removed`), and is kept for a while, or for the foreign rows that hang on it.
     pub removed: bool,
+    /// Its manifest said so that it stays when it goes (`sower.dev/prune: disabled`).
+    pub prune_disabled: bool,
 }
 
 /// All that the plan needs to know of a database.
@@ -244,6 +246,9 @@ pub struct Operation {
     pub source: String,
     /// A lower version that was carried before: a revert.
     pub revert: bool,
+    /// What the manifest says of [`Current::prune_disabled`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prune_disabled: bool,
 }
 
 /// An integration whose rows stay as they are although git says otherwise.
@@ -268,6 +273,8 @@ pub enum KeptWhy {
     ForeignRow,
     /// It is gone from git, and the environment does not prune.
     NotPruned,
+    /// It is gone from git, and its annotation `sower.dev/prune` says that it stays.
+    PruneDisabled,
     /// It is gone from git, but its source is empty, not whole, or holds a document without a readable id.
     SourceKeepsAll,
     /// Selective: it is no longer named.

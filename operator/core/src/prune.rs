@@ -1,6 +1,7 @@
 //! What guards rows that nothing selects any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sower_crds::environment::EnvironmentSpec;
 
@@ -18,6 +19,9 @@ pub(crate) struct Prune<'a> {
     mute: BTreeMap<&'a str, &'a BTreeSet<String>>,
     /// The sources that the environment names.
     named: BTreeSet<&'a str>,
+    sources: &'a [SourceCatalog],
+    /// What valid documents say of [`Current::prune_disabled`], by source, path and id; made when it is asked for first.
+    said: OnceCell<HashMap<(&'a str, &'a str, &'a str), bool>>,
 }
 
 impl<'a> Prune<'a> {
@@ -27,6 +31,8 @@ impl<'a> Prune<'a> {
             read: sources.iter().map(|source| (source.name.as_str(), source.keeps_all().is_some())).collect(),
             mute: sources.iter().map(|source| (source.name.as_str(), &source.mute)).collect(),
             named: spec.sources.iter().map(|source| source.name.as_str()).collect(),
+            sources,
+            said: OnceCell::new(),
         }
     }
 
@@ -34,6 +40,8 @@ impl<'a> Prune<'a> {
     pub(crate) fn fate(&self, current: &Current) -> Fate<'static> {
         if !touches(self.spec, &current.id) {
             Fate::Keep(KeptWhy::Orphaned)
+        } else if self.disabled(current) {
+            Fate::Keep(KeptWhy::PruneDisabled)
         } else if !self.spec.prune {
             Fate::Keep(KeptWhy::NotPruned)
         } else if self.keeps(&current.source) {
@@ -43,6 +51,21 @@ impl<'a> Prune<'a> {
         } else {
             Fate::Remove
         }
+    }
+
+    /// Its document says whether it stays; where that is gone or invalid, what it said last.
+    fn disabled(&self, current: &Current) -> bool {
+        let said = self.said.get_or_init(|| {
+            let all = self.sources.iter().flat_map(|source| &source.found);
+            all.filter_map(|found| {
+                let summary = found.summary.as_ref()?;
+                let key = (found.place.source.as_str(), found.place.path.as_str(), summary.id.as_str());
+                Some((key, summary.annotations.prune_disabled))
+            })
+            .collect()
+        });
+        let key = (current.source.as_str(), current.path.as_str(), current.id.as_str());
+        said.get(&key).copied().unwrap_or(current.prune_disabled)
     }
 
     /// A source that was not read whole keeps its rows. Those of a source that the environment no longer names go, but

@@ -76,6 +76,9 @@ pub struct Report {
     /// Integrations that are carried although `allowedIntegrations` of a selective environment no longer names them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphaned: Vec<String>,
+    /// Integrations that are carried although they are gone from their sources: their annotation `sower.dev/prune` keeps them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prune_disabled: Vec<String>,
     /// Conflicts that were found.
     pub conflicts: Vec<Conflict>,
     /// What did not come in.

@@ -28,11 +28,13 @@ fn manifest() -> impl Strategy<Value = sower_core::catalog::Summary> {
         prop_oneof![6 => Just(Lifecycle::Published), 1 => Just(Lifecycle::Draft), 1 => Just(Lifecycle::Deprecated)],
         prop_oneof![6 => Just(Stability::Stable), 1 => Just(Stability::Beta), 1 => Just(Stability::Experimental)],
         prop_oneof![6 => Just(vec![]), 1 => Just(vec!["production".to_owned()]), 1 => Just(vec!["other".to_owned()])],
+        prop::bool::weighted(0.1),
     )
-        .prop_map(|(id, version, text, dependencies, lifecycle, stability, environment)| {
+        .prop_map(|(id, version, text, dependencies, lifecycle, stability, environment, never)| {
             let dependencies: Vec<&str> = dependencies.iter().map(String::as_str).collect();
             let mut summary = needs(summary(id, version, text), &dependencies);
             (summary.lifecycle, summary.stability, summary.environment) = (lifecycle, stability, environment);
+            summary.annotations.prune_disabled = never;
             summary
         })
 }
@@ -253,6 +255,18 @@ proptest! {
         for source in sources.iter().filter(|source| source.keeps_all().is_some()) {
             prop_assert!(!plan.operations.iter().any(|o| o.verb == Verb::Remove && o.source == source.name));
             prop_assert!(!plan.operations.iter().any(|o| o.verb == Verb::Remove && o.source == "former"));
+        }
+    }
+
+    #[test]
+    fn what_its_annotation_keeps_stays(fields in fields(), sources in sources(), state in state()) {
+        let (plan, _) = planned(&fields, &sources, &state, &BTreeSet::new());
+        for operation in plan.operations.iter().filter(|o| o.verb == Verb::Remove) {
+            let row = &state.rows[&operation.id];
+            let mut found = sources.iter().flat_map(|source| &source.found);
+            let here = found.find(|f| f.place.source == row.source && f.place.path == row.path && f.is_valid());
+            let said = here.and_then(|found| found.summary.as_ref()).map(|s| s.annotations.prune_disabled);
+            prop_assert!(!said.unwrap_or(row.prune_disabled), "{operation:?}");
         }
     }
 

@@ -37,7 +37,7 @@ fn equal_content_from_elsewhere_is_a_move() {
 }
 
 #[test]
-fn a_row_that_only_waits_for_foreign_rows_to_go_is_none() {
+fn a_row_that_was_taken_out_is_none() {
     let slack = summary("slack", "2.0.0", "");
     let mut state = database(&[slack]);
     state.rows.get_mut("slack").expect("the row").removed = true;
@@ -315,6 +315,13 @@ fn rows_stay_for_a_reason() {
         (spec(json!({})), whole(), &["- a"], &[]),
         (spec(json!({ "seedingStrategy": "incremental" })), whole(), &["- a"], &[]),
         (spec(json!({ "prune": false })), whole(), &[], &["a NotPruned"]),
+        (spec(json!({})), with(valid("default", never(summary("a", "1.0.0", "")))).into(), &[], &[]),
+        (
+            spec(json!({ "blockedIntegrations": ["a"] })),
+            with(valid("default", never(summary("a", "1.0.0", "")))).into(),
+            &[],
+            &["a PruneDisabled"],
+        ),
         (spec(json!({})), partial, &[], &["a SourceKeepsAll"]),
         (spec(json!({})), vec![source("default", vec![])], &[], &["a SourceKeepsAll", "b SourceKeepsAll"]),
         (spec(json!({})), vec![watched], &["- a", "- b"], &[]),
@@ -330,6 +337,31 @@ fn rows_stay_for_a_reason() {
         let plan = plan(&spec, &sources, &state());
         assert_eq!((operations(&plan), kept(&plan)), (strings(expect), strings(stays)), "row {n}");
     }
+}
+
+fn never(mut summary: sower_core::catalog::Summary) -> sower_core::catalog::Summary {
+    summary.annotations.prune_disabled = true;
+    summary
+}
+
+#[test]
+fn what_an_annotation_keeps_is_not_pruned() {
+    let b = summary("b", "1.0.0", "");
+    let state = database(&[never(summary("a", "1.0.0", "")), b.clone()]);
+    let gone = plan(&spec(json!({})), &catalog(vec![b.clone()]), &state);
+    assert_eq!((operations(&gone), kept(&gone)), (vec![], strings(&["a PruneDisabled"])));
+    // Its source is no source of the environment any more.
+    let elsewhere = [source("other", vec![valid("other", b.clone())])];
+    let gone = plan(&spec(json!({})), &elsewhere, &state);
+    assert_eq!((operations(&gone), kept(&gone)), (strings(&["> b"]), strings(&["a PruneDisabled"])));
+    // What its document says now counts, not what was remembered of it.
+    let blocked = spec(json!({ "blockedIntegrations": ["a"] }));
+    let taken_back = catalog(vec![summary("a", "1.0.0", ""), b.clone()]);
+    assert_eq!(operations(&plan(&blocked, &taken_back, &state)), ["- a"]);
+    let mut invalid_now = catalog(vec![b]);
+    invalid_now[0].found.insert(0, invalid("default", Some("a")));
+    let plan = plan(&blocked, &invalid_now, &state);
+    assert_eq!((operations(&plan), kept(&plan)), (vec![], strings(&["a PruneDisabled"])));
 }
 
 fn strings(texts: &[&str]) -> Vec<String> {

@@ -37,6 +37,8 @@ impl FromStr for SeedingName {
 pub struct Past {
     /// Number of the environment's last seeding.
     pub last: i64,
+    /// What was there before the seeding of this number is forgotten; 0: nothing is.
+    pub forgotten: i64,
     /// What each seeding did with it, oldest first.
     pub turns: Vec<Turn>,
     /// The contents that are kept.
@@ -49,8 +51,10 @@ impl Past {
     /// # Errors
     /// Where the database does not answer.
     pub async fn read(store: &Store, environment: &str, id: &str) -> Result<Self, StoreError> {
+        let row = store.environment(environment).await?;
         Ok(Self {
-            last: store.environment(environment).await?.map_or(0, |row| row.seq),
+            last: row.as_ref().map_or(0, |row| row.seq),
+            forgotten: row.map_or(0, |row| row.forgotten),
             turns: store.trail(environment, id).await?,
             versions: store.versions(environment, id).await?,
         })

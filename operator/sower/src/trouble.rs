@@ -82,6 +82,7 @@ impl Trouble {
             triggers_created: 0,
             connections_created: 0,
             orphaned: Vec::new(),
+            prune_disabled: Vec::new(),
             conflicts: Vec::new(),
             errors: vec![self.entry()],
             excluded: 0,

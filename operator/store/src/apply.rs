@@ -1,7 +1,7 @@
 //! The rows of a seeding, set by set: one statement per table and chunk, and only for rows that differ.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sower_core::plan::{Operation, Verb};
@@ -19,6 +19,8 @@ use crate::session::{Bind, Tx};
 pub(crate) const ROWS: usize = 1000;
 /// Most bytes of one statement, but for a single row that is larger.
 const BYTES: usize = 8 << 20;
+/// What brings an integration back that had been taken out and was kept, as `seeding_changes.operation` holds it.
+const RESTORE: &str = "restore";
 
 /// Cuts a list into pieces of at most [`ROWS`] rows and [`BYTES`] bytes.
 pub(crate) fn chunks<T>(all: &[T], size: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
@@ -73,7 +75,10 @@ pub(crate) async fn apply(
     let gone: Vec<&str> =
         operations.iter().filter(|(o, _)| o.verb == Verb::Remove).map(|(o, _)| o.id.as_str()).collect();
     counts.rows_written += crate::remove::integrations(tx, &writing, &gone).await?;
-    changes(tx, &writing, seq, &operations).await?;
+    let new: Vec<&str> =
+        operations.iter().filter(|(o, _)| o.verb == Verb::Create).map(|(o, _)| o.id.as_str()).collect();
+    let restored = crate::remove::kept(tx, &writing, &new).await?;
+    changes(tx, &writing, seq, &operations, &restored).await?;
 
     // A piece at a time, so that no more manifests are held than were handed over.
     for piece in operations.chunks_mut(ROWS) {
@@ -97,6 +102,8 @@ pub(crate) async fn apply(
         }
         piece.iter_mut().for_each(|(_, manifest)| *manifest = None);
     }
+    crate::remove::restore(tx, &writing, &restored).await?;
+    counts.restored = restored.len();
     for (operation, _) in &operations {
         match operation.verb {
             Verb::Create => counts.created += 1,
@@ -205,12 +212,13 @@ async fn definitions(tx: &mut Tx, writing: &Writing<'_>, chunk: &[Incoming<'_>])
         ("checksum", texts!(chunk, |i| i.operation.to.as_ref().map(|to| to.checksum.as_str()))),
         ("row_hash", Column::Bytes(chunk.iter().map(|i| i.rows.definition.row_hash()).collect())),
         ("seeding", Column::Same(writing.seeding)),
+        ("prune", texts!(chunk, |i| i.operation.prune_disabled.then_some(memory::DISABLED))),
     ];
     let on_conflict = "(environment, id) DO UPDATE SET name = excluded.name, version = excluded.version, \
          author = excluded.author, manifest = excluded.manifest, status = excluded.status, removed_at = NULL, \
          updated_at = excluded.updated_at, source = excluded.source, revision = excluded.revision, path = excluded.path, \
-         checksum = excluded.checksum, row_hash = excluded.row_hash, seeding = excluded.seeding \
-         WHERE t.seeding IS NOT NULL";
+         checksum = excluded.checksum, row_hash = excluded.row_hash, seeding = excluded.seeding, \
+         prune = excluded.prune WHERE t.seeding IS NOT NULL";
     let bulk = Bulk { table: "integration_definitions", columns, on_conflict };
     let written = tx.bulk("writing definitions", bulk).await?;
     if written == chunk.len() as u64 {
@@ -255,13 +263,18 @@ async fn changes(
     writing: &Writing<'_>,
     seq: i64,
     operations: &[(&Operation, Option<Arc<str>>)],
+    restored: &BTreeSet<String>,
 ) -> Result<(), StoreError> {
+    let name = |operation: &Operation| match operation.verb {
+        Verb::Create if restored.contains(&operation.id) => RESTORE,
+        verb => verb.as_str(),
+    };
     for chunk in operations.chunks(ROWS) {
         let columns = vec![
             ("environment", Column::Same(writing.environment)),
             ("integration_id", texts!(chunk, |o| Some(o.0.id.as_str()))),
             ("seq", Column::Int(chunk.iter().map(|_| seq).collect())),
-            ("operation", texts!(chunk, |o| Some(o.0.verb.as_str()))),
+            ("operation", texts!(chunk, |o| Some(name(o.0)))),
             ("from_version", texts!(chunk, |o| o.0.from.as_ref().map(|from| from.version.as_str()))),
             ("from_checksum", texts!(chunk, |o| o.0.from.as_ref().map(|from| from.checksum.as_str()))),
             ("to_version", texts!(chunk, |o| o.0.to.as_ref().map(|to| to.version.as_str()))),

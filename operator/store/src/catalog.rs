@@ -134,7 +134,8 @@ impl Store {
         let rows = tx
             .rows(
                 "reading manifests",
-                "SELECT id, manifest::text FROM integration_definitions WHERE environment = $1 AND id = ANY($2)",
+                "SELECT id, manifest::text FROM integration_definitions WHERE environment = $1 AND id = ANY($2) \
+                 AND status <> 'removed'",
                 &[environment.into(), Bind::Texts(ids)],
             )
             .await?;
@@ -234,9 +235,9 @@ impl Store {
 pub(crate) async fn here(tx: &mut Tx, environment: &str, ids: Option<&[&str]>) -> Result<Here, StoreError> {
     let some = if ids.is_some() { " AND d.id = ANY($2)" } else { "" };
     let sql = format!(
-        "SELECT d.id, d.version, d.checksum, d.source, d.path, d.status = 'removed', e.seq \
+        "SELECT d.id, d.version, d.checksum, d.source, d.path, d.status = 'removed', e.seq, d.prune IS NOT NULL \
          FROM environments e LEFT JOIN integration_definitions d ON d.environment = e.name{some} WHERE e.name = $1 \
-         UNION ALL SELECT d.id, d.version, d.checksum, d.source, d.path, d.status = 'removed', 0 \
+         UNION ALL SELECT d.id, d.version, d.checksum, d.source, d.path, d.status = 'removed', 0, d.prune IS NOT NULL \
          FROM integration_definitions d WHERE d.environment = $1{some} \
          AND NOT EXISTS (SELECT 1 FROM environments e WHERE e.name = $1)"
     );
@@ -256,7 +257,8 @@ pub(crate) async fn here(tx: &mut Tx, environment: &str, ids: Option<&[&str]>) -
         match (row.maybe_text(2)?, row.maybe_text(3)?, row.maybe_text(4)?) {
             (Some(checksum), Some(source), Some(path)) => {
                 let content = Content { version: row.text(1)?, checksum };
-                let current = Current { id: id.clone(), content, source, path, removed: row.flag(5)? };
+                let (removed, prune_disabled) = (row.flag(5)?, row.flag(7)?);
+                let current = Current { id: id.clone(), content, source, path, removed, prune_disabled };
                 here.state.rows.insert(id, current);
             }
             _ => {

@@ -51,6 +51,12 @@ pub struct EnvironmentRow {
     pub seeded_at: Option<Timestamp>,
     /// When the row last changed.
     pub updated_at: Timestamp,
+    /// The retention that was looked at last; none: the default one.
+    pub retained: Option<String>,
+    /// When it has to be looked at again.
+    pub retain_at: Option<Timestamp>,
+    /// No state of a seeding below this number can be made again.
+    pub forgotten: i64,
 }
 
 impl EnvironmentRow {
@@ -78,7 +84,7 @@ pub struct Fence {
 const COLUMNS: &str = "e.name::text, e.keeper, e.epoch, e.holder, e.seq, e.applied::text, e.selection_hash, e.summary::text, \
      (SELECT r.id::text FROM public.seeding_logs r WHERE r.environment = e.name AND r.status = 'running'), \
      (SELECT @time(s.completed_at) FROM public.seeding_logs s WHERE s.environment = e.name AND s.seq = e.seq), \
-     @time(e.updated_at)";
+     @time(e.updated_at), e.retained, @time(e.retain_at), e.forgotten";
 
 impl Store {
     /// The row of one environment, if there is one. One statement.
@@ -264,6 +270,9 @@ fn read(row: &Row) -> Result<EnvironmentRow, StoreError> {
         running: row.maybe_text(8)?,
         seeded_at: row.maybe_time(9)?,
         updated_at: row.time(10)?,
+        retained: row.maybe_text(11)?,
+        retain_at: row.maybe_time(12)?,
+        forgotten: row.int(13)?,
     })
 }
 

@@ -31,6 +31,9 @@ impl ManifestDelta<'_> {
     }
 }
 
+/// What the column `prune` of a definition holds that is never pruned.
+pub(crate) const DISABLED: &str = "disabled";
+
 /// The rows of a source's documents.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Kept {
@@ -163,10 +166,10 @@ pub(crate) async fn write(
     Ok(())
 }
 
-async fn upsert(
+async fn upsert<'a>(
     tx: &mut Tx,
     environment: &str,
-    chunk: &[&Found],
+    chunk: &[&'a Found],
     applied: &BTreeMap<String, AppliedSource>,
     now: &str,
 ) -> Result<(), StoreError> {
@@ -174,14 +177,40 @@ async fn upsert(
     let rows = tx
         .rows(
             "reading which documents are carried",
-            "SELECT id, checksum, source, path, seeding FROM integration_definitions \
+            "SELECT id, checksum, source, path, seeding, prune FROM integration_definitions \
              WHERE environment = $1 AND id = ANY($2) AND seeding IS NOT NULL AND status <> 'removed'",
             &[environment.into(), Bind::Texts(&ids)],
         )
         .await?;
     let mut carried = HashMap::new();
+    let mut disabled = BTreeSet::new();
     for row in &rows {
+        if row.maybe_text(5)?.is_some() {
+            disabled.insert(row.text(0)?);
+        }
         carried.insert(row.text(0)?, (row.text(1)?, row.text(2)?, row.text(3)?, row.text(4)?));
+    }
+    // What an envelope says is remembered with the row, for when the document is gone.
+    let said = |disables: bool| {
+        let news = |found: &'a Found| {
+            let (id, summary) = (found.id.as_ref()?, found.summary.as_ref()?);
+            let (_, source, path, _) = carried.get(id)?;
+            let here = found.place.source == *source && found.place.path == *path;
+            let is_news = summary.annotations.prune_disabled == disables && disabled.contains(id) != disables;
+            (here && is_news).then_some(id.as_str())
+        };
+        chunk.iter().copied().filter_map(news).collect::<Vec<&str>>()
+    };
+    for (value, ids) in [(Some(DISABLED), said(true)), (None, said(false))] {
+        if !ids.is_empty() {
+            tx.run(
+                "remembering what is never pruned",
+                "UPDATE integration_definitions SET prune = $3 \
+                 WHERE environment = $1 AND id = ANY($2) AND seeding IS NOT NULL",
+                &[environment.into(), Bind::Texts(&ids), Bind::Maybe(value)],
+            )
+            .await?;
+        }
     }
     let seeding_of = |found: &Found| {
         let (checksum, source, path, seeding) = carried.get(found.id.as_deref()?)?;

@@ -17,15 +17,23 @@ struct Migration {
     sqlite: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "catalog",
-    postgres: include_str!("../migrations/postgres/0001_catalog.sql"),
-    sqlite: include_str!("../migrations/sqlite/0001_catalog.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "catalog",
+        postgres: include_str!("../migrations/postgres/0001_catalog.sql"),
+        sqlite: include_str!("../migrations/sqlite/0001_catalog.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "retention",
+        postgres: include_str!("../migrations/postgres/0002_retention.sql"),
+        sqlite: include_str!("../migrations/sqlite/0002_retention.sql"),
+    },
+];
 
 /// The version of the schema that this Sower needs.
-pub const SCHEMA: i64 = 1;
+pub const SCHEMA: i64 = 2;
 
 /// Tables of which one without our record means that somebody else was here.
 const TABLES: &[&str] = &[
@@ -41,6 +49,8 @@ const TABLES: &[&str] = &[
     "seeding_logs",
     "seeding_changes",
     "seeding_conflicts",
+    "removed_parts",
+    "seeding_retention",
 ];
 
 /// The record of what was applied.

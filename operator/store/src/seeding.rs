@@ -87,8 +87,10 @@ pub struct Settle<'a> {
 /// What a seeding changed, in rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Integrations created.
+    /// Integrations created, those that came back included.
     pub created: usize,
+    /// Integrations that had been taken out, were kept, and came back.
+    pub restored: usize,
     /// Integrations updated or moved.
     pub updated: usize,
     /// Integrations deleted.
@@ -193,6 +195,9 @@ impl Store {
             [("created", counts.created), ("updated", counts.updated), ("deleted", counts.deleted)]
         {
             metadata.insert(name.to_owned(), count.into());
+        }
+        if counts.restored > 0 {
+            metadata.insert("restored".to_owned(), counts.restored.into());
         }
         let ended = tx
             .run(

@@ -1,6 +1,6 @@
 //! kill -9 at random instants: the old state or the new, never between, and every restart goes on.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sower_tests::bed::{Bed, LIMIT};
@@ -9,29 +9,10 @@ use sower_tests::operator::Operator;
 use sower_tests::tables::Tables;
 use sower_tests::wait::until;
 
+use super::random::Random;
+
 const IDS: [&str; 5] = ["ash", "box", "elm", "oak", "yew"];
 const KILLS: u64 = 50;
-
-/// A generator whose seed is printed and can be given: SOWER_TEST_SEED.
-struct Random(u64);
-
-impl Random {
-    fn seeded() -> Result<Self> {
-        let given = std::env::var("SOWER_TEST_SEED").ok().map(|seed| seed.parse()).transpose()?;
-        let seed = given.unwrap_or(SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos().into());
-        println!("SOWER_TEST_SEED={seed}");
-        Ok(Self(seed))
-    }
-
-    /// xorshift64*
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.max(1);
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % end
-    }
-}
 
 /// All integrations are at one version, with all of its actions, and the log says so.
 fn whole(tables: &Tables) -> Result<String> {

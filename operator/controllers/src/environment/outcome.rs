@@ -188,6 +188,7 @@ fn counts(report: &Report, holding: &Holding, conflicts: usize) -> Counts {
         integrations: number(holding.integrations),
         conflicts: number(conflicts),
         orphaned: number(report.orphaned.len()),
+        prune_disabled: number(report.prune_disabled.len()),
         excluded: number(report.excluded),
         invalid: number(report.invalid),
     }

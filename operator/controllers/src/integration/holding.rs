@@ -99,7 +99,8 @@ mod tests {
 
     fn row(id: &str, source: &str, path: &str, removed: bool) -> (String, Current) {
         let content = Content { version: "1.0.0".into(), checksum: "v1:0".into() };
-        (id.into(), Current { id: id.into(), content, source: source.into(), path: path.into(), removed })
+        let (source, path) = (source.into(), path.into());
+        (id.into(), Current { id: id.into(), content, source, path, removed, prune_disabled: false })
     }
 
     #[test]

@@ -10,11 +10,13 @@ mod narrow;
 mod noted;
 mod planned;
 mod reading;
+mod retain;
 mod seeded;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use sower_core::gate::{Gate, Held};
 use sower_core::plan::{Plan, State};
 use sower_core::report::Report;
@@ -27,6 +29,7 @@ pub use fetch::{Files, Reader, Snapshot};
 pub use job::{Glance, Job, Listing, Origin, Resource, SourceInput};
 pub use noted::Trouble;
 pub use reading::{ReadSource, Reading};
+pub use retain::retention;
 
 use crate::metrics::Metrics;
 
@@ -207,6 +210,14 @@ impl Seeder {
             let noted = noted::note_trouble(store, row, &ended).await;
             if let Err(error) = noted {
                 tracing::warn!(%error, "why nothing was written could not be noted");
+            }
+        }
+        if let Ok(seeded) = &ended
+            && !cancel.is_cancelled()
+        {
+            let purged = retain::look(store, job, row.as_ref(), seeded, Timestamp::now()).await;
+            if let Some(metrics) = self.metrics.as_ref().filter(|_| purged > 0) {
+                metrics.purged(&job.labels(), purged);
             }
         }
         ended

@@ -30,8 +30,8 @@ const NOTED_FAILURES: usize = 100;
 const NOTED_OUTSIDE: usize = 200;
 /// Most conflicts that it notes, and that a log row holds: with more, the next reconcile reads the sources again.
 pub(super) const NOTED_CONFLICTS: usize = 1_000;
-/// Most integrations that are told as orphaned.
-const NOTED_ORPHANED: usize = 1_000;
+/// Most integrations that are told as orphaned, or as kept by their annotation.
+const NOTED_KEPT: usize = 1_000;
 /// The reasons of a plan that a guard holds.
 const HELD: [HeldReason; 3] =
     [HeldReason::PruneLimitExceeded, HeldReason::Frozen, HeldReason::ManifestsInvalid];
@@ -51,6 +51,8 @@ pub(super) struct Noted {
     failures: Vec<Failure>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     orphaned: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    prune_disabled: Vec<String>,
     pub(super) excluded: usize,
     invalid: usize,
     /// Number of integrations that are carried.
@@ -167,6 +169,7 @@ pub(super) async fn already(
         triggers_created: 0,
         connections_created: 0,
         orphaned: noted.orphaned,
+        prune_disabled: noted.prune_disabled,
         conflicts: noted.conflicts,
         errors: noted.failures,
         excluded: noted.excluded,
@@ -199,7 +202,8 @@ pub(super) fn note(planned: &Planned, failures: &[Failure]) -> Value {
         conflicts: conflicts.into_iter().take(NOTED_CONFLICTS).cloned().collect(),
         all_conflicts,
         failures: failures.iter().take(NOTED_FAILURES).cloned().collect(),
-        orphaned: orphaned(plan),
+        orphaned: kept(plan, KeptWhy::Orphaned),
+        prune_disabled: kept(plan, KeptWhy::PruneDisabled),
         excluded: planned.excluded(),
         invalid: planned.reading.invalid(),
         carried: standing + planned.carried_beyond() + plan.created() - plan.deleted(),
@@ -211,10 +215,10 @@ pub(super) fn note(planned: &Planned, failures: &[Failure]) -> Value {
     serde_json::to_value(noted).unwrap_or_default()
 }
 
-/// The integrations that a selective environment carries and no longer names.
-pub(super) fn orphaned(plan: &Plan) -> Vec<String> {
-    let orphaned = plan.kept.iter().filter(|kept| kept.why == KeptWhy::Orphaned);
-    orphaned.map(|kept| kept.id.clone()).take(NOTED_ORPHANED).collect()
+/// The integrations that stay although git says otherwise, for one reason.
+pub(super) fn kept(plan: &Plan, why: KeptWhy) -> Vec<String> {
+    let kept = plan.kept.iter().filter(|kept| kept.why == why);
+    kept.map(|kept| kept.id.clone()).take(NOTED_KEPT).collect()
 }
 
 /// See [`Noted::attention`].

@@ -73,7 +73,7 @@ impl Reading {
     pub(super) fn note_mute(&mut self, state: &State) {
         for ReadSource { snapshot, catalog } in &mut self.sources {
             let Files::Tree(tree) = &snapshot.files else { continue };
-            let rows = state.rows.values().filter(|row| row.source == snapshot.name);
+            let rows = state.rows.values().filter(|row| row.source == snapshot.name && !row.removed);
             let silent = |path: &str| {
                 let at = catalog.found.partition_point(|f| f.place.path.as_str() < path);
                 let found = catalog.found.get(at).is_some_and(|f| f.place.path == path);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sower_core::catalog::{Found, Place};
 use sower_core::gate::Held;
-use sower_core::plan::{Conflict, Operation};
+use sower_core::plan::{Conflict, KeptWhy, Operation};
 use sower_core::report::{Failure, Outcome, Report};
 use sower_core::snapshot::Revision;
 use sower_store::{
@@ -353,7 +353,8 @@ fn report(
         actions_created: counts.actions_created,
         triggers_created: counts.triggers_created,
         connections_created: counts.connections_created,
-        orphaned: noted::orphaned(plan),
+        orphaned: noted::kept(plan, KeptWhy::Orphaned),
+        prune_disabled: noted::kept(plan, KeptWhy::PruneDisabled),
         conflicts: plan.conflicts.clone(),
         errors: failures.told,
         excluded: planned.excluded(),
@@ -373,7 +374,8 @@ fn metadata(planned: &Planned, failures: &Failures, started: Instant) -> Map<Str
         ("plan".to_owned(), plan.short_hash().into()),
         ("unchanged".to_owned(), plan.unchanged.into()),
         ("conflicts".to_owned(), conflicts),
-        ("orphaned".to_owned(), noted::orphaned(plan).into()),
+        ("orphaned".to_owned(), noted::kept(plan, KeptWhy::Orphaned).into()),
+        ("pruneDisabled".to_owned(), noted::kept(plan, KeptWhy::PruneDisabled).into()),
         ("excluded".to_owned(), planned.excluded().into()),
         ("invalid".to_owned(), planned.reading.invalid().into()),
         ("failures".to_owned(), failures.all.into()),

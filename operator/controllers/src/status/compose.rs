@@ -125,7 +125,9 @@ fn message(status: &EnvironmentStatus, outcome: &Outcome) -> String {
             let orphaned = outcome.counts.map_or(0, |counts| counts.orphaned);
             let skipped = (skipped > 0).then(|| format!("{} skipped", plural(skipped, "conflict")));
             let orphaned = (orphaned > 0).then(|| format!("{orphaned} orphaned"));
-            let besides = skipped.into_iter().chain(orphaned).collect::<Vec<_>>().join(", ");
+            let kept = outcome.counts.map_or(0, |counts| counts.prune_disabled);
+            let kept = (kept > 0).then(|| format!("{kept} gone and kept"));
+            let besides = skipped.into_iter().chain(orphaned).chain(kept).collect::<Vec<_>>().join(", ");
             if besides.is_empty() { at("Seeded ") } else { format!("{}; {besides}", at("Seeded ")) }
         }
         Verdict::Invalid { invalid, total, first } => {

@@ -1,6 +1,7 @@
 //! A repository, a database, and a seeder between them.
 
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be made ends its test")]
+#![allow(dead_code, reason = "each suite takes what it needs")]
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -172,6 +173,9 @@ impl Kit {
             .map(|o| o.conflict)
             .collect();
         conflicts.sort_by(|a, b| (&a.integration, a.kind).cmp(&(&b.integration, b.kind)));
-        format!("{rows:#?}\n{known:#?}\n{conflicts:#?}")
+        let here = self.store.state(environment).await.unwrap().state;
+        let never: Vec<&String> =
+            here.rows.iter().filter(|(_, r)| r.prune_disabled && !r.removed).map(|(id, _)| id).collect();
+        format!("{rows:#?}\n{known:#?}\n{conflicts:#?}\n{never:?}")
     }
 }

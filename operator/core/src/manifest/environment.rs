@@ -153,6 +153,9 @@ fn check_spec(spec: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
     for key in ["interval", "retryInterval", "timeout"] {
         check_period(spec, key, path, sink);
     }
+    if let Some(retention) = spec.get("retention") {
+        check_period(retention, "history", &path.key("retention"), sink);
+    }
     let windows = path.key("freezeWindows");
     for (i, window) in spec.list_at("freezeWindows").iter().enumerate() {
         let path = windows.index(i);

@@ -137,6 +137,7 @@ pub fn row(source: &str, summary: &Summary) -> Current {
         source: source.into(),
         path: place(source, &summary.id).path,
         removed: false,
+        prune_disabled: summary.annotations.prune_disabled,
     }
 }
 
@@ -171,15 +172,18 @@ pub fn apply(plan: &Plan, state: &State, history: &mut BTreeSet<(String, String)
     let mut next = state.clone();
     for operation in &plan.operations {
         if operation.verb == Verb::Remove {
-            next.rows.remove(&operation.id);
+            // It stays for a while.
+            if let Some(row) = next.rows.get_mut(&operation.id) {
+                row.removed = true;
+            }
             continue;
         }
         let content = operation.to.clone().expect("new content");
         let place = operation.place.clone().expect("a place");
         history.insert((operation.id.clone(), content.checksum.clone()));
-        let removed = false;
-        let current =
-            Current { id: operation.id.clone(), content, source: place.source, path: place.path, removed };
+        let (id, source, path) = (operation.id.clone(), place.source, place.path);
+        let prune_disabled = operation.prune_disabled;
+        let current = Current { id, content, source, path, removed: false, prune_disabled };
         next.rows.insert(operation.id.clone(), current);
     }
     next.base += 1;

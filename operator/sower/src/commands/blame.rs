@@ -132,6 +132,10 @@ async fn parts(
     // Moved, or written again: the content is the same.
     turns.dedup_by(|later, earlier| later.checksum == earlier.checksum);
     let mut blame = Blame::default();
+    // What stands first may have changed what is forgotten.
+    if turns.first().is_some_and(|first| !matches!(first.operation.as_str(), "create" | "restore")) {
+        blame.after(0, Held::Forgotten);
+    }
     for piece in turns.chunks(PIECE) {
         let checksums: Vec<&str> = piece.iter().filter_map(|turn| turn.checksum.as_deref()).collect();
         let manifests = store.version_manifests(environment, id, &checksums).await?;

@@ -103,6 +103,7 @@ fn detail(standing: &Standing, now: Timestamp) -> String {
         let rest = [
             (counts.conflicts, "in conflict"),
             (counts.orphaned, "orphaned"),
+            (counts.prune_disabled, "gone and kept"),
             (counts.excluded, "excluded"),
             (counts.invalid, "invalid"),
         ];

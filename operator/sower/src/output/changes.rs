@@ -23,13 +23,16 @@ pub fn mark(verb: Verb) -> char {
 /// `~ stripe 1.0.0 -> 1.1.0`.
 #[must_use]
 pub fn operation(operation: &Operation, state: &State) -> String {
-    let Operation { id, verb, from, to, place, revision: _, source, revert } = operation;
+    let Operation { id, verb, from, to, place, revision: _, source, revert, prune_disabled: _ } = operation;
     let version = |content: &Option<sower_core::plan::Content>| {
         content.as_ref().map(|content| content.version.clone()).unwrap_or_default()
     };
     let (from, to) = (version(from), version(to));
     let mark = mark(*verb);
     let line = match verb {
+        Verb::Create if state.rows.get(id).is_some_and(|row| row.removed) => {
+            format!("{mark} {id} {to}   (restored)")
+        }
         Verb::Create => format!("{mark} {id} {to}"),
         Verb::Remove => format!("{mark} {id} {from}"),
         Verb::Move => {
@@ -189,6 +192,7 @@ mod tests {
             revision: None,
             source: "default".into(),
             revert: false,
+            prune_disabled: false,
         }
     }
 
@@ -215,6 +219,7 @@ mod tests {
             source: "old".into(),
             path: "stripe.yaml".into(),
             removed: false,
+            prune_disabled: false,
         };
         let state = State { rows: [("stripe".to_owned(), row)].into(), ..State::default() };
         for (path, expected) in [
@@ -225,6 +230,10 @@ mod tests {
             let moved = changed(Verb::Move, content("1.0.0"), content("1.0.0"));
             assert_eq!(operation(&Operation { place: Some(place), ..moved }, &state), expected);
         }
+        let removed = Current { removed: true, ..state.rows["stripe"].clone() };
+        let state = State { rows: [("stripe".to_owned(), removed)].into(), ..State::default() };
+        let back = changed(Verb::Create, None, content("1.0.0"));
+        assert_eq!(operation(&back, &state), "+ stripe 1.0.0   (restored)");
     }
 
     #[test]

@@ -26,6 +26,7 @@ struct Noted {
     conflicts: Vec<Conflict>,
     failures: Vec<Entry>,
     orphaned: Vec<String>,
+    prune_disabled: Vec<String>,
     processed: usize,
     excluded: usize,
     invalid: usize,
@@ -93,6 +94,7 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
             integrations: count(carried),
             conflicts: count(conflicts.len()),
             orphaned: count(noted.orphaned.len()),
+            prune_disabled: count(noted.prune_disabled.len()),
             excluded: count(noted.excluded),
             invalid: count(noted.invalid),
         }),
@@ -194,7 +196,9 @@ fn judge(
     } else {
         let skipped = (skipped > 0).then(|| format!("{} skipped", counted(skipped, "conflict")));
         let orphaned = (!noted.orphaned.is_empty()).then(|| format!("{} orphaned", noted.orphaned.len()));
-        let besides = skipped.into_iter().chain(orphaned).collect::<Vec<_>>().join(", ");
+        let kept = (!noted.prune_disabled.is_empty())
+            .then(|| format!("{} gone and kept", noted.prune_disabled.len()));
+        let besides = skipped.into_iter().chain(orphaned).chain(kept).collect::<Vec<_>>().join(", ");
         let besides = if besides.is_empty() { besides } else { format!("; {besides}") };
         ("True", "Seeded", format!("Seeded {at}{besides}"))
     };

@@ -75,7 +75,7 @@ fn a_removed_definition_is_explained() {
     $ sower explain slack -e development -q
     slack 1.0.0 · integrations/slack/integration.yaml
 
-    development   removed 1.0.0   by seeding 2; rows that Sower did not write hang on it still
+    development   removed 1.0.0   since seeding 2, rows that Sower did not write hang on it still
     exit 0
     $ sower explain slac -e development -q
     (2) error: no integration is called `slac`, neither in the sources nor in a database: did you mean `slack`?

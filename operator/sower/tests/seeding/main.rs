@@ -12,5 +12,6 @@ mod freeze;
 mod guards;
 mod manifests;
 mod past;
+mod pruning;
 mod seeded;
 mod sources;

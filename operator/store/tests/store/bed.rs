@@ -70,7 +70,7 @@ impl Bed {
             Raw::Postgres(_) => {
                 self.run("DROP SCHEMA sower CASCADE; DROP TABLE environments, integration_definitions, action_registry, \
                     trigger_registry, connection_registry, event_registry, integration_versions, integration_links, integration_manifests, \
-                    seeding_logs, seeding_changes, seeding_conflicts, sower_migrations").await;
+                    seeding_logs, seeding_changes, seeding_conflicts, removed_parts, seeding_retention, sower_migrations").await;
             }
             Raw::Sqlite(_) => {
                 for table in [
@@ -86,6 +86,8 @@ impl Bed {
                     "seeding_logs",
                     "seeding_changes",
                     "seeding_conflicts",
+                    "removed_parts",
+                    "seeding_retention",
                     "sower_migrations",
                 ] {
                     self.run(&format!("DROP TABLE {table}")).await;
@@ -232,6 +234,7 @@ pub fn operation(
         revision: to.map(|_| applied("")["catalog"].revision.full()),
         source: "catalog".to_owned(),
         revert: false,
+        prune_disabled: false,
     };
     (operation, to.cloned())
 }

@@ -8,6 +8,7 @@ mod fence;
 mod foreign;
 mod migrations;
 mod pooler;
+mod retention;
 mod rows;
 mod scale;
 mod settling;

@@ -108,7 +108,7 @@ async fn a_removal_takes_all_rows_and_keeps_the_history(bed: Bed) {
     bed.seed(vec![create("slack", &slack), create("other", &manifest("other", "1.0.0", 1))]).await.unwrap();
     let applied = bed.seed(vec![remove("slack", &slack)]).await.unwrap();
     assert_eq!((applied.counts.deleted, applied.counts.rows_written), (1, 6));
-    assert_eq!(bed.ask("SELECT id FROM integration_definitions").await, ["other"]);
+    assert_eq!(bed.ask("SELECT id FROM integration_definitions WHERE status <> 'removed'").await, ["other"]);
     assert_eq!(bed.ask("SELECT integration_id FROM action_registry").await, ["other"]);
     assert_eq!(bed.count("integration_versions").await, 2);
     let asked = [("slack".to_owned(), content(&slack).checksum)];

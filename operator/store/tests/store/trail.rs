@@ -30,7 +30,7 @@ async fn the_way_of_an_integration_is_told_oldest_first(bed: Bed) {
             (3, "update", Some("1.1.0")),
             (4, "move", Some("1.1.0")),
             (5, "remove", None),
-            (6, "create", Some("1.0.0")),
+            (6, "restore", Some("1.0.0")),
         ]
     );
     assert_eq!(trail[0].checksum, Some(content(&one).checksum));

@@ -18,7 +18,7 @@ use sower_core::resolve::resolve;
 use sower_core::select::select;
 use sower_core::snapshot::Revision;
 use sower_crds::environment::EnvironmentSpec;
-use sower_store::{Definition, Logged, Store, StoreError, document_id};
+use sower_store::{Definition, Logged, Removal, Store, StoreError, document_id};
 
 use crate::failure::Failure;
 use crate::job;
@@ -30,7 +30,7 @@ pub struct Evidence {
     pub offers: Vec<Found>,
     /// What the database holds.
     pub carried: Option<Definition>,
-    /// What is left of it where it was taken out, and rows that Sower did not write hang on it still.
+    /// What is left of it where it was taken out.
     pub removed: Option<Removed>,
     /// Why it is left out.
     pub excluded: Option<Excluded>,
@@ -56,12 +56,12 @@ pub struct Ground {
     reading: Option<Arc<Reading>>,
 }
 
-/// A definition that stays for the sake of others' rows.
+/// A definition that was taken out and stays: for a while, or for the sake of others' rows.
 pub struct Removed {
     /// The row that stays.
     pub row: Current,
-    /// Number and time of the seeding that took it out; its number is none where its log row is forgotten.
-    pub by: Option<(Option<i64>, Timestamp)>,
+    /// What took it out, and what hangs on it still.
+    pub by: Option<Removal>,
 }
 
 impl Evidence {
@@ -128,7 +128,7 @@ impl Ground {
             .collect();
         let removed = match state.rows.get(id).filter(|row| row.removed) {
             None => None,
-            Some(row) => Some(Removed { row: row.clone(), by: store.removed_by(member.name(), id).await? }),
+            Some(row) => Some(Removed { row: row.clone(), by: store.removal(member.name(), id).await? }),
         };
         let mut evidence = Evidence {
             removed,

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use sower_controllers::seeding::retention;
 use sower_core::catalog::Found;
 use sower_core::compare::Change;
 use sower_core::plan::{Cause, Conflict, ConflictType, KeptWhy, Resolution, Verb};
 use sower_core::problem::Problem;
+use sower_crds::PRUNE;
+use sower_store::Removal;
 
 use super::evidence::{self, Evidence, Removed};
 use crate::output::document::Fields;
@@ -126,6 +129,7 @@ impl Verdict {
             }
             KeptWhy::ForeignRow => "! a row that Sower did not write holds its id".to_owned(),
             KeptWhy::NotPruned => "= gone from the sources; prune is off, so it stays".to_owned(),
+            KeptWhy::PruneDisabled => self.prune_disabled(member, evidence),
             KeptWhy::SourceKeepsAll => {
                 "= gone from the sources, which may not be whole, so it stays".to_owned()
             }
@@ -136,6 +140,21 @@ impl Verdict {
             KeptWhy::NotNamed => return,
         };
         self.notes.push(Note::plain(note));
+    }
+
+    /// How to let go what its annotation keeps: without it, once more, and then away.
+    fn prune_disabled(&mut self, member: &Member, evidence: &Evidence) -> String {
+        let carried = evidence.carried.as_ref();
+        let path = carried.and_then(|carried| carried.path.clone()).unwrap_or_default();
+        let remedy = match &evidence.excluded {
+            Some(_) => format!("take the annotation {PRUNE} off {path}"),
+            None => format!(
+                "put {path} back without the annotation {PRUNE}, seed {}, and delete it again",
+                member.name()
+            ),
+        };
+        self.remedy = Some(("To let it go", remedy));
+        format!("= gone from the sources; {PRUNE} is disabled, so it stays")
     }
 
     /// Why it is not there.
@@ -165,11 +184,7 @@ impl Verdict {
         } else if let Some(Removed { row, by }) = &evidence.removed {
             self.state = "removed";
             self.version = Some(row.content.version.clone());
-            let by = match by {
-                Some((Some(number), _)) => format!("by seeding {number}; "),
-                _ => String::new(),
-            };
-            self.detail = format!("{by}rows that Sower did not write hang on it still");
+            self.detail = removed(member, by.as_ref());
         } else {
             self.state = "absent";
             self.detail = "no source of this environment offers it".to_owned();
@@ -294,6 +309,23 @@ impl Verdict {
             _ => self.detail.clone(),
         }
     }
+}
+
+/// Since when it is out, and until when it is kept.
+fn removed(member: &Member, by: Option<&Removal>) -> String {
+    let seeding = by.and_then(|by| by.seeding);
+    let since = seeding.map(|number| format!("since seeding {number}")).into_iter();
+    let kept = match by {
+        Some(Removal { foreign: true, .. }) => {
+            Some("rows that Sower did not write hang on it still".to_owned())
+        }
+        Some(Removal { at, foreign: false, .. }) => {
+            let until = at.checked_add(retention(&member.loaded.spec).removed).ok();
+            until.map(|until| format!("kept until {}", until.strftime("%Y-%m-%d %H:%M UTC")))
+        }
+        None => None,
+    };
+    since.chain(kept).collect::<Vec<_>>().join(", ")
 }
 
 fn first_error(offers: &[Found]) -> Option<&Problem> {

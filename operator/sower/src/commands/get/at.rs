@@ -133,6 +133,14 @@ fn turn<'a>(
         };
         return Err(Failure::failed(text).next("what there is", format!("sower history -e {name}{here}")));
     }
+    let forgotten = |first: i64| {
+        let text = format!("what {name} had of {id} before seeding {first} is not kept any more");
+        Failure::failed(text).next("what is kept", versions.clone())
+    };
+    // What stood when the rest was forgotten may have come long before.
+    if number < past.forgotten && past.at(number).is_none() {
+        return Err(forgotten(past.forgotten));
+    }
     match past.at(number) {
         Some(turn) if turn.checksum.is_some() => Ok(turn),
         Some(gone) => Err(Failure::failed(format!(
@@ -147,11 +155,7 @@ fn turn<'a>(
                     format!("{id} was not in {name} at seeding {number}: seeding {} brought it", first.seq);
                 Failure::failed(text).next("what there was", versions)
             }
-            Some(first) => {
-                let text =
-                    format!("what {name} had of {id} before seeding {} is not kept any more", first.seq);
-                Failure::failed(text).next("what is kept", versions)
-            }
+            Some(first) => forgotten(first.seq),
         }),
     }
 }

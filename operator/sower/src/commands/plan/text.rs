@@ -108,6 +108,7 @@ fn kept(kept: &Kept, emptied: bool) -> Option<String> {
         KeptWhy::Invalid => "kept: its manifest is invalid",
         KeptWhy::ForeignRow => "left alone: a row that Sower did not write holds this id",
         KeptWhy::NotPruned => "kept: gone from its source, and spec.prune is false",
+        KeptWhy::PruneDisabled => "kept: gone from its source, and sower.dev/prune is disabled",
         KeptWhy::SourceKeepsAll => {
             "kept: gone from its source, which is empty, not whole, or holds an unreadable id"
         }

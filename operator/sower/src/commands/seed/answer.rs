@@ -122,6 +122,10 @@ pub fn tell(
         let flags = &cluster.flags;
         style.hint(&format!("Orphaned, and kept: {orphaned}; which: sower plan -e {name}{flags}"));
     }
+    if let Some(kept) = after.counts.map(|counts| counts.prune_disabled).filter(|kept| *kept > 0) {
+        let flags = &cluster.flags;
+        style.hint(&format!("Gone, and kept by sower.dev/prune: {kept}; which: sower plan -e {name}{flags}"));
+    }
     if matches!(end, End::Invalid | End::Strict) {
         for failure in &after.failures {
             let at = failure.location.as_deref().map(|at| format!("{at}: ")).unwrap_or_default();

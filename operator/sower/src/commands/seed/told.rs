@@ -53,7 +53,13 @@ pub fn tell(tried: &Tried<'_>, seeded: &Seeded, project: &Project, format: Forma
     for (id, replaced_by) in seeded.planned().map(|p| p.plan.deprecated.as_slice()).unwrap_or_default() {
         style.note(&changes::deprecated(id, replaced_by.as_deref()));
     }
-    let Report { environment: name, orphaned, .. } = seeded.report();
+    let Report { environment: name, orphaned, prune_disabled, .. } = seeded.report();
+    if let Some(first) = prune_disabled.first() {
+        let ids = changes::some(prune_disabled.iter().map(String::as_str), 20);
+        style.hint(&format!(
+            "Gone, and kept by sower.dev/prune: {ids}. To let one go: sower explain {first} -e {name}"
+        ));
+    }
     if let Some(first) = orphaned.first() {
         let ids = changes::some(orphaned.iter().map(String::as_str), 20);
         style.hint(&format!(

@@ -60,6 +60,7 @@ pub(super) fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
         triggers_created: number(written.triggers_created),
         connections_created: number(written.connections_created),
         orphaned: Vec::new(),
+        prune_disabled: Vec::new(),
         conflicts: after.conflicts.iter().filter_map(conflict).collect(),
         errors: guard.into_iter().chain(failures).collect(),
         excluded: number(counts.excluded),
