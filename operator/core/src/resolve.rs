@@ -7,7 +7,7 @@ use sower_crds::environment::EnvironmentSpec;
 use crate::catalog::{Place, SourceCatalog};
 use crate::conflict::{self, Offer, Step};
 use crate::depend;
-use crate::plan::{Conflict, Current, KeptWhy, Resolution, State, Wanted};
+use crate::plan::{Conflict, ConflictType, Current, KeptWhy, Resolution, State, Wanted};
 use crate::prune::Prune;
 use crate::select::{Selection, order};
 
@@ -131,6 +131,13 @@ impl<'a> Question<'a, '_> {
                 Some(_) if self.state.foreign.contains(id) => Fate::Keep(KeptWhy::ForeignRow),
                 Some(wanted) => self.version(wanted, &mut settled.conflicts),
             };
+            // What is taken is carried from now on, also where it is lower than what is there.
+            if let Fate::Take { wanted, .. } = fate {
+                let own = settled.conflicts.iter_mut().rev().take_while(|one| one.integration == id);
+                for duplicate in own.filter(|one| one.kind == ConflictType::Duplicate) {
+                    duplicate.current_version = Some(wanted.summary.version.clone());
+                }
+            }
             settled.fates.insert(id, fate);
         }
     }

@@ -364,6 +364,19 @@ fn what_an_annotation_keeps_is_not_pruned() {
     assert_eq!((operations(&plan), kept(&plan)), (vec![], strings(&["a PruneDisabled"])));
 }
 
+#[test]
+fn a_row_whose_file_cannot_be_read_is_not_gone() {
+    let state = database(&[summary("a", "1.0.0", ""), summary("b", "1.0.0", "")]);
+    let mut broken = invalid("default", None);
+    broken.place.path.clone_from(&state.rows["a"].path);
+    let sources = [source("default", vec![broken])];
+    for prune in [true, false] {
+        let plan = plan(&spec(json!({ "prune": prune })), &sources, &state);
+        let other = if prune { "b SourceKeepsAll" } else { "b NotPruned" };
+        assert_eq!(kept(&plan), ["a Invalid", other]);
+    }
+}
+
 fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }

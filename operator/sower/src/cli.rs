@@ -160,6 +160,18 @@ pub enum ProblemFormat {
     Sarif,
 }
 
+impl ProblemFormat {
+    /// The format of a failure, which is no problem: for people where it is no JSON or YAML.
+    #[must_use]
+    pub fn document(self) -> Format {
+        match self {
+            Self::Json => Format::Json,
+            Self::Yaml => Format::Yaml,
+            Self::Table | Self::Concise | Self::Github | Self::Sarif => Format::Table,
+        }
+    }
+}
+
 /// Everything Sower does.
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -70,9 +70,9 @@ fn open(row: &Row) -> Result<OpenConflict, StoreError> {
     })
 }
 
-/// Opens what is new, closes what is gone, writes nothing else. `seeding` names the one that applies them and `written`
-/// the integrations that it writes: a version that is overridden there is a conflict no longer, and is recorded as closed at
-/// once.
+/// Opens what is new, closes what is gone, notes how and between which versions the rest is settled now, writes nothing
+/// else. `seeding` names the one that applies them and `written` the integrations that it writes: a version that is
+/// overridden there is a conflict no longer, and is recorded as closed at once.
 pub(crate) async fn settle(
     tx: &mut Tx,
     environment: &str,
@@ -84,18 +84,21 @@ pub(crate) async fn settle(
     let rows = tx
         .rows(
             "reading open conflicts",
-            "SELECT integration_id, conflict_type, fingerprint, id, resolution FROM seeding_conflicts \
-             WHERE environment = $1 AND resolved_at IS NULL",
+            "SELECT integration_id, conflict_type, fingerprint, id, resolution, current_version, new_version \
+             FROM seeding_conflicts WHERE environment = $1 AND resolved_at IS NULL",
             &[environment.into()],
         )
         .await?;
     let mut standing = BTreeMap::new();
     for row in &rows {
-        standing.insert((row.text(0)?, row.text(1)?, row.text(2)?), (row.text(3)?, row.maybe_text(4)?));
+        let versions = (row.maybe_text(5)?, row.maybe_text(6)?);
+        standing
+            .insert((row.text(0)?, row.text(1)?, row.text(2)?), (row.text(3)?, row.maybe_text(4)?, versions));
     }
 
     let (mut opened, mut closed) = (Vec::new(), Vec::new());
     let mut changed: BTreeMap<Resolution, Vec<String>> = BTreeMap::new();
+    let mut moved: BTreeMap<(Option<&str>, Option<&str>), Vec<String>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for conflict in conflicts {
         let key =
@@ -105,9 +108,13 @@ pub(crate) async fn settle(
         }
         match standing.remove(&key) {
             None => opened.push(conflict),
-            Some((id, resolution)) => {
+            Some((id, resolution, (here, git))) => {
                 if resolution.as_deref() != Some(conflict.resolution.as_str()) {
                     changed.entry(conflict.resolution).or_default().push(id.clone());
+                }
+                let versions = (conflict.current_version.as_deref(), conflict.new_version.as_deref());
+                if versions != (here.as_deref(), git.as_deref()) {
+                    moved.entry(versions).or_default().push(id.clone());
                 }
                 if is_settled(conflict, written) {
                     closed.push(id);
@@ -115,7 +122,7 @@ pub(crate) async fn settle(
             }
         }
     }
-    closed.extend(standing.into_values().map(|(id, _)| id));
+    closed.extend(standing.into_values().map(|(id, ..)| id));
 
     for (resolution, ids) in &changed {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
@@ -123,6 +130,15 @@ pub(crate) async fn settle(
             "changing resolutions",
             "UPDATE seeding_conflicts SET resolution = $2 WHERE id = ANY($1)",
             &[Bind::Texts(&ids), resolution.as_str().into()],
+        )
+        .await?;
+    }
+    for ((here, git), ids) in &moved {
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        tx.run(
+            "changing the versions of conflicts",
+            "UPDATE seeding_conflicts SET current_version = $2::text, new_version = $3::text WHERE id = ANY($1)",
+            &[Bind::Texts(&ids), Bind::Maybe(*here), Bind::Maybe(*git)],
         )
         .await?;
     }

@@ -134,6 +134,27 @@ impl Store {
         tx.commit().await
     }
 
+    /// Notes how a seeding ended that wrote nothing, where there is no row yet: one of nobody's, which any keeper may
+    /// claim. Where there is one by now, its own note stands.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn note_first(&self, environment: &str, summary: &serde_json::Value) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        tx.run(
+            "noting how a first seeding ended",
+            "INSERT INTO environments (name, summary, created_at, updated_at) \
+             VALUES ($1, $2::json, $3::timestamptz, $3::timestamptz) ON CONFLICT (name) DO NOTHING",
+            &[
+                environment.into(),
+                (&to_json(summary, "noting how a first seeding ended")?).into(),
+                (&time(Timestamp::now())).into(),
+            ],
+        )
+        .await?;
+        tx.commit().await
+    }
+
     /// Takes the environment for this keeper, before the first write. Where it is this keeper's already, nothing is
     /// written. Answers with where the environment stands now: a write of a plan stands on the plan's own base, and on the
     /// epoch under which this process got the environment.

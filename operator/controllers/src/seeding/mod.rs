@@ -204,10 +204,10 @@ impl Seeder {
         let row = store.environment(&job.environment).await?;
         let ended = self.seed_from(store, job, row.clone(), started, cancel).await;
         // Who is asked to stop, or seeds some integrations, says nothing of the whole; nor is another's row one for notes.
-        let ours = |row: &&EnvironmentRow| row.keeper.as_ref().is_none_or(|keeper| *keeper == job.keeper);
+        let ours = |row: &EnvironmentRow| row.keeper.as_ref().is_none_or(|keeper| *keeper == job.keeper);
         let notes = self.notes && job.only.is_none() && !cancel.is_cancelled();
-        if let Some(row) = row.as_ref().filter(ours).filter(|_| notes) {
-            let noted = noted::note_trouble(store, row, &ended).await;
+        if notes && row.as_ref().is_none_or(ours) {
+            let noted = noted::note_trouble(store, (&job.environment, row.as_ref()), &ended).await;
             if let Err(error) = noted {
                 tracing::warn!(%error, "why nothing was written could not be noted");
             }

@@ -12,7 +12,7 @@ use sower_core::manifest::{self, Limits, Unread};
 use sower_core::plan::{ConflictType, Verb};
 use sower_core::resolve::questions;
 use sower_core::select::{Selection, select};
-use sower_core::snapshot::{FileEntry, ReadError, Tree};
+use sower_core::snapshot::{FileEntry, ReadError, Tree, is_lossy};
 use sower_crds::environment::{EnvironmentSpec, SeedingStrategy};
 use sower_source::GitTree;
 use sower_store::{AppliedSource, EnvironmentRow, Here, Store, StoreError};
@@ -264,6 +264,9 @@ async fn files(
     for Source { snapshot, git, changed } in sources {
         if changed.is_empty() {
             continue;
+        }
+        if changed.iter().any(|path| is_lossy(path)) {
+            return Ok(Err("a file whose name is not UTF-8"));
         }
         let within = changed.iter().filter(|path| git.covers(path)).count();
         if within > MOST_FILES || changed.len() > MOST_CHANGES {

@@ -107,13 +107,17 @@ impl Trouble {
     }
 }
 
-/// Notes in the environment's row why a seeding wrote nothing, once.
+/// Notes in the environment's row why a seeding wrote nothing, once. Where there is none yet, one of nobody's is made: who
+/// seeds the environment is settled by the first seeding that writes.
 pub(super) async fn note_trouble(
     store: &Store,
-    row: &EnvironmentRow,
+    (environment, row): (&str, Option<&EnvironmentRow>),
     ended: &Result<Seeded, SeedingError>,
 ) -> Result<(), StoreError> {
     let Some(trouble) = Trouble::of(ended) else { return Ok(()) };
+    let Some(row) = row else {
+        return store.note_first(environment, &serde_json::json!({ "trouble": trouble })).await;
+    };
     let Value::Object(mut summary) = row.summary.clone() else { return Ok(()) };
     let before = summary.get("trouble").and_then(|told| Trouble::deserialize(told).ok());
     let before = before.filter(|before| before.reason == trouble.reason);

@@ -31,6 +31,7 @@ pub use empty::empty_files;
 pub use environment::{LoadedEnvironment, load_environments};
 pub use load::{Limits, ResourceEntry, load, load_file, load_resources, load_value};
 pub use minded::Unread;
+pub use report::is_cut;
 
 /// Compiles the format, once. The first manifest would do it: this is for whoever waits for something else before.
 pub fn prepare() {

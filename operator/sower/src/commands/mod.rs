@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Command, Format, Looks};
 use crate::failure::{Exit, Failure};
-use crate::output::document::{self, Fields};
+use crate::output::document;
 use crate::output::style::Style;
 
 /// What every command is given.
@@ -58,8 +58,11 @@ pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failu
         Command::Blame(args) => {
             told(context, args.output, args.which.environment.is_some(), blame::run(&args, context).await)
         }
-        Command::Validate(args) => blocking(context, move |context| validate::run(&args, context)).await,
-        Command::Rule(args) => rule::run(&args, context),
+        Command::Validate(args) => {
+            let format = args.output.document();
+            told(context, format, true, blocking(context, move |context| validate::run(&args, context)).await)
+        }
+        Command::Rule(args) => told(context, args.output, args.code.is_some(), rule::run(&args, context)),
         Command::Generate(args) => generate::run(&args, context),
         Command::Completion(args) => completion::run(&args, context),
         Command::Complete(args) => blocking(context, move |context| completion::words(&args, context)).await,
@@ -85,12 +88,8 @@ fn told(
     named: bool,
     result: Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
-    if let Err(failure) = &result
-        && failure.exit != Exit::Usage
-    {
-        let error = Fields::default().with("code", failure.coded()).with("message", &failure.message);
-        let document = Fields::default().with("errors", [error]);
-        document::write_each(&context.style, format, named, &[document])?;
+    if let Err(failure) = &result {
+        document::write_failure(&context.style, format, named, failure)?;
     }
     result
 }

@@ -22,7 +22,10 @@ const FOREIGN_ROW: &str = "a row that Sower did not write holds an id that a man
 pub fn run(args: &RuleArgs, context: &Context) -> Result<Exit, Failure> {
     match &args.code {
         Some(text) if text.trim().eq_ignore_ascii_case("foreign-row") => {
-            context.style.raw(&format!("error[foreign-row]: {}\n", wrapped(FOREIGN_ROW)));
+            let described = json!({ "code": "foreign-row", "severity": "error", "meaning": FOREIGN_ROW });
+            if !document::write(&context.style, args.output, &described)? {
+                context.style.raw(&format!("error[foreign-row]: {}\n", wrapped(FOREIGN_ROW)));
+            }
             Ok(Exit::Done)
         }
         Some(text) => one(parse(text)?, args, context),

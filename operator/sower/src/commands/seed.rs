@@ -154,25 +154,43 @@ async fn seed<'a>(
     };
     let seeded = match seeder.seed(&store, job, &context.cancel).await {
         Ok(seeded) => seeded,
-        Err(error) => return Tried { result: ended(Trouble::new(&error, &environment.name)), ..tried },
+        Err(error) => {
+            let secret = project.secrets.shown(job, error.source_name.as_deref());
+            let trouble = Trouble::new(&error, &environment.name).showing(secret);
+            return Tried { result: ended(trouble), ..tried };
+        }
     };
     let (mut reading, mut kept) = (None, Vec::new());
     if !seeded.report().errors.is_empty() {
-        kept = what_stays(&store, seeded.report()).await;
         // Nothing new was read, and something is still wrong: it is read again, to be shown.
         if seeded.planned().is_none() {
             reading = seeder.read(job, &context.cancel).await.ok();
         }
+        let read = seeded.planned().map(|planned| &planned.reading).or(reading.as_ref());
+        kept = what_stays(&store, seeded.report(), read).await;
     }
     Tried { result: Ok(seeded), reading, kept, ..tried }
 }
 
 /// The version that stays of each integration whose manifest is refused. Where that cannot be read, less is said.
-async fn what_stays(store: &Store, report: &Report) -> Vec<(String, String)> {
+async fn what_stays(store: &Store, report: &Report, reading: Option<&Reading>) -> Vec<(String, String)> {
     let invalid = report.errors.iter().filter(|error| error.code != FOREIGN_ROW);
-    let refused: BTreeSet<&str> = invalid.filter_map(|error| error.integration.as_deref()).collect();
+    let mut refused: BTreeSet<String> = invalid.filter_map(|error| error.integration.clone()).collect();
+    let without_id = reading.into_iter().flat_map(Reading::found).filter(|found| found.id.is_none());
+    let unread: BTreeSet<(&str, &str)> =
+        without_id.map(|found| (&*found.place.source, &*found.place.path)).collect();
+    if !unread.is_empty()
+        && let Ok(here) = store.state(&report.environment).await
+    {
+        let offered: BTreeSet<&str> =
+            reading.into_iter().flat_map(Reading::found).filter_map(|found| found.id.as_deref()).collect();
+        let rows = here.state.rows.values().filter(|row| !row.removed && !offered.contains(&*row.id));
+        refused.extend(
+            rows.filter(|row| unread.contains(&(&*row.source, &*row.path))).map(|row| row.id.clone()),
+        );
+    }
     let listed = store.integrations(Some(&report.environment)).await.unwrap_or_default();
-    let stays = listed.into_iter().filter(|listed| refused.contains(listed.id.as_str()));
+    let stays = listed.into_iter().filter(|listed| refused.contains(&listed.id));
     stays.map(|listed| (listed.id, listed.version)).collect()
 }
 

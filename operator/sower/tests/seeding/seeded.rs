@@ -232,6 +232,35 @@ fn a_duplicate_is_listed_with_what_is_carried_and_what_is_not() {
 }
 
 #[test]
+fn a_duplicate_that_comes_back_is_listed_with_what_is_carried_again() {
+    let checkout = Checkout::uncommitted();
+    let write = |source: &str, version: &str| {
+        let text = manifest("stripe", version, "Money");
+        checkout.write(&format!("{source}/stripe/integration.yaml"), &text);
+    };
+    write("a", "1.0.0");
+    write("b", "2.0.0");
+    checkout.write("a/slack/integration.yaml", &manifest("slack", "1.0.0", "Chat"));
+    let sources = "  sources: [{ name: a, folder: ., path: a }, { name: b, folder: ., path: b }]\n";
+    checkout.write("sower.toml", "");
+    checkout.write("environments/production.yaml", &environment("production", "stripe", sources));
+    let listed = || {
+        assert_eq!(checkout.run("seed -e production -q").exit, 0);
+        let carried = checkout.json("get intg stripe -e production -q -o json")[0]["version"].clone();
+        let listed = checkout.json("get conflicts -e production -q -o json");
+        let versions = (listed[0]["currentVersion"].clone(), listed[0]["newVersion"].clone());
+        (carried, versions)
+    };
+    let before = ("1.0.0".into(), ("1.0.0".into(), "2.0.0".into()));
+    assert_eq!(listed(), before);
+    checkout.remove("a/stripe");
+    assert_eq!(listed().0, "2.0.0");
+    write("a", "1.0.0");
+    assert_eq!(listed(), before);
+    assert_eq!(listed(), before);
+}
+
+#[test]
 fn a_duplicate_is_explained_with_the_offer_that_wins() {
     let checkout = Checkout::uncommitted();
     for (source, version) in [("a", "1.0.0"), ("b", "3.0.0")] {

@@ -13,6 +13,7 @@ use sower_core::diff::{Wish, diff};
 use sower_core::gate::Moment;
 use sower_core::hash::spec_digest;
 use sower_core::plan::{Conflict, Current, Excluded, Kept, Operation, Plan, Resolution, State};
+use sower_core::problem::Problem;
 use sower_core::report::Failure as Entry;
 use sower_core::resolve::resolve;
 use sower_core::select::select;
@@ -28,6 +29,8 @@ use crate::session::{Member, Session};
 pub struct Evidence {
     /// Every document of that id, the one that wins first.
     pub offers: Vec<Found>,
+    /// The document in the file of its row whose id cannot be read, where no other is offered.
+    pub unread: Option<Found>,
     /// What the database holds.
     pub carried: Option<Definition>,
     /// What is left of it where it was taken out.
@@ -85,6 +88,13 @@ impl Evidence {
         listed.revision.as_ref().filter(|_| same).zip(self.brought_by.as_ref())
     }
 
+    /// The first thing that is wrong with it.
+    #[must_use]
+    pub fn first_error(&self) -> Option<&Problem> {
+        let mut all = self.offers.iter().chain(&self.unread).flat_map(|found| &found.problems);
+        all.find(|problem| problem.is_error())
+    }
+
     /// The document that `explain` shows: the first valid one, else the first.
     #[must_use]
     pub fn shown(&self) -> Option<&Found> {
@@ -126,6 +136,10 @@ impl Ground {
             .filter(|found| found.id.as_deref() == Some(id))
             .cloned()
             .collect();
+        let unread = state.rows.get(id).filter(|_| offers.is_empty()).and_then(|row| {
+            let all = catalogs.iter().filter(|source| source.name == row.source);
+            all.flat_map(|source| &source.found).find(|f| f.id.is_none() && f.place.path == row.path)
+        });
         let removed = match state.rows.get(id).filter(|row| row.removed) {
             None => None,
             Some(row) => Some(Removed { row: row.clone(), by: store.removal(member.name(), id).await? }),
@@ -133,6 +147,7 @@ impl Ground {
         let mut evidence = Evidence {
             removed,
             offers,
+            unread: unread.cloned(),
             excluded: plan.excluded.iter().find(|excluded| excluded.id == id).cloned(),
             operation: plan.operations.iter().find(|operation| operation.id == id).cloned(),
             frozen: frozen(member, plan),

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sower_controllers::seeding::retention;
-use sower_core::catalog::Found;
 use sower_core::compare::Change;
 use sower_core::plan::{Cause, Conflict, ConflictType, KeptWhy, Resolution, Verb};
-use sower_core::problem::Problem;
 use sower_crds::PRUNE;
 use sower_store::Removal;
 
@@ -121,11 +119,13 @@ impl Verdict {
     fn kept(&mut self, member: &Member, evidence: &Evidence, why: KeptWhy) {
         let note = match why {
             KeptWhy::Invalid => {
-                let place = first_error(&evidence.offers)
-                    .map(|p| format!(": {} {}", p.location(), p.code))
-                    .unwrap_or_default();
+                let place = evidence.first_error().map(|p| format!(": {} {}", p.location(), p.code));
                 self.mend(evidence);
-                format!("! its manifest is invalid, so the rows stay{place}")
+                let what = match &evidence.unread {
+                    Some(_) => "its file cannot be read",
+                    None => "its manifest is invalid",
+                };
+                format!("! {what}, so the rows stay{}", place.unwrap_or_default())
             }
             KeptWhy::ForeignRow => "! a row that Sower did not write holds its id".to_owned(),
             KeptWhy::NotPruned => "= gone from the sources; prune is off, so it stays".to_owned(),
@@ -168,7 +168,7 @@ impl Verdict {
             self.state = "refused";
             self.detail = "a row that Sower did not write holds its id, or that of a part of it".to_owned();
             self.remedy = Some(("To carry it there", format!("{FREE}, and seed again")));
-        } else if let Some(problem) = first_error(&evidence.offers).filter(|_| evidence.summary().is_none()) {
+        } else if let Some(problem) = evidence.first_error().filter(|_| evidence.summary().is_none()) {
             self.state = "refused";
             self.detail = format!("{}: {}", problem.code, problem.message);
             self.place = Some(problem.location());
@@ -192,7 +192,7 @@ impl Verdict {
     }
 
     fn mend(&mut self, evidence: &Evidence) {
-        if let Some(problem) = first_error(&evidence.offers) {
+        if let Some(problem) = evidence.first_error() {
             self.remedy = Some(("To mend it", format!("sower rule {}", problem.code)));
         }
     }
@@ -326,10 +326,6 @@ fn removed(member: &Member, by: Option<&Removal>) -> String {
         None => None,
     };
     since.chain(kept).collect::<Vec<_>>().join(", ")
-}
-
-fn first_error(offers: &[Found]) -> Option<&Problem> {
-    offers.iter().flat_map(|found| &found.problems).find(|problem| problem.is_error())
 }
 
 fn place_of(member: &Member, cause: &Cause) -> String {

@@ -265,13 +265,19 @@ fn refusals(tried: &Tried<'_>, report: &Report, style: &Style) -> Exit {
         let whose = if refused(report) - foreign.len() == 1 { "its manifest" } else { "the manifests" };
         let keeps: Vec<String> =
             tried.kept.iter().map(|(id, version)| format!("{id} keeps {version}")).collect();
-        style.note(&match keeps.as_slice() {
+        let mut told = match keeps.as_slice() {
             [] => "Mend what is refused and seed again: the rest is in.".to_owned(),
             some => {
                 let keeps = changes::some(some.iter().map(String::as_str), 20);
                 format!("{keeps}. Mend {whose} and seed again: the rest is in.")
             }
-        });
+        };
+        let reading = tried.result.as_ref().ok().and_then(Seeded::planned).map(|planned| &planned.reading);
+        let mut found = reading.or(tried.reading.as_ref()).into_iter().flat_map(Reading::found);
+        if found.any(|found| found.id.is_none()) {
+            told.push_str(" Deletions wait until then: the id of a document cannot be read.");
+        }
+        style.note(&told);
     }
     Exit::Failed
 }
