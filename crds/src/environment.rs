@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::defaults::{is_default, is_on, on};
 use crate::freeze::FreezeWindow;
+use crate::notification::Notification;
 use crate::period::{self, Period};
 use crate::prune_limit::PruneLimit;
 use crate::retention::Retention;
@@ -173,6 +174,11 @@ pub struct EnvironmentSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(extend("default" = {}))]
     pub conflicts: Conflicts,
+    /// Where each commit that is read gets a status, so that whoever pushed sees what became of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[schemars(extend("maxItems" = 4))]
+    pub notifications: Vec<Notification>,
 }
 
 fn interval() -> Period {
@@ -219,6 +225,7 @@ impl Default for EnvironmentSpec {
             deletion_policy: DeletionPolicy::default(),
             freeze_windows: Vec::new(),
             conflicts: Conflicts::default(),
+            notifications: Vec::new(),
         }
     }
 }
@@ -307,6 +314,10 @@ pub struct EnvironmentStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 20))]
     pub conflicts: Vec<ConflictStatus>,
+    /// What commits were told, by notification and source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 64))]
+    pub notifications: Vec<NotificationStatus>,
     /// The one command that unblocks it; absent when nobody is asked for anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "text::paragraph")]
@@ -396,6 +407,31 @@ pub struct ConflictStatus {
     /// What is done about it.
     #[schemars(schema_with = "text::line")]
     pub resolution: String,
+}
+
+/// What a commit was told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationStatus {
+    /// Name of the notification.
+    #[schemars(schema_with = "text::label")]
+    pub name: String,
+    /// Name of the source.
+    #[schemars(schema_with = "text::label")]
+    pub source: String,
+    /// The commit.
+    #[schemars(schema_with = "text::line")]
+    pub commit: String,
+    /// pending, success, failure or error.
+    #[schemars(schema_with = "text::line")]
+    pub state: String,
+    /// In a sentence.
+    #[schemars(schema_with = "text::line")]
+    pub message: String,
+    /// Why it could not be told; it is tried again with the next reconcile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::line")]
+    pub error: Option<String>,
 }
 
 /// What an environment holds, and what it does not.

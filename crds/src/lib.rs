@@ -25,6 +25,8 @@ pub mod environment;
 pub mod freeze;
 /// The resource `Integration`.
 pub mod integration;
+/// Notifications: where it is said what became of a push.
+pub mod notification;
 /// Durations as documents write them.
 pub mod period;
 /// The prune limit.
@@ -51,6 +53,7 @@ pub use environment::{Environment, EnvironmentSpec, EnvironmentStatus};
 pub use freeze::FreezeWindow;
 pub use integration::{Integration, IntegrationSpec, IntegrationStatus};
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+pub use notification::Notification;
 pub use period::Period;
 pub use prune_limit::PruneLimit;
 pub use reference::{environment_reference, manifest_reference};

@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 use crate::schema::annotated;
 use crate::{
     action, case, connection, environment, freeze, integration, request, retention, source, trigger, webhook,
+    action, case, connection, environment, freeze, integration, notification, request, source, trigger,
+    webhook,
 };
 
 /// A type, its name, and its schema.
@@ -66,6 +68,7 @@ pub(crate) fn of_environment() -> Vec<Named> {
         named::<environment::Database>("Database"),
         named::<freeze::FreezeWindow>("FreezeWindow"),
         named::<retention::Retention>("Retention"),
+        named::<notification::Notification>("Notification"),
         named::<environment::Conflicts>("Conflicts"),
     ]
 }

@@ -14,6 +14,7 @@ mod operator {
     mod e2e_07_refused;
     mod e2e_08_environments;
     mod freezing;
+    mod notifying;
     mod planning;
     mod pruning;
     mod transports;

@@ -12,6 +12,7 @@ pub mod events;
 pub mod integration;
 pub mod lease;
 pub mod metrics;
+pub mod notify;
 pub mod operator;
 pub mod reason;
 pub mod secrets;

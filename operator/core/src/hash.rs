@@ -98,6 +98,7 @@ const WITHOUT_MEANING: &[&str] = &[
     "deletionPolicy",
     "retention",
     "freezeWindows",
+    "notifications",
 ];
 /// The same, of one source. A credential decides whether it is read, not what is there.
 const SOURCE_WITHOUT_MEANING: &[&str] = &["interval"];

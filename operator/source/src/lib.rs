@@ -24,7 +24,7 @@ mod tree;
 mod walk;
 mod watch;
 
-pub use address::{Address, Location};
+pub use address::{Address, Location, Web};
 pub use checkout::Checkout;
 pub use child::fetch_child_main;
 pub use credentials::Credentials;

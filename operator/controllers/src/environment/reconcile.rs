@@ -9,7 +9,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt as _};
 use sower_core::report;
 use sower_core::snapshot::Tree as _;
-use sower_crds::Environment;
+use sower_crds::{Environment, EnvironmentStatus};
 use sower_store::Store;
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 use super::{Context, Guarded, deletion, dereference, outcome, take_over};
 use crate::integration::Holding;
 use crate::metrics::EnvironmentLabels;
+use crate::notify;
 use crate::reason::Reason;
 use crate::secrets::PATIENCE;
 use crate::seeding::{Job, Kind, Seeded, SeedingError};
@@ -325,15 +326,22 @@ async fn hold(
     Ok(holding)
 }
 
-/// compose → write, if anything is new → tell: what is news is an Event and a line of the log, each once.
+/// compose → write, if anything is new → notify → tell: what is news is an Event and a line of the log, each once.
 async fn tell(context: &Context, environment: &Environment, outcome: &Outcome) -> Result<(), kube::Error> {
-    let status = compose(environment, outcome, Timestamp::now());
+    let mut status = compose(environment, outcome, Timestamp::now());
     let before = environment.status.as_ref();
-    if before != Some(&status) {
-        let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
-        write_status::<Environment>(&context.shared.client, &namespace, &name, &status).await?;
+    write_if_new(context, environment, before, &status).await?;
+    // Whoever waits for the status does not wait for servers elsewhere.
+    let (told, unsent) = notify::tell(&context.shared.client, environment, outcome, &status).await;
+    if status.notifications != told {
+        let written = EnvironmentStatus { notifications: told, ..status };
+        if !context.term.lost.is_cancelled() {
+            write_if_new(context, environment, None, &written).await?;
+        }
+        status = written;
     }
-    let notices = notices(before, &status, outcome);
+    let mut notices = notices(before, &status, outcome);
+    notices.extend(unsent);
     for Notice { tone, reason, message } in &notices {
         match tone {
             Tone::Normal => tracing::info!(reason, "{message}"),
@@ -342,6 +350,19 @@ async fn tell(context: &Context, environment: &Environment, outcome: &Outcome) -
     }
     context.shared.events.say(environment, &notices).await;
     Ok(())
+}
+
+async fn write_if_new(
+    context: &Context,
+    environment: &Environment,
+    before: Option<&EnvironmentStatus>,
+    status: &EnvironmentStatus,
+) -> Result<(), kube::Error> {
+    if before == Some(status) {
+        return Ok(());
+    }
+    let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
+    write_status::<Environment>(&context.shared.client, &namespace, &name, status).await
 }
 
 #[cfg(test)]

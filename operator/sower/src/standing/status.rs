@@ -26,6 +26,7 @@ pub(super) fn of(session: &Session, member: &Member, status: EnvironmentStatus) 
         last_seeding: _,
         counts,
         conflicts: _,
+        notifications: _,
         next,
         failures,
     } = status;
