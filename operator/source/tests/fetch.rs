@@ -532,7 +532,7 @@ async fn what_was_fetched_is_known_beyond_the_depth_of_a_later_fetch() {
     fetch.get(&repository.url(), Reference::Default).await.unwrap();
     let mut last = first.clone();
     for n in 0..3 {
-        repository.write("README.md", &format!("{n}\n"));
+        repository.write("README.md", format!("{n}\n"));
         last = repository.commit("More");
     }
     let tree = fetch.get(&repository.url(), Reference::Default).await.unwrap().tree("integrations").unwrap();
