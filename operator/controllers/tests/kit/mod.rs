@@ -1,6 +1,5 @@
 //! A repository, a database, and a seeder between them.
 
-#![allow(dead_code, reason = "each suite uses a part")]
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be made ends its test")]
 #![allow(dead_code, reason = "each suite takes what it needs")]
 

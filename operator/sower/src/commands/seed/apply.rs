@@ -147,7 +147,7 @@ async fn files(
         project.to_change("apply", asked).map_err(|failure| with_flags(failure, &project.settings.given))?;
     let Some(environment) = chosen.first().copied() else { return Ok(Exit::Done) };
     let started = Instant::now();
-    let progress = Progress::start(&context.style, &format!("applying to {}", environment.name));
+    let progress = Progress::start(&context.style, format!("applying to {}", environment.name));
     let approved = approve(&project, environment, &wanted, context).await;
     drop(progress);
     project.databases.close().await;
