@@ -346,6 +346,9 @@ pub struct EnvironmentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "text::line")]
     pub last_handled_reconcile_at: Option<String>,
+    /// The rollback that was asked for last by the annotation `sower.dev/rollback`, and what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackStatus>,
     /// The plan that was made last, while it is not applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
@@ -391,6 +394,24 @@ pub struct SourceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "text::revision")]
     pub attempted: Option<String>,
+}
+
+/// A rollback that was asked for, and what came of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackStatus {
+    /// The value of the annotation `sower.dev/rollback` that was obeyed last.
+    #[schemars(schema_with = "text::line")]
+    pub last_handled: String,
+    /// Number of the seeding that did it; absent where nothing was to be written, or nothing could be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeding: Option<i64>,
+    /// What came of it.
+    #[schemars(schema_with = "text::paragraph")]
+    pub message: String,
+    /// It could not be done. Default false.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub failed: bool,
 }
 
 /// A plan in short; the whole is in the database.
@@ -530,6 +551,9 @@ pub struct Counts {
     /// Integrations that are carried although they are gone from their sources: their annotation `sower.dev/prune` keeps them.
     #[serde(default)]
     pub prune_disabled: i32,
+    /// Integrations that are not as the sources have them, because they were rolled back; `sower get quarantine`.
+    #[serde(default)]
+    pub quarantined: i32,
     /// Integrations that the filters keep out.
     pub excluded: i32,
     /// Manifests refused.

@@ -77,5 +77,10 @@ pub const PRUNE: &str = "sower.dev/prune";
 pub const APPROVE: &str = "sower.dev/approve";
 /// The annotation of an Environment that says who approved.
 pub const APPROVED_BY: &str = "sower.dev/approved-by";
+/// The annotation of an Environment that rolls it back, once: to a seeding or a revision, or one integration as
+/// `<id>=<version>`; `undo` and `<id>=undo` take it back.
+pub const ROLLBACK: &str = "sower.dev/rollback";
+/// The annotation of an Environment that says who asks for the rollback.
+pub const ROLLED_BACK_BY: &str = "sower.dev/rolled-back-by";
 /// The value of `apiVersion` in documents.
 pub const API_VERSION: &str = "sower.dev/v1alpha1";

@@ -7,4 +7,5 @@ mod faults {
     mod outages;
     mod pruning;
     mod random;
+    mod rolling_back;
 }

@@ -18,5 +18,6 @@ mod operator {
     mod notifying;
     mod planning;
     mod pruning;
+    mod rolling_back;
     mod transports;
 }

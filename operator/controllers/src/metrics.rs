@@ -22,6 +22,15 @@ pub struct EnvironmentLabels {
     pub environment: String,
 }
 
+impl EnvironmentLabels {
+    /// Of an environment with this keeper: `files`, or `<clusterName>/<namespace>/<name>`.
+    #[must_use]
+    pub fn of(keeper: &str, environment: &str) -> Self {
+        let namespace = keeper.rsplit('/').nth(1).unwrap_or_default().to_owned();
+        Self { namespace, environment: environment.to_owned() }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabels {
     namespace: String,

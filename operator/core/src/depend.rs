@@ -135,6 +135,7 @@ fn held<'a>(
         (Some(Fate::Keep(KeptWhy::ForeignRow)), _) => Held::Foreign,
         (_, Some(stays)) => stays,
         (Some(Fate::Hold(_)), None) => Held::Absent("is itself in conflict"),
+        (Some(Fate::Keep(KeptWhy::Quarantined)), None) => Held::Absent("was rolled back"),
         (Some(Fate::Keep(_)), None) => Held::Absent("has an invalid manifest"),
         (None, None) if state.foreign.contains(id) => Held::Foreign,
         (None, None) if excluded.contains(id) => Held::Absent("is not let in here"),

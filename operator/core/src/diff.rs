@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::catalog::Lifecycle;
 use crate::hash::plan_hash;
 use crate::plan::{Content, Current, Excluded, Kept, KeptWhy, Operation, Plan, State, Verb, Wanted};
+use crate::quarantine::ABSENCE;
 use crate::resolve::{Fate, Settled, standing};
 use crate::select::Selection;
 
@@ -32,11 +33,15 @@ pub fn diff(
     let mut deprecated = Vec::new();
     let mut unchanged = 0;
     let mut processed = 0;
+    let mut lifted = Vec::new();
     for (id, fate) in fates {
         let current = standing(state, id);
         match fate {
             Fate::Take { wanted, revert } => {
                 processed += 1;
+                if state.quarantine.is_about(id) {
+                    lifted.push(id.to_owned());
+                }
                 if wanted.summary.lifecycle == Lifecycle::Deprecated {
                     deprecated.push((id.to_owned(), wanted.summary.replaced_by.clone()));
                 }
@@ -54,7 +59,12 @@ pub fn diff(
                     why,
                 });
             }
-            Fate::Remove => operations.extend(current.map(remove)),
+            Fate::Remove => {
+                if state.quarantine.is_asked_back(id, ABSENCE) {
+                    lifted.push(id.to_owned());
+                }
+                operations.extend(current.map(remove));
+            }
         }
     }
     let hash = plan_hash(&selection.environment, spec_digest, state.base, &operations, &conflicts);
@@ -69,6 +79,7 @@ pub fn diff(
         conflicts,
         excluded: excluded(selection),
         kept,
+        lifted,
         deprecated,
     }
 }

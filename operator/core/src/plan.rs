@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Place, Summary};
+use crate::quarantine::Quarantine;
 
 /// A version with its content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +55,8 @@ pub struct State {
     pub denied: BTreeMap<String, Denied>,
     /// Contents that this environment carried earlier: those of [`Plan`]'s lower versions that were asked for.
     pub carried: BTreeSet<(String, String)>,
+    /// What is kept out, because it was rolled back from.
+    pub quarantine: Quarantine,
 }
 
 /// The kinds of conflict.
@@ -294,6 +297,8 @@ pub enum KeptWhy {
     Understated,
     /// `--only` names others.
     NotNamed,
+    /// What git says of it was rolled back from.
+    Quarantined,
 }
 
 /// The row-level difference between a selection and a database.
@@ -319,6 +324,8 @@ pub struct Plan {
     pub excluded: Vec<Excluded>,
     /// What stays although git says otherwise, sorted by id.
     pub kept: Vec<Kept>,
+    /// Integrations of which something was kept out or asked back, and that are now as git has them: that ends. Sorted.
+    pub lifted: Vec<String>,
     /// Deprecated integrations that are carried: id, and what replaces it.
     pub deprecated: Vec<(String, Option<String>)>,
 }

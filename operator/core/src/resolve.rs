@@ -9,6 +9,7 @@ use crate::conflict::{self, Offer, Step};
 use crate::depend;
 use crate::plan::{Conflict, ConflictType, Current, KeptWhy, Resolution, State, Wanted};
 use crate::prune::Prune;
+use crate::quarantine::ABSENCE;
 use crate::select::{Selection, order};
 
 /// What becomes of one integration.
@@ -146,12 +147,17 @@ impl<'a> Question<'a, '_> {
     /// What the version that is there makes of an offer.
     fn version(&self, wanted: &'a Wanted, conflicts: &mut Vec<Conflict>) -> Fate<'a> {
         let Offer { version, checksum, .. } = offer(wanted);
-        let Some(current) = standing(self.state, &wanted.summary.id) else {
+        let (id, quarantine) = (&wanted.summary.id, &self.state.quarantine);
+        if quarantine.holds(id, checksum) {
+            return Fate::Keep(KeptWhy::Quarantined);
+        }
+        let Some(current) = standing(self.state, id) else {
             return Fate::Take { wanted, revert: false };
         };
         match conflict::step(current, version, checksum, self.state) {
             Step::Same | Step::Newer => Fate::Take { wanted, revert: false },
             Step::Revert => Fate::Take { wanted, revert: true },
+            Step::Conflict if quarantine.is_asked_back(id, checksum) => Fate::Take { wanted, revert: true },
             Step::Conflict => {
                 let resolution = self.spec.conflicts.version.into();
                 conflicts.push(conflict::version(current, version, checksum, resolution));
@@ -167,9 +173,25 @@ impl<'a> Question<'a, '_> {
     fn left(&self, settled: &mut Settled<'a>) {
         for (id, current) in &self.state.rows {
             if !current.removed && self.within(id) {
-                settled.fates.entry(id).or_insert_with(|| self.prune.fate(current));
+                settled.fates.entry(id).or_insert_with(|| self.gone(current));
             }
         }
+    }
+
+    /// What becomes of rows that nothing offers any more.
+    fn gone(&self, current: &Current) -> Fate<'a> {
+        match self.prune.fate(current) {
+            Fate::Remove if self.state.quarantine.holds(&current.id, ABSENCE) => {
+                Fate::Keep(KeptWhy::Quarantined)
+            }
+            fate => fate,
+        }
+    }
+
+    /// Whether a seeding of everything would take an offer for rows that are otherwise.
+    fn differs(&self, wanted: &Wanted, current: &Current) -> bool {
+        let offered = &wanted.summary.checksum;
+        *offered != current.content.checksum && !self.state.quarantine.holds(&current.id, offered)
     }
 
     /// The carried integrations that `only` leaves alone although git says otherwise.
@@ -180,10 +202,8 @@ impl<'a> Question<'a, '_> {
         let offers = self.offers();
         for (id, current) in self.state.rows.iter().filter(|(id, c)| !c.removed && !self.within(id)) {
             let differs = match offers.get(id.as_str()) {
-                None => self.prune.fate(current) == Fate::Remove,
-                Some(offers) => self
-                    .winner(id, offers)
-                    .is_some_and(|wanted| wanted.summary.checksum != current.content.checksum),
+                None => self.gone(current) == Fate::Remove,
+                Some(offers) => self.winner(id, offers).is_some_and(|wanted| self.differs(wanted, current)),
             };
             if differs {
                 settled.fates.insert(id, Fate::Keep(KeptWhy::NotNamed));

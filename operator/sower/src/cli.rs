@@ -25,6 +25,7 @@ Ask:
 Change:
   seed        Make an environment's database equal to git
   apply       Approve a plan that waits, and apply it
+  rollback    Make an earlier state of an environment current again
   suspend     Stop seeding an environment
   resume      Go on seeding it
 Write manifests:
@@ -215,7 +216,8 @@ pub enum Command {
   sower get integration slack -e staging -o yaml
   sower get integration slack -e staging --at 2    as seeding 2 left it
   sower get versions slack -e staging              every content it had there
-  sower get conflicts")]
+  sower get conflicts
+  sower get quarantine             what was rolled back from")]
     Get(GetArgs),
     /// What a seeding would change
     #[command(after_help = "Examples:
@@ -267,6 +269,14 @@ pub enum Command {
   sower apply plan.json                        of sower plan -e production -o json
   sower apply 7c1e09b4d2f8 -e production -n sower    asks the operator of a cluster")]
     Apply(ApplyArgs),
+    /// Make an earlier state of an environment, or an earlier version of one integration, current again
+    #[command(after_help = "Examples:
+  sower rollback -e production --to 57              as seeding 57 left it
+  sower rollback -e production --to main@3f2c1a9    as the last seeding of that revision left it
+  sower rollback slack -e production --to 1.0.0     one integration
+  sower rollback -e production --undo               takes the last one back, and seeds
+  sower get quarantine -e production                what stays out until then")]
+    Rollback(RollbackArgs),
     /// Stop seeding an environment
     #[command(after_help = "Examples:
   sower suspend -e production -n sower")]
@@ -342,6 +352,9 @@ pub enum Kind {
     /// Open conflicts.
     #[value(name = "conflicts", aliases = ["conflict"])]
     Conflicts,
+    /// What stays out because it was rolled back from.
+    #[value(name = "quarantine", aliases = ["quarantined"])]
+    Quarantine,
     /// Every content of an integration there ever was.
     #[value(name = "versions", aliases = ["version"])]
     Versions,
@@ -350,7 +363,7 @@ pub enum Kind {
 /// `sower get`.
 #[derive(Debug, Args)]
 pub struct GetArgs {
-    /// integrations (intg), environments (env), conflicts or versions
+    /// integrations (intg), environments (env), conflicts, quarantine or versions
     #[arg(value_enum)]
     pub kind: Kind,
     /// Only this one
@@ -517,6 +530,39 @@ pub struct SeedArgs {
     /// Seed an environment that another keeper seeds (suspend it there first)
     #[arg(long)]
     pub take_over: bool,
+    /// How long to wait for the operator of a cluster (default: 5m)
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// Ask the operator and do not wait
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
+}
+
+/// `sower rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// Only this integration
+    pub id: Option<String>,
+    /// The environment
+    #[arg(short, long, value_name = "NAME")]
+    pub environment: Option<String>,
+    /// A seeding (57), a revision (main@3f2c1a9); of one integration also a version, or a checksum
+    #[arg(
+        long,
+        value_name = "SEEDING|REVISION|VERSION",
+        required_unless_present = "undo",
+        conflicts_with = "undo"
+    )]
+    pub to: Option<String>,
+    /// Take the last rollback back: what it keeps out may come again
+    #[arg(long)]
+    pub undo: bool,
     /// How long to wait for the operator of a cluster (default: 5m)
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,

@@ -105,6 +105,7 @@ impl Trouble {
             connections_created: 0,
             orphaned: Vec::new(),
             prune_disabled: Vec::new(),
+            quarantined: Vec::new(),
             conflicts: Vec::new(),
             errors: vec![self.entry()],
             excluded: 0,

@@ -133,8 +133,8 @@ fn incoming_rows<'a>(operation: &'a Operation, manifest: &'a str) -> Result<Inco
     Ok(Incoming { operation, rows, path: &place.path, revision })
 }
 
-/// Fills in manifests that were not handed over: from the documents remembered, else from the
-/// definitions there are, else from the plans that wait.
+/// Fills in manifests that were not handed over: from the documents remembered, else from the definitions there are, else
+/// from the contents there ever were, else from the plans that wait.
 async fn look_up(
     tx: &mut Tx,
     writing: &Writing<'_>,
@@ -151,6 +151,8 @@ async fn look_up(
          WHERE environment = $1 AND id = ANY($2) AND checksum = ANY($3) AND manifest IS NOT NULL",
         "SELECT id, manifest::text FROM integration_definitions \
          WHERE environment = $1 AND id = ANY($2) AND checksum = ANY($3) AND seeding IS NOT NULL",
+        "SELECT integration_id, manifest::text FROM integration_versions \
+         WHERE environment = $1 AND integration_id = ANY($2) AND checksum = ANY($3)",
         "SELECT integration_id, manifest::text FROM seeding_plan_contents \
          WHERE environment = $1 AND integration_id = ANY($2) AND checksum = ANY($3)",
     ];
@@ -282,6 +284,9 @@ async fn changes(
             ("from_checksum", texts!(chunk, |o| o.0.from.as_ref().map(|from| from.checksum.as_str()))),
             ("to_version", texts!(chunk, |o| o.0.to.as_ref().map(|to| to.version.as_str()))),
             ("to_checksum", texts!(chunk, |o| o.0.to.as_ref().map(|to| to.checksum.as_str()))),
+            ("source", texts!(chunk, |o| o.0.to.as_ref().map(|_| o.0.source.as_str()))),
+            ("path", texts!(chunk, |o| o.0.place.as_ref().map(|place| place.path.as_str()))),
+            ("revision", texts!(chunk, |o| o.0.revision.as_deref())),
         ];
         tx.bulk("writing changes", Bulk { table: "seeding_changes", columns, on_conflict: "" }).await?;
     }

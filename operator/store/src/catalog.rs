@@ -231,6 +231,9 @@ impl Store {
     }
 }
 
+/// Tells what is kept out from registry rows.
+const QUARANTINE: &str = "quarantine";
+
 /// [`Store::state`]; with `ids`, only their definitions.
 pub(crate) async fn here(tx: &mut Tx, environment: &str, ids: Option<&[&str]>) -> Result<Here, StoreError> {
     let some = if ids.is_some() { " AND d.id = ANY($2)" } else { "" };
@@ -245,10 +248,15 @@ pub(crate) async fn here(tx: &mut Tx, environment: &str, ids: Option<&[&str]>) -
     let definitions = tx.rows("reading the definitions", &sql, &binds).await?;
     let registries = Kind::ALL.map(|kind| {
         let (name, table) = (kind.as_str(), kind.table());
-        format!("SELECT '{name}', id FROM {table} WHERE environment = $1 AND seeding IS NULL")
+        format!("SELECT '{name}', id, '', false FROM {table} WHERE environment = $1 AND seeding IS NULL")
     });
-    let foreign =
-        tx.rows("reading foreign rows", &registries.join(" UNION ALL "), &[environment.into()]).await?;
+    let some = if ids.is_some() { " AND integration_id = ANY($2)" } else { "" };
+    let kept_out = format!(
+        "SELECT '{QUARANTINE}', integration_id, checksum, asked_back_at IS NOT NULL FROM integration_quarantine \
+         WHERE environment = $1 AND lifted_at IS NULL{some}"
+    );
+    let sql = format!("{} UNION ALL {kept_out}", registries.join(" UNION ALL "));
+    let beside = tx.rows("reading foreign rows, and what is kept out", &sql, &binds).await?;
 
     let mut here = Here::default();
     for row in &definitions {
@@ -266,8 +274,16 @@ pub(crate) async fn here(tx: &mut Tx, environment: &str, ids: Option<&[&str]>) -
             }
         }
     }
-    for row in &foreign {
+    for row in &beside {
         let kind = row.text(0)?;
+        if kind == QUARANTINE {
+            let (id, checksum) = (row.text(1)?, row.text(2)?);
+            match row.flag(3)? {
+                true => here.state.quarantine.ask_back(id, checksum),
+                false => here.state.quarantine.keep_out(id, checksum),
+            }
+            continue;
+        }
         if let Some(kind) = Kind::ALL.into_iter().find(|known| known.as_str() == kind) {
             here.foreign_rows.insert((kind, row.text(1)?));
         }

@@ -36,10 +36,16 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/postgres/0003_plans.sql"),
         sqlite: include_str!("../migrations/sqlite/0003_plans.sql"),
     },
+    Migration {
+        version: 4,
+        name: "rollback",
+        postgres: include_str!("../migrations/postgres/0004_rollback.sql"),
+        sqlite: include_str!("../migrations/sqlite/0004_rollback.sql"),
+    },
 ];
 
 /// The version of the schema that this Sower needs.
-pub const SCHEMA: i64 = 3;
+pub const SCHEMA: i64 = 4;
 
 /// Tables of which one without our record means that somebody else was here.
 const TABLES: &[&str] = &[
@@ -60,6 +66,7 @@ const TABLES: &[&str] = &[
     "seeding_plans",
     "seeding_plan_operations",
     "seeding_plan_contents",
+    "integration_quarantine",
 ];
 
 /// The record of what was applied.

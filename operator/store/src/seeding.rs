@@ -13,6 +13,8 @@ use crate::error::StoreError;
 use crate::memory::{self, ManifestDelta};
 use crate::open::Store;
 use crate::plans::{self, Spend};
+use crate::quarantine::{self, QuarantineDelta};
+use crate::rollback::{self, HandledRollback};
 use crate::session::{Bind, Tx, time, to_json};
 
 /// What a seeding says of itself before it writes.
@@ -70,6 +72,10 @@ pub struct Write<'a> {
     pub spend: Option<Spend<'a>>,
     /// Plans wait for an approval: this seeding makes them stale.
     pub plans_wait: bool,
+    /// What changes of what is kept out.
+    pub quarantine: QuarantineDelta<'a>,
+    /// It is a rollback: what it makes current is kept out no longer. With the answer to who asked for it.
+    pub rollback: Option<Option<&'a HandledRollback>>,
 }
 
 /// What moves without a seeding: the plan was empty.
@@ -87,6 +93,8 @@ pub struct Settle<'a> {
     pub selection_hash: Option<&'a str>,
     /// For the answer of a no-op.
     pub summary: &'a Value,
+    /// What changes of what is kept out: without a seeding, nothing new is.
+    pub quarantine: QuarantineDelta<'a>,
 }
 
 /// What a seeding changed, in rows.
@@ -186,11 +194,14 @@ impl Store {
             mut metadata,
             spend,
             plans_wait,
+            quarantine,
+            rollback,
         } = write;
         let now = time(Timestamp::now());
         let seq = fence.base + 1;
         let environment = fence.environment.as_str();
         let written = operations.iter().map(|(operation, _)| operation.id.clone()).collect();
+        let done: Vec<&Operation> = operations.iter().map(|(operation, _)| *operation).collect();
 
         let mut tx = self.write().await?;
         advance(&mut tx, fence, seq, applied, selection_hash, summary, &now).await?;
@@ -200,6 +211,13 @@ impl Store {
         let counts =
             crate::apply::apply(&mut tx, seeding, seq, operations, reseed, &now, &manifests, applied).await?;
         crate::conflicts::settle(&mut tx, environment, conflicts, Some(&seeding.id), &written, &now).await?;
+        quarantine::write(&mut tx, environment, &quarantine, Some(&seeding.id), &now).await?;
+        if let Some(handled) = rollback {
+            made_current(&mut tx, environment, &done, &now).await?;
+            if handled.is_some() {
+                rollback::note(&mut tx, environment, handled, &now).await?;
+            }
+        }
 
         if let Some(spend) = &spend {
             spend.spend(&mut tx, fence, &seeding.id, &counts, applied, &now).await?;
@@ -247,7 +265,7 @@ impl Store {
     /// # Errors
     /// As [`Store::begin`].
     pub async fn settle(&self, settle: Settle<'_>) -> Result<(), StoreError> {
-        let Settle { fence, conflicts, manifests, applied, selection_hash, summary } = settle;
+        let Settle { fence, conflicts, manifests, applied, selection_hash, summary, quarantine } = settle;
         let at = Timestamp::now();
         let now = time(at);
         let environment = fence.environment.as_str();
@@ -256,6 +274,7 @@ impl Store {
         close_running(&mut tx, environment, at).await?;
         memory::write(&mut tx, environment, &manifests, applied, &now).await?;
         crate::conflicts::settle(&mut tx, environment, conflicts, None, &BTreeSet::new(), &now).await?;
+        quarantine::write(&mut tx, environment, &quarantine, None, &now).await?;
         tx.commit().await
     }
 
@@ -329,6 +348,25 @@ impl Store {
         .await?;
         tx.commit().await
     }
+}
+
+/// What a rollback makes current is kept out no longer.
+async fn made_current(
+    tx: &mut Tx,
+    environment: &str,
+    done: &[&Operation],
+    now: &str,
+) -> Result<(), StoreError> {
+    let there: Vec<(&str, &str)> = done
+        .iter()
+        .filter_map(|operation| Some((operation.id.as_str(), operation.to.as_ref()?.checksum.as_str())))
+        .collect();
+    let absent: Vec<&str> = done
+        .iter()
+        .filter(|operation| operation.to.is_none())
+        .map(|operation| operation.id.as_str())
+        .collect();
+    quarantine::let_in(tx, environment, &there, &absent, now).await
 }
 
 fn number<'a>(count: usize) -> Bind<'a> {

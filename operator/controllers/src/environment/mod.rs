@@ -9,6 +9,7 @@ mod dereference;
 mod outcome;
 mod patience;
 mod reconcile;
+mod rollback;
 mod take_over;
 
 use std::convert::Infallible;

@@ -54,6 +54,7 @@ pub fn of_seeded(
         conflicts: Some(Conflicts { skipped: ids, told: open_conflicts(report) }),
         written: written(seeded),
         approval: None,
+        rollback: None,
     }
 }
 
@@ -191,6 +192,7 @@ fn counts(report: &Report, holding: &Holding, conflicts: usize) -> Counts {
         conflicts: number(conflicts),
         orphaned: number(report.orphaned.len()),
         prune_disabled: number(report.prune_disabled.len()),
+        quarantined: number(report.quarantined.len()),
         excluded: number(report.excluded),
         invalid: number(report.invalid),
     }

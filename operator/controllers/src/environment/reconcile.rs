@@ -1,5 +1,6 @@
 //! One reconcile of one Environment.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -14,14 +15,14 @@ use sower_store::Store;
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
 
-use super::{Context, Guarded, approving, deletion, dereference, outcome, take_over};
+use super::{Context, Guarded, approving, deletion, dereference, outcome, rollback, take_over};
 use crate::integration::Holding;
 use crate::metrics::EnvironmentLabels;
 use crate::notify;
 use crate::reason::Reason;
 use crate::secrets::PATIENCE;
 use crate::seeding::{Job, Kind, Seeded, SeedingError};
-use crate::status::{Notice, Outcome, Tone, Verdict, compose, notices};
+use crate::status::{Notice, Outcome, RollbackOutcome, Tone, Verdict, compose, notices};
 use crate::writing::write_status;
 
 /// How soon the API server is asked again when it did not answer.
@@ -148,10 +149,12 @@ async fn attempt(context: &Context, environment: &Environment) -> (Option<Outcom
         return (Some(Outcome::of(Verdict::Suspended)), None);
     }
     let started = Instant::now();
-    match bounded(context, environment).await {
+    // What a rollback came to is told, whatever comes of the seeding after it.
+    let answer = OnceLock::new();
+    match bounded(context, environment, &answer).await {
         Some(Ok(outcome)) => {
             tracing::debug!(reason = %outcome.verdict.reason(), took = ?started.elapsed(), "reconciled");
-            (Some(outcome), None)
+            (Some(Outcome { rollback: answer.into_inner(), ..outcome }), None)
         }
         Some(Err(error)) => {
             tracing::debug!(reason = %error.reason, took = ?started.elapsed(), "failed");
@@ -159,7 +162,8 @@ async fn attempt(context: &Context, environment: &Environment) -> (Option<Outcom
                 (environment.namespace().unwrap_or_default(), environment.name_any());
             let labels = EnvironmentLabels { namespace, environment: environment_name };
             context.shared.metrics.ended(&labels, report::Outcome::Failed, started.elapsed());
-            (Some(outcome::of_error(environment, &error)), Some(error.kind))
+            let outcome = outcome::of_error(environment, &error);
+            (Some(Outcome { rollback: answer.into_inner(), ..outcome }), Some(error.kind))
         }
         None => {
             tracing::info!("stopped in the middle; nothing is half written");
@@ -169,10 +173,14 @@ async fn attempt(context: &Context, environment: &Environment) -> (Option<Outcom
 }
 
 /// The seeding, ended by `spec.timeout` and by the end of this time of leading.
-async fn bounded(context: &Context, environment: &Environment) -> Option<Result<Outcome, SeedingError>> {
+async fn bounded(
+    context: &Context,
+    environment: &Environment,
+    answer: &OnceLock<RollbackOutcome>,
+) -> Option<Result<Outcome, SeedingError>> {
     let limit = environment.spec.timeout.duration().unwrap_or(Duration::from_secs(300));
     let cancel = context.term.over.child_token();
-    let mut seeding = Box::pin(seed(context, environment, &cancel));
+    let mut seeding = Box::pin(seed(context, environment, &cancel, answer));
     let timed_out = tokio::select! {
         done = &mut seeding => return settled(context, done),
         () = tokio::time::sleep(limit) => true,
@@ -222,6 +230,7 @@ async fn seed(
     context: &Context,
     environment: &Environment,
     cancel: &tokio_util::sync::CancellationToken,
+    answer: &OnceLock<RollbackOutcome>,
 ) -> Result<Outcome, SeedingError> {
     let shared = &context.shared;
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
@@ -243,7 +252,8 @@ async fn seed(
     let store = shared.stores.open(&namespace, &name, database, migrate).await?;
     let (keeper, take_over) =
         (dereference::keeper(environment, &shared.rules.cluster_name), take_over::wanted(environment));
-    let done = seed_into(context, environment, &store, job, (&keeper, take_over), cancel, begun).await;
+    let times = (begun, answer);
+    let done = seed_into(context, environment, &store, job, (&keeper, take_over), cancel, times).await;
     if done.as_ref().is_err_and(|error| error.tables_gone) {
         shared.stores.reopen(&namespace, &name);
         context.term.forget(&store, &name, &keeper).await;
@@ -251,7 +261,8 @@ async fn seed(
     done
 }
 
-/// seed → what is held, in a database that is open.
+/// rollback → seed → what is held, in a database that is open. A rollback needs no source: where none can be read, it is
+/// done all the same.
 async fn seed_into(
     context: &Context,
     environment: &Environment,
@@ -259,17 +270,29 @@ async fn seed_into(
     job: Result<Job, SeedingError>,
     (keeper, take_over): (&str, bool),
     cancel: &tokio_util::sync::CancellationToken,
-    begun: tokio::time::Instant,
+    (begun, answer): (tokio::time::Instant, &OnceLock<RollbackOutcome>),
 ) -> Result<Outcome, SeedingError> {
     let shared = &context.shared;
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
     let epoch = context.term.epoch(store, &name, keeper, take_over).await?;
+    let doubt = async |error: &SeedingError| {
+        let leads = async || shared.election.leads(&shared.client).await;
+        context.term.doubt(store, &name, keeper, error, leads).await;
+    };
+    match rollback::obey(&shared.seeder, environment, store, keeper, epoch).await {
+        Ok(Some(told)) => drop(answer.set(told)),
+        Ok(None) => {}
+        Err(error) if rollback::waits_for_take_over(&error, take_over) => {}
+        Err(error) => {
+            doubt(&error).await;
+            return Err(error);
+        }
+    }
     let job = Job { epoch, ..job? };
     let seeded = match shared.seeder.seed(store, &job, cancel).await {
         Ok(seeded) => seeded,
         Err(error) => {
-            let leads = async || shared.election.leads(&shared.client).await;
-            context.term.doubt(store, &name, &job.keeper, &error, leads).await;
+            doubt(&error).await;
             return Err(error);
         }
     };

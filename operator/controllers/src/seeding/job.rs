@@ -48,9 +48,7 @@ impl Job {
     /// How metrics name the environment: its namespace is empty where files are the target.
     #[must_use]
     pub fn labels(&self) -> EnvironmentLabels {
-        let mut parts = self.keeper.rsplit('/');
-        let namespace = parts.nth(1).unwrap_or_default();
-        EnvironmentLabels { namespace: namespace.to_string(), environment: self.environment.clone() }
+        EnvironmentLabels::of(&self.keeper, &self.environment)
     }
 }
 

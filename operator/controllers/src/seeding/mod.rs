@@ -14,6 +14,7 @@ mod planned;
 mod policy;
 mod reading;
 mod retain;
+mod rollback;
 mod seeded;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ pub use job::{Glance, Job, Listing, Origin, Resource, SourceInput};
 pub use noted::Trouble;
 pub use reading::{ReadSource, Reading};
 pub use retain::retention;
+pub use rollback::{Rollback, RollbackError, RolledBack};
 
 use crate::metrics::Metrics;
 

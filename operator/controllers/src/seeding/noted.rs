@@ -30,7 +30,7 @@ const NOTED_FAILURES: usize = 100;
 const NOTED_OUTSIDE: usize = 200;
 /// Most conflicts that it notes, and that a log row holds: with more, the next reconcile reads the sources again.
 pub(super) const NOTED_CONFLICTS: usize = 1_000;
-/// Most integrations that are told as orphaned, or as kept by their annotation.
+/// Most integrations that are told as orphaned, as kept by their annotation, or as quarantined.
 const NOTED_KEPT: usize = 1_000;
 /// The reasons of a plan that a guard holds.
 const HELD: [HeldReason; 4] = [
@@ -57,6 +57,8 @@ pub(super) struct Noted {
     orphaned: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     prune_disabled: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    quarantined: Vec<String>,
     pub(super) excluded: usize,
     invalid: usize,
     /// Number of integrations that are carried.
@@ -178,6 +180,7 @@ pub(super) async fn already(
         connections_created: 0,
         orphaned: noted.orphaned,
         prune_disabled: noted.prune_disabled,
+        quarantined: noted.quarantined,
         conflicts: noted.conflicts,
         errors: noted.failures,
         excluded: noted.excluded,
@@ -212,6 +215,7 @@ pub(super) fn note(planned: &Planned, failures: &[Failure]) -> Value {
         failures: failures.iter().take(NOTED_FAILURES).cloned().collect(),
         orphaned: kept(plan, KeptWhy::Orphaned),
         prune_disabled: kept(plan, KeptWhy::PruneDisabled),
+        quarantined: kept(plan, KeptWhy::Quarantined),
         excluded: planned.excluded(),
         invalid: planned.reading.invalid(),
         carried: standing + planned.carried_beyond() + plan.created() - plan.deleted(),

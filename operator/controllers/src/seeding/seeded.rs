@@ -10,11 +10,12 @@ use sower_core::catalog::{Found, Place};
 use sower_core::gate::Held;
 use sower_core::hash::spec_digest;
 use sower_core::plan::{Conflict, KeptWhy, Operation, Plan};
+use sower_core::quarantine::ABSENCE;
 use sower_core::report::{Failure, Outcome, Report};
 use sower_core::snapshot::Revision;
 use sower_store::{
-    Applied, AppliedSource, Begin, Counts, EnvironmentRow, Fence, Kept, ManifestDelta, Seeding, Settle,
-    Spend, Store, StoreError, Write, document_id,
+    Applied, AppliedSource, Begin, Counts, EnvironmentRow, Fence, Kept, ManifestDelta, QuarantineDelta,
+    Seeding, Settle, Spend, Store, StoreError, Write, document_id,
 };
 
 use super::error::{Kind, SeedingError};
@@ -116,6 +117,8 @@ pub(super) async fn apply(
                 pinned: false,
             }),
             plans_wait: planned.row.as_ref().is_some_and(|row| row.waiting > 0),
+            quarantine: lifting(&planned.plan.lifted),
+            rollback: None,
         };
         write_or_fail(store, &seeding, write).await
     };
@@ -173,6 +176,11 @@ struct Remembered {
     unreadable: Vec<String>,
 }
 
+/// Of these nothing is kept out any more.
+fn lifting(lifted: &[String]) -> QuarantineDelta<'_> {
+    QuarantineDelta { lift: lifted, ..QuarantineDelta::default() }
+}
+
 /// What moves beside the rows.
 struct Moves {
     conflicts: Vec<Conflict>,
@@ -228,6 +236,7 @@ async fn settle(
         applied: &moved.applied,
         selection_hash: moved.selection_hash.as_deref(),
         summary: &moved.summary,
+        quarantine: lifting(&planned.plan.lifted),
     };
     let stands = planned.row.as_ref().is_some_and(|row| stands(row, &settle));
     if job.only.is_none() && !stands {
@@ -243,10 +252,11 @@ async fn settle(
 
 /// Nothing of it would change the environment's row, nor the rows beneath.
 fn stands(row: &EnvironmentRow, settle: &Settle<'_>) -> bool {
-    let Settle { fence, conflicts: _, manifests, applied, selection_hash, summary } = settle;
+    let Settle { fence, conflicts: _, manifests, applied, selection_hash, summary, quarantine } = settle;
     row.keeper.as_deref() == Some(&fence.keeper)
         && row.running.is_none()
         && manifests.is_empty()
+        && quarantine.is_empty()
         && row.applied == **applied
         && row.selection_hash.as_deref() == *selection_hash
         // It holds the conflicts.
@@ -322,6 +332,14 @@ pub(super) fn elapsed(started: Instant) -> u64 {
 pub(super) fn reason(job: &Job, planned: &Planned) -> String {
     if job.reseed {
         return "reseed".to_owned();
+    }
+    let quarantine = &planned.state.quarantine;
+    let asked_back = |operation: &Operation| {
+        let to = operation.to.as_ref().map_or(ABSENCE, |to| to.checksum.as_str());
+        quarantine.is_asked_back(&operation.id, to)
+    };
+    if planned.plan.operations.iter().any(asked_back) {
+        return "rollback undone".to_owned();
     }
     let before = planned.row.as_ref().map(|row| &row.applied);
     let moved = planned.reading.sources.iter().find(|source| {
@@ -404,6 +422,7 @@ fn report(
         connections_created: counts.connections_created,
         orphaned: noted::kept(plan, KeptWhy::Orphaned),
         prune_disabled: noted::kept(plan, KeptWhy::PruneDisabled),
+        quarantined: noted::kept(plan, KeptWhy::Quarantined),
         conflicts: plan.conflicts.clone(),
         errors: failures.told,
         excluded: planned.excluded(),
@@ -432,5 +451,7 @@ pub(super) fn metadata(planned: &Planned, failures: &Failures, started: Instant)
     ]
     .into_iter()
     .chain(all)
+    // Of a seeding of some integrations, its revision says nothing of the others.
+    .chain(plan.scope.iter().map(|ids| ("only".to_owned(), ids.iter().cloned().collect())))
     .collect()
 }

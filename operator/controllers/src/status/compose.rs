@@ -80,14 +80,18 @@ fn revisions(previous: EnvironmentStatus, outcome: &Outcome) -> EnvironmentStatu
     if let Some(counts) = outcome.counts {
         status.counts = Some(counts);
     }
-    if outcome.written.is_some() {
-        status.last_seeding.clone_from(&outcome.written);
+    let rolled_back = outcome.rollback.as_ref().and_then(|rollback| rollback.written.as_ref());
+    if let Some(written) = outcome.written.as_ref().or(rolled_back) {
+        status.last_seeding = Some(written.clone());
     }
     if let Some(conflicts) = &outcome.conflicts {
         status.conflicts.clone_from(&conflicts.told);
     }
     if let Some(failures) = &outcome.failures {
         status.failures = failures.iter().take(FAILURES).cloned().collect();
+    }
+    if let Some(rollback) = &outcome.rollback {
+        status.rollback.clone_from(&rollback.told);
     }
     // A failure before the plan was made tells nothing about the one that waits.
     if outcome.plan.is_some() || !matches!(outcome.verdict, Verdict::Failed { .. } | Verdict::Suspended) {
@@ -133,7 +137,10 @@ fn message(status: &EnvironmentStatus, outcome: &Outcome) -> String {
             let orphaned = (orphaned > 0).then(|| format!("{orphaned} orphaned"));
             let kept = outcome.counts.map_or(0, |counts| counts.prune_disabled);
             let kept = (kept > 0).then(|| format!("{kept} gone and kept"));
-            let besides = skipped.into_iter().chain(orphaned).chain(kept).collect::<Vec<_>>().join(", ");
+            let quarantined = outcome.counts.map_or(0, |counts| counts.quarantined);
+            let quarantined = (quarantined > 0).then(|| format!("{quarantined} quarantined"));
+            let all = skipped.into_iter().chain(orphaned).chain(kept).chain(quarantined);
+            let besides = all.collect::<Vec<_>>().join(", ");
             if besides.is_empty() { at("Seeded ") } else { format!("{}; {besides}", at("Seeded ")) }
         }
         Verdict::Invalid { invalid, total, first } => {

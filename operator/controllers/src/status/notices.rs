@@ -54,6 +54,7 @@ pub fn notices(
     let none = EnvironmentStatus::default();
     let before = before.unwrap_or(&none);
     let mut notices = Vec::new();
+    notices.extend(rolled_back(before, after));
     if let Some(written) = &outcome.written {
         notices.push(seeded(written, outcome));
     }
@@ -62,6 +63,15 @@ pub fn notices(
     notices.extend(approval(before, after));
     notices.extend(verdict(before, after, outcome));
     notices
+}
+
+/// A rollback that was not told yet. It may have been done by a process that died before it could tell.
+fn rolled_back(before: &EnvironmentStatus, after: &EnvironmentStatus) -> Option<Notice> {
+    let now = after.rollback.as_ref().filter(|now| before.rollback.as_ref() != Some(*now))?;
+    Some(match now.failed {
+        true => notice(Tone::Warning, "RollbackFailed", format!("No rollback: {}", now.message)),
+        false => notice(Tone::Normal, "RolledBack", &now.message),
+    })
 }
 
 fn notice(tone: Tone, reason: impl ToString, message: impl Into<String>) -> Notice {

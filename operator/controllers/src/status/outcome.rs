@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sower_core::snapshot::Revision;
 use sower_crds::environment::{
-    ApprovalResult, ApprovalStatus, ConflictStatus, Counts, Failure, LastSeeding, PlanStatus,
+    ApprovalResult, ApprovalStatus, ConflictStatus, Counts, Failure, LastSeeding, PlanStatus, RollbackStatus,
 };
 
 use crate::reason::Reason;
@@ -29,6 +29,8 @@ pub struct Outcome {
     pub written: Option<LastSeeding>,
     /// What came of an approval; none: nobody looked.
     pub approval: Option<ApprovalStatus>,
+    /// What there is to tell of rollbacks; none: nothing new.
+    pub rollback: Option<RollbackOutcome>,
 }
 
 /// Conflicts that are skipped.
@@ -38,6 +40,15 @@ pub struct Conflicts {
     pub skipped: Vec<String>,
     /// The first of them, in the same order, as a status holds them.
     pub told: Vec<ConflictStatus>,
+}
+
+/// What there is to tell of rollbacks.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RollbackOutcome {
+    /// What came of the one that is asked for; none: nobody asks any more.
+    pub told: Option<RollbackStatus>,
+    /// What it wrote in this reconcile.
+    pub written: Option<LastSeeding>,
 }
 
 /// A source and its revisions.
@@ -122,6 +133,7 @@ impl Outcome {
             conflicts: None,
             written: None,
             approval: None,
+            rollback: None,
         }
     }
 

@@ -10,6 +10,7 @@ pub mod generate;
 pub mod get;
 pub mod history;
 pub mod plan;
+pub mod rollback;
 pub mod rule;
 pub mod run_operator;
 pub mod seed;
@@ -70,6 +71,7 @@ pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failu
             let named = args.which.environment.is_some();
             told(context, args.output.document(), named, plan::run(&args, context).await)
         }
+        Command::Rollback(args) => told(context, args.output, true, rollback::run(&args, context).await),
         Command::Suspend(args) => suspend::run(&args, true, context).await,
         Command::Resume(args) => suspend::run(&args, false, context).await,
         Command::Seed(args) => {

@@ -96,6 +96,12 @@ pub fn besides(conflicts: usize, refused: usize) -> String {
     format!("{conflicts}{refused}")
 }
 
+/// `, 2 quarantined`, or nothing.
+#[must_use]
+pub fn quarantined(count: usize) -> String {
+    if count == 0 { String::new() } else { format!(", {count} quarantined") }
+}
+
 /// `asana, bamboohr, clickup and 11 more`.
 #[must_use]
 pub fn some<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> String {

@@ -1,6 +1,6 @@
 //! What the rows of an environment say of how it stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -77,6 +77,12 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
     let carried =
         store.integrations(Some(name)).await.map_err(failed)?.iter().filter(|row| is_ours(row)).count();
     let conflicts = store.open_conflicts(Some(name)).await.map_err(failed)?;
+    let quarantined = store.quarantined(Some(name)).await.map_err(failed)?;
+    let quarantined: BTreeSet<&str> = quarantined
+        .iter()
+        .filter(|open| open.asked_back_at.is_none())
+        .map(|open| open.integration.as_str())
+        .collect();
     let noted: Noted =
         row.as_ref().and_then(|row| serde_json::from_value(row.summary.clone()).ok()).unwrap_or_default();
     let mut standing = Standing {
@@ -95,6 +101,7 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
             conflicts: count(conflicts.len()),
             orphaned: count(noted.orphaned.len()),
             prune_disabled: count(noted.prune_disabled.len()),
+            quarantined: count(quarantined.len()),
             excluded: count(noted.excluded),
             invalid: count(noted.invalid),
         }),
@@ -198,7 +205,10 @@ fn judge(
         let orphaned = (!noted.orphaned.is_empty()).then(|| format!("{} orphaned", noted.orphaned.len()));
         let kept = (!noted.prune_disabled.is_empty())
             .then(|| format!("{} gone and kept", noted.prune_disabled.len()));
-        let besides = skipped.into_iter().chain(orphaned).chain(kept).collect::<Vec<_>>().join(", ");
+        let quarantined = standing.counts.map_or(0, |counts| counts.quarantined);
+        let quarantined = (quarantined > 0).then(|| format!("{quarantined} quarantined"));
+        let all = skipped.into_iter().chain(orphaned).chain(kept).chain(quarantined);
+        let besides = all.collect::<Vec<_>>().join(", ");
         let besides = if besides.is_empty() { besides } else { format!("; {besides}") };
         ("True", "Seeded", format!("Seeded {at}{besides}"))
     };

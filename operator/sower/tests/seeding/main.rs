@@ -14,5 +14,6 @@ mod guards;
 mod manifests;
 mod past;
 mod pruning;
+mod rollback;
 mod seeded;
 mod sources;

@@ -71,7 +71,7 @@ impl Bed {
                 self.run("DROP SCHEMA sower CASCADE; DROP TABLE environments, integration_definitions, action_registry, \
                     trigger_registry, connection_registry, event_registry, integration_versions, integration_links, integration_manifests, \
                     seeding_logs, seeding_changes, seeding_conflicts, removed_parts, seeding_retention, seeding_plans, \
-                    seeding_plan_operations, seeding_plan_contents, sower_migrations").await;
+                    seeding_plan_operations, seeding_plan_contents, integration_quarantine, sower_migrations").await;
             }
             Raw::Sqlite(_) => {
                 for table in [
@@ -92,6 +92,7 @@ impl Bed {
                     "seeding_plans",
                     "seeding_plan_operations",
                     "seeding_plan_contents",
+                    "integration_quarantine",
                     "sower_migrations",
                 ] {
                     self.run(&format!("DROP TABLE {table}")).await;
@@ -186,6 +187,8 @@ pub fn write<'a>(
         metadata: Map::new(),
         spend: None,
         plans_wait: false,
+        quarantine: QuarantineDelta::default(),
+        rollback: None,
     }
 }
 

@@ -10,6 +10,7 @@ mod migrations;
 mod plans;
 mod pooler;
 mod retention;
+mod rollback;
 mod rows;
 mod scale;
 mod settling;

@@ -168,6 +168,7 @@ async fn an_annotation_is_remembered_with_the_row(bed: Bed) {
             applied: &applied,
             selection_hash: Some("s"),
             summary: &summary,
+            quarantine: QuarantineDelta::default(),
         };
         bed.store.settle(settle).await.unwrap();
     };

@@ -29,6 +29,7 @@ async fn settle(bed: &Bed, tree: &str, conflicts: &[Conflict], manifests: Manife
         applied: &applied,
         selection_hash: Some("s"),
         summary: &summary,
+        quarantine: QuarantineDelta::default(),
     };
     bed.store.settle(settle).await.unwrap();
 }
@@ -66,6 +67,7 @@ async fn a_row_that_moved_on_takes_no_older_word(bed: Bed) {
         applied: &applied,
         selection_hash: Some("s"),
         summary: &summary,
+        quarantine: QuarantineDelta::default(),
     };
     let error = bed.store.settle(settle).await.unwrap_err();
     assert!(matches!(error, StoreError::Moved { .. }), "{error}");

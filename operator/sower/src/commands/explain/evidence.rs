@@ -12,14 +12,14 @@ use sower_core::compare::{self, Change};
 use sower_core::diff::{Wish, diff};
 use sower_core::gate::Moment;
 use sower_core::hash::spec_digest;
-use sower_core::plan::{Conflict, Current, Excluded, Kept, Operation, Plan, Resolution, State};
+use sower_core::plan::{Conflict, Current, Excluded, Kept, KeptWhy, Operation, Plan, Resolution, State};
 use sower_core::problem::Problem;
 use sower_core::report::Failure as Entry;
 use sower_core::resolve::resolve;
 use sower_core::select::select;
 use sower_core::snapshot::Revision;
 use sower_crds::environment::EnvironmentSpec;
-use sower_store::{Definition, Logged, Removal, Store, StoreError, document_id};
+use sower_store::{Definition, Logged, Quarantined, Removal, Store, StoreError, document_id};
 
 use crate::failure::Failure;
 use crate::job;
@@ -43,6 +43,8 @@ pub struct Evidence {
     pub frozen: Option<String>,
     /// Why its rows stay although git says otherwise.
     pub kept: Option<Kept>,
+    /// The rollback that keeps out what git says.
+    pub quarantined: Option<Quarantined>,
     /// Its conflicts, each with what differs.
     pub conflicts: Vec<(Conflict, Vec<Change>)>,
     /// The seeding that brought what is carried; asked for where the sources, which know their authors, were not read.
@@ -144,14 +146,21 @@ impl Ground {
             None => None,
             Some(row) => Some(Removed { row: row.clone(), by: store.removal(member.name(), id).await? }),
         };
+        let kept = plan.kept.iter().find(|kept| kept.id == id).cloned();
+        let rolled_back = kept.as_ref().is_some_and(|kept| kept.why == KeptWhy::Quarantined);
+        let quarantined = match rolled_back {
+            true => last_rollback(store, member.name(), id).await?,
+            false => None,
+        };
         let mut evidence = Evidence {
             removed,
+            quarantined,
             offers,
             unread: unread.cloned(),
             excluded: plan.excluded.iter().find(|excluded| excluded.id == id).cloned(),
             operation: plan.operations.iter().find(|operation| operation.id == id).cloned(),
             frozen: frozen(member, plan),
-            kept: plan.kept.iter().find(|kept| kept.id == id).cloned(),
+            kept,
             conflicts: Vec::new(),
             carried,
             brought_by: None,
@@ -192,6 +201,17 @@ pub async fn gather(session: &Session, member: &Member, id: &str) -> Result<(Gro
         _ => None,
     };
     Ok((ground, evidence))
+}
+
+/// The last rollback that keeps something of an integration out.
+async fn last_rollback(
+    store: &Store,
+    environment: &str,
+    id: &str,
+) -> Result<Option<Quarantined>, StoreError> {
+    let mut open = store.quarantined(Some(environment)).await?;
+    open.retain(|open| open.integration == id && open.asked_back_at.is_none());
+    Ok(open.into_iter().max_by_key(|open| open.seeding))
 }
 
 /// A plan is held whole: one integration in a freeze window stops all of it.

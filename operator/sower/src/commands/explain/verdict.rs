@@ -140,6 +140,10 @@ impl Verdict {
                 let place = member.place_of("/spec/allowedIntegrations");
                 format!("= no longer named by allowedIntegrations ({place}), so nothing touches it")
             }
+            KeptWhy::Quarantined => {
+                self.take_back(member, evidence);
+                format!("= {}, so it stays as it is until something newer arrives", rolled_back(evidence))
+            }
             KeptWhy::NotNamed => return,
         };
         self.notes.push(Note::plain(note));
@@ -171,6 +175,10 @@ impl Verdict {
             self.state = "refused";
             self.detail = "a row that Sower did not write holds its id, or that of a part of it".to_owned();
             self.remedy = Some(("To carry it there", format!("{FREE}, and seed again")));
+        } else if evidence.kept.as_ref().is_some_and(|kept| kept.why == KeptWhy::Quarantined) {
+            self.state = "quarantined";
+            self.detail = format!("{}, and stays out until something newer arrives", rolled_back(evidence));
+            self.take_back(member, evidence);
         } else if let Some(problem) = evidence.first_error().filter(|_| evidence.summary().is_none()) {
             self.state = "refused";
             self.detail = format!("{}: {}", problem.code, problem.message);
@@ -191,6 +199,13 @@ impl Verdict {
         } else {
             self.state = "absent";
             self.detail = "no source of this environment offers it".to_owned();
+        }
+    }
+
+    fn take_back(&mut self, member: &Member, evidence: &Evidence) {
+        if let Some(open) = &evidence.quarantined {
+            let command = format!("sower rollback {} -e {} --undo", open.integration, member.name());
+            self.remedy = Some(("To take that back", command));
         }
     }
 
@@ -329,6 +344,17 @@ fn removed(member: &Member, by: Option<&Removal>) -> String {
         None => None,
     };
     since.chain(kept).collect::<Vec<_>>().join(", ")
+}
+
+/// `rolled back by seeding 59 (rollback to 57 by AUTHOR)`.
+fn rolled_back(evidence: &Evidence) -> String {
+    match &evidence.quarantined {
+        Some(open) => {
+            let number = open.seeding.map_or_else(String::new, |number| format!(" by seeding {number}"));
+            format!("rolled back{number} ({})", open.reason)
+        }
+        None => "rolled back".to_owned(),
+    }
 }
 
 fn place_of(member: &Member, cause: &Cause) -> String {

@@ -70,10 +70,11 @@ pub fn tell(tried: &Tried<'_>, seeded: &Seeded, project: &Project, format: Forma
         Seeded::Unchanged { report, revision, planned: _ } => {
             if for_people(format) && unknown.is_none() {
                 style.say(&format!(
-                    "Nothing to do: {} is at {revision} ({} unchanged{})\n",
+                    "Nothing to do: {} is at {revision} ({} unchanged{}{})\n",
                     report.environment,
                     report.unchanged,
-                    changes::besides(report.conflicts.len(), refused(report))
+                    changes::besides(report.conflicts.len(), refused(report)),
+                    changes::quarantined(report.quarantined.len())
                 ));
             }
             refusals(tried, report, style)
@@ -121,7 +122,7 @@ pub fn is_whole_file(location: Option<&str>) -> bool {
 fn seeded_line(planned: &Planned, report: &Report) -> String {
     let number = report.seeding.as_deref().and_then(|id| id.rsplit('-').next()).unwrap_or_default();
     format!(
-        "Seeded {} at {} (seeding {number}): {} created, {} updated, {} deleted, {} unchanged{} in {}\n",
+        "Seeded {} at {} (seeding {number}): {} created, {} updated, {} deleted, {} unchanged{}{} in {}\n",
         report.environment,
         planned.reading.revision_short(),
         report.created,
@@ -129,6 +130,7 @@ fn seeded_line(planned: &Planned, report: &Report) -> String {
         report.deleted,
         report.unchanged,
         changes::besides(report.conflicts.len(), refused(report)),
+        changes::quarantined(report.quarantined.len()),
         time::took(report.duration)
     )
 }

@@ -61,6 +61,7 @@ pub(super) fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
         connections_created: number(written.connections_created),
         orphaned: Vec::new(),
         prune_disabled: Vec::new(),
+        quarantined: Vec::new(),
         conflicts: after.conflicts.iter().filter_map(conflict).collect(),
         errors: guard.into_iter().chain(failures).collect(),
         excluded: number(counts.excluded),
