@@ -7,6 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::defaults::{is_default, is_on, on};
+use crate::drift::Drift;
 use crate::freeze::FreezeWindow;
 use crate::notification::Notification;
 use crate::period::{self, Period};
@@ -202,6 +203,10 @@ pub struct EnvironmentSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 16))]
     pub freeze_windows: Vec<FreezeWindow>,
+    /// What is done about rows that somebody else's hand changed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = {}))]
+    pub drift: Drift,
     /// What is done about conflicts, by their type.
     #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(extend("default" = {}))]
@@ -258,6 +263,7 @@ impl Default for EnvironmentSpec {
             approval: Approval::default(),
             policy: Policy::default(),
             freeze_windows: Vec::new(),
+            drift: Drift::default(),
             conflicts: Conflicts::default(),
             notifications: Vec::new(),
         }
@@ -318,7 +324,8 @@ pub struct Conflicts {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentStatus {
-    /// Ready, always; Reconciling and Stalled only while they are true; SourceReady and ConflictFree.
+    /// Ready, always; Reconciling and Stalled only while they are true; SourceReady, ConflictFree and
+    /// Drifted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "status::conditions")]
     pub conditions: Vec<Condition>,

@@ -17,6 +17,8 @@ pub mod case;
 pub mod connection;
 /// The CustomResourceDefinitions.
 pub mod crd;
+/// What is done about drift.
+pub mod drift;
 /// The JSON Schema for editors.
 pub mod editor;
 /// The resource `Environment`.
@@ -48,6 +50,7 @@ pub mod trigger;
 pub mod webhook;
 
 pub use crd::{crd_files, environment_crd, integration_crd};
+pub use drift::{Drift, DriftMode};
 pub use editor::editor_schema;
 pub use environment::{Environment, EnvironmentSpec, EnvironmentStatus};
 pub use freeze::FreezeWindow;

@@ -7,6 +7,7 @@ use crate::schema::annotated;
 use crate::{
     action, case, connection, environment, freeze, integration, request, retention, source, trigger, webhook,
     action, case, connection, environment, freeze, integration, notification, request, source, trigger,
+    action, case, connection, drift, environment, freeze, integration, request, retention, source, trigger,
     webhook,
 };
 
@@ -69,6 +70,7 @@ pub(crate) fn of_environment() -> Vec<Named> {
         named::<freeze::FreezeWindow>("FreezeWindow"),
         named::<retention::Retention>("Retention"),
         named::<notification::Notification>("Notification"),
+        named::<drift::Drift>("Drift"),
         named::<environment::Conflicts>("Conflicts"),
     ]
 }

@@ -7,6 +7,7 @@ pub mod api_server;
 pub mod cluster;
 pub mod cluster_source;
 pub mod doors;
+pub mod drift;
 pub mod environment;
 pub mod events;
 pub mod integration;

@@ -1,8 +1,9 @@
 //! The row-level difference between what was settled and what the database holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::Lifecycle;
+use crate::catalog::{Lifecycle, Place};
+use crate::drift::Left;
 use crate::hash::plan_hash;
 use crate::plan::{Content, Current, Excluded, Kept, KeptWhy, Operation, Plan, State, Verb, Wanted};
 use crate::quarantine::ABSENCE;
@@ -16,6 +17,15 @@ pub struct Wish<'a> {
     pub only: Option<&'a BTreeSet<String>>,
     /// Rows that are as they should be are written again.
     pub reseed: bool,
+    /// What drifted: it becomes again what the last seeding left, unless git has something else for it. The state says what
+    /// was left, and not what is there.
+    pub mend: Option<&'a BTreeMap<String, Left>>,
+}
+
+impl Wish<'_> {
+    fn left(&self, id: &str) -> Option<&Left> {
+        self.mend?.get(id)
+    }
 }
 
 /// The plan that makes the database what was settled. `spec_digest` is [`crate::hash::spec_digest`]'s.
@@ -31,6 +41,7 @@ pub fn diff(
     let mut operations = Vec::new();
     let mut kept = Vec::new();
     let mut deprecated = Vec::new();
+    let mut put_back = BTreeSet::new();
     let mut unchanged = 0;
     let mut processed = 0;
     let mut lifted = Vec::new();
@@ -45,13 +56,18 @@ pub fn diff(
                 if wanted.summary.lifecycle == Lifecycle::Deprecated {
                     deprecated.push((id.to_owned(), wanted.summary.replaced_by.clone()));
                 }
-                match take(wanted, revert, current, wish.reseed) {
+                match take(wanted, revert, current, wish.reseed || wish.left(id).is_some()) {
                     Some(operation) => operations.push(operation),
                     None => unchanged += 1,
                 }
             }
-            Fate::Hold(_) => processed += 1,
+            Fate::Hold(_) => {
+                processed += 1;
+                operations.extend(wish.left(id).map(|left| restore(id, left, &mut put_back)));
+            }
             Fate::Keep(why) => {
+                let left = wish.left(id).filter(|_| why != KeptWhy::ForeignRow);
+                operations.extend(left.map(|left| restore(id, left, &mut put_back)));
                 processed += usize::from(matches!(why, KeptWhy::ForeignRow | KeptWhy::Understated));
                 kept.push(Kept {
                     id: id.to_owned(),
@@ -74,6 +90,7 @@ pub fn diff(
         base: state.base,
         scope: wish.only.cloned(),
         operations,
+        put_back,
         unchanged,
         processed,
         conflicts,
@@ -104,6 +121,23 @@ fn take(wanted: &Wanted, revert: bool, current: Option<&Current>, reseed: bool) 
         revert,
         prune_disabled: summary.annotations.prune_disabled,
     })
+}
+
+/// The rows of what git says otherwise, as they were.
+fn restore(id: &str, left: &Left, put_back: &mut BTreeSet<String>) -> Operation {
+    let Left { content, source, path, revision, prune_disabled } = left;
+    put_back.insert(id.to_owned());
+    Operation {
+        id: id.to_owned(),
+        verb: Verb::Update,
+        from: Some(content.clone()),
+        to: Some(content.clone()),
+        place: Some(Place { source: source.clone(), path: path.clone(), document: 0 }),
+        revision: Some(revision.clone()),
+        source: source.clone(),
+        revert: false,
+        prune_disabled: *prune_disabled,
+    }
 }
 
 fn remove(current: &Current) -> Operation {

@@ -124,6 +124,7 @@ const WITHOUT_MEANING: &[&str] = &[
     "freezeWindows",
     "notifications",
     "approval",
+    "drift",
 ];
 /// The same, of one source. A credential decides whether it is read, not what is there.
 const SOURCE_WITHOUT_MEANING: &[&str] = &["interval"];

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Place, Summary};
+use crate::drift::Left;
 use crate::quarantine::Quarantine;
 
 /// A version with its content.
@@ -57,6 +58,18 @@ pub struct State {
     pub carried: BTreeSet<(String, String)>,
     /// What is kept out, because it was rolled back from.
     pub quarantine: Quarantine,
+}
+
+impl State {
+    /// What drifted counts as the last seeding left it.
+    pub fn take_as_left(&mut self, left: &BTreeMap<String, Left>) {
+        for (id, Left { content, source, path, revision: _, prune_disabled }) in left {
+            let (content, source, path) = (content.clone(), source.clone(), path.clone());
+            let (removed, prune_disabled) = (false, *prune_disabled);
+            let current = Current { id: id.clone(), content, source, path, removed, prune_disabled };
+            self.rows.insert(id.clone(), current);
+        }
+    }
 }
 
 /// The kinds of conflict.
@@ -314,6 +327,9 @@ pub struct Plan {
     pub scope: Option<BTreeSet<String>>,
     /// What is to be done, sorted by id.
     pub operations: Vec<Operation>,
+    /// The integrations of operations that only write again what drifted, of which git says something else that is not
+    /// taken.
+    pub put_back: BTreeSet<String>,
     /// Number of integrations that are as they should be.
     pub unchanged: usize,
     /// Number of integrations that were selected, those in conflict included.

@@ -424,7 +424,8 @@ fn reseed_writes_unchanged_rows_again_and_those_in_conflict_not() {
     let spec = spec(json!({}));
     let selection = offer::selection(&spec, &offered);
     let settled = resolve(&spec, &offered, &selection, &state, None);
-    let plan = diff(&spec_digest(&spec), &selection, settled, &state, Wish { only: None, reseed: true });
+    let plan =
+        diff(&spec_digest(&spec), &selection, settled, &state, Wish { reseed: true, ..Wish::default() });
     assert_eq!(operations(&plan), ["~ a"]);
     let operation = &plan.operations[0];
     assert_eq!((operation.verb, &operation.from), (Verb::Update, &operation.to));

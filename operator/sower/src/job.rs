@@ -28,6 +28,7 @@ pub fn job(settings: &Settings, environment: &LoadedEnvironment, secrets: &Secre
         take_over: false,
         only: None,
         reseed: false,
+        mend: Job::unmended(),
         freeze_override: environment.freeze_override,
         epoch: None,
     })

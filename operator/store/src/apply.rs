@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use sower_core::drift::Registry;
 use sower_core::plan::{Operation, Verb};
 use sower_core::rows::Rows;
 
@@ -46,6 +47,7 @@ pub(crate) struct Writing<'a> {
     pub environment: &'a str,
     pub seeding: &'a str,
     pub reseed: bool,
+    pub mend: &'a BTreeSet<(Registry, String)>,
     pub now: &'a str,
 }
 
@@ -64,12 +66,13 @@ pub(crate) async fn apply(
     seeding: &Seeding,
     seq: i64,
     mut operations: Vec<(&Operation, Option<Arc<str>>)>,
-    reseed: bool,
+    (reseed, mend): (bool, &BTreeSet<(Registry, String)>),
     now: &str,
     manifests: &ManifestDelta<'_>,
     applied: &BTreeMap<String, AppliedSource>,
 ) -> Result<Counts, StoreError> {
-    let writing = Writing { environment: &seeding.fence.environment, seeding: &seeding.id, reseed, now };
+    let environment = &seeding.fence.environment;
+    let writing = Writing { environment, seeding: &seeding.id, reseed, mend, now };
     let mut counts = Counts::default();
 
     let gone: Vec<&str> =
@@ -95,9 +98,8 @@ pub(crate) async fn apply(
                 .iter()
                 .map(|(operation, manifest)| incoming_rows(operation, manifest))
                 .collect::<Result<_, _>>()?;
-            definitions(tx, &writing, &chunk).await?;
+            counts.rows_written += definitions(tx, &writing, &chunk).await?;
             versions(tx, &writing, &chunk).await?;
-            counts.rows_written += chunk.len() as u64;
             registry::write(tx, &writing, &chunk, &mut counts).await?;
         }
         piece.iter_mut().for_each(|(_, manifest)| *manifest = None);
@@ -134,7 +136,7 @@ fn incoming_rows<'a>(operation: &'a Operation, manifest: &'a str) -> Result<Inco
 }
 
 /// Fills in manifests that were not handed over: from the documents remembered, else from the definitions there are, else
-/// from the contents there ever were, else from the plans that wait.
+/// from the contents there ever were (a definition that drifted holds something else), else from the plans that wait.
 async fn look_up(
     tx: &mut Tx,
     writing: &Writing<'_>,
@@ -197,7 +199,16 @@ macro_rules! texts {
     };
 }
 
-async fn definitions(tx: &mut Tx, writing: &Writing<'_>, chunk: &[Incoming<'_>]) -> Result<(), StoreError> {
+/// Whether the definition of an operation is to be written: of what drifted alone, only where it did so itself.
+fn differs(incoming: &Incoming<'_>, writing: &Writing<'_>) -> bool {
+    let Operation { id, verb, from, to, .. } = incoming.operation;
+    let mends = *verb == Verb::Update && from == to && !writing.mend.is_empty();
+    !mends || writing.reseed || writing.mend.contains(&(None, id.clone()))
+}
+
+/// Says how many were written.
+async fn definitions(tx: &mut Tx, writing: &Writing<'_>, chunk: &[Incoming<'_>]) -> Result<u64, StoreError> {
+    let chunk: Vec<&Incoming<'_>> = chunk.iter().filter(|incoming| differs(incoming, writing)).collect();
     let columns = vec![
         ("id", texts!(chunk, |i| Some(i.operation.id.as_str()))),
         ("name", texts!(chunk, |i| Some(&*i.rows.definition.name))),
@@ -227,7 +238,7 @@ async fn definitions(tx: &mut Tx, writing: &Writing<'_>, chunk: &[Incoming<'_>])
     let bulk = Bulk { table: "integration_definitions", columns, on_conflict };
     let written = tx.bulk("writing definitions", bulk).await?;
     if written == chunk.len() as u64 {
-        return Ok(());
+        return Ok(written);
     }
     let ids: Vec<&str> = chunk.iter().map(|incoming| incoming.operation.id.as_str()).collect();
     let rows = tx

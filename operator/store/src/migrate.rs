@@ -42,10 +42,16 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/postgres/0004_rollback.sql"),
         sqlite: include_str!("../migrations/sqlite/0004_rollback.sql"),
     },
+    Migration {
+        version: 5,
+        name: "drift",
+        postgres: include_str!("../migrations/postgres/0005_drift.sql"),
+        sqlite: include_str!("../migrations/sqlite/0005_drift.sql"),
+    },
 ];
 
 /// The version of the schema that this Sower needs.
-pub const SCHEMA: i64 = 4;
+pub const SCHEMA: i64 = 5;
 
 /// Tables of which one without our record means that somebody else was here.
 const TABLES: &[&str] = &[

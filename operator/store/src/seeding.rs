@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use sower_core::drift::Registry;
 use sower_core::plan::{Conflict, Operation};
 use sower_core::report::Failure;
 
@@ -52,6 +53,8 @@ pub struct Write<'a> {
     pub operations: Vec<(&'a Operation, Option<Arc<str>>)>,
     /// Rows that do not differ are written too.
     pub reseed: bool,
+    /// Rows that drifted: what is stored of them says nothing of what they hold, so they are written too.
+    pub mend: &'a BTreeSet<(Registry, String)>,
     /// Every conflict that stands; those not among them are closed.
     pub conflicts: &'a [Conflict],
     /// What changed among the documents.
@@ -184,6 +187,7 @@ impl Store {
         let Write {
             operations,
             reseed,
+            mend,
             conflicts,
             manifests,
             applied,
@@ -209,7 +213,8 @@ impl Store {
             spend.still_sees(&mut tx, environment).await?;
         }
         let counts =
-            crate::apply::apply(&mut tx, seeding, seq, operations, reseed, &now, &manifests, applied).await?;
+            crate::apply::apply(&mut tx, seeding, seq, operations, (reseed, mend), &now, &manifests, applied)
+                .await?;
         crate::conflicts::settle(&mut tx, environment, conflicts, Some(&seeding.id), &written, &now).await?;
         quarantine::write(&mut tx, environment, &quarantine, Some(&seeding.id), &now).await?;
         if let Some(handled) = rollback {

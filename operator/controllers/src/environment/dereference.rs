@@ -120,6 +120,7 @@ pub async fn job(
         take_over,
         only: None,
         reseed: false,
+        mend: Job::unmended(),
         freeze_override,
         epoch: None,
     })

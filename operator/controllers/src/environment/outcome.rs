@@ -52,6 +52,8 @@ pub fn of_seeded(
         failures: Some(failures(report, holding)),
         plan: planned.filter(|_| waits).map(|planned| plan(&planned.plan)),
         conflicts: Some(Conflicts { skipped: ids, told: open_conflicts(report) }),
+        drift: None,
+        corrected: None,
         written: written(seeded),
         approval: None,
         rollback: None,

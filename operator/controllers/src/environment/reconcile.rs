@@ -15,7 +15,10 @@ use sower_store::Store;
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
 
-use super::{Context, Guarded, approving, deletion, dereference, outcome, rollback, take_over};
+use super::{
+    Context, Guarded, approving, deletion, dereference, drifting, outcome, rollback, take_over,
+};
+use crate::drift::{self, Round, Rounded};
 use crate::integration::Holding;
 use crate::metrics::EnvironmentLabels;
 use crate::notify;
@@ -76,6 +79,8 @@ async fn whole(context: &Context, namespace: &str, name: &str) -> Action {
         Err(error) => return unanswered(&error),
     }
     let (outcome, kind) = attempt(context, &environment).await;
+    let watch = context.shared.watches.of(namespace, name);
+    let outcome = outcome.map(|outcome| Outcome { drift: drift::locked(&watch).found(), ..outcome });
     let Some(outcome) = outcome.filter(|_| !context.term.lost.is_cancelled()) else {
         return Action::await_change();
     };
@@ -88,13 +93,15 @@ async fn whole(context: &Context, namespace: &str, name: &str) -> Action {
         return Action::await_change();
     }
     let patience = &context.shared.patience;
-    Action::requeue(match kind {
+    let look = drifting::look_in(&environment, &watch);
+    let again = match kind {
         // What was approved need not be the newest: that is planned now.
         None if outcome.was_approved() => AT_ONCE,
         None => patience.until(namespace, name, &environment.spec, outcome.opens(), Timestamp::now()),
         Some(_) if outcome.misses_database_secret() => patience.soon(namespace, name, &environment.spec),
         Some(kind) => patience.after(namespace, name, &environment.spec, kind),
-    })
+    };
+    Action::requeue(look.map_or(again, |look| again.min(look)))
 }
 
 fn unanswered(error: &kube::Error) -> Action {
@@ -289,8 +296,18 @@ async fn seed_into(
         }
     }
     let job = Job { epoch, ..job? };
-    let seeded = match shared.seeder.seed(store, &job, cancel).await {
-        Ok(seeded) => seeded,
+    let watch = shared.watches.of(&namespace, &name);
+    drifting::listen(context, environment, store, &watch).await;
+    let round = Round {
+        seeder: &shared.seeder,
+        store,
+        job: job.clone(),
+        watch: &watch,
+        metrics: &shared.metrics,
+        asked: drifting::is_asked(environment),
+    };
+    let Rounded { seeded, corrected } = match round.go(cancel).await {
+        Ok(rounded) => rounded,
         Err(error) => {
             doubt(&error).await;
             return Err(error);
@@ -329,7 +346,7 @@ async fn seed_into(
         shared.metrics.waiting(&job.labels(), row.waiting);
     }
     let outcome = outcome::of_seeded(environment, &seeded, row.as_ref(), &holding, commit.first());
-    Ok(Outcome { approval, ..outcome })
+    Ok(Outcome { approval, corrected, ..outcome })
 }
 
 /// What the environment holds now; wakes the Integrations for which that is news.

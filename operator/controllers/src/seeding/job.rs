@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
+use sower_core::drift::Drifted;
 use sower_core::gate::Moment;
 use sower_core::snapshot::Revision;
 use sower_crds::environment::EnvironmentSpec;
@@ -32,6 +33,8 @@ pub struct Job {
     pub only: Option<BTreeSet<String>>,
     /// Write unchanged rows again.
     pub reseed: bool,
+    /// What drifted, and is to be as it was seeded: see [`crate::drift`].
+    pub mend: Arc<[Drifted]>,
     /// Until when the freeze windows of the spec do not count.
     pub freeze_override: Option<Timestamp>,
     /// The epoch to write under; none: the current one.
@@ -43,6 +46,12 @@ impl Job {
     #[must_use]
     pub fn moment(&self) -> Moment {
         Moment { now: Timestamp::now(), freeze_override: self.freeze_override }
+    }
+
+    /// Nothing drifted, or nothing is done about it.
+    #[must_use]
+    pub fn unmended() -> Arc<[Drifted]> {
+        Arc::new([])
     }
 
     /// How metrics name the environment: its namespace is empty where files are the target.

@@ -120,8 +120,9 @@ fn weigh(
 ) -> Result<Result<Planned, Whole>, SeedingError> {
     let Offered { gathered, old, new, chosen_before, chosen } = offered;
     let Gathered { sources, files, before, after, here } = gathered;
-    let was = decide(job, &old, &chosen_before, &here.state);
-    let mut plan = decide(job, &new, &chosen, &here.state);
+    let nothing = BTreeMap::new();
+    let was = decide(job, &old, &chosen_before, &here.state, &nothing);
+    let mut plan = decide(job, &new, &chosen, &here.state, &nothing);
     let invalid = after.iter().any(|found| !found.is_valid());
     // What was settled is settled; what goes, and what cannot agree, is weighed against everything.
     let simple = was.is_empty()
@@ -229,6 +230,7 @@ fn settled<'a>(
         && policy.semver == Semver::Warn
         && job.only.is_none()
         && !job.reseed
+        && job.mend.is_empty()
         && same_sources
         && row.selection_hash.as_deref() == Some(selection_hash)
         && row.keeper.as_deref() == Some(&job.keeper)

@@ -152,7 +152,7 @@ pub(super) async fn already(
         && row.selection_hash.as_deref() == Some(&selection_hash(&job.spec, platform, rows::MAPPING))
         && row.keeper.as_deref() == Some(&job.keeper)
         && row.running.is_none();
-    if !same || job.reseed || job.only.is_some() {
+    if !same || job.reseed || job.only.is_some() || !job.mend.is_empty() {
         return Ok(None);
     }
     let Ok(mut noted) = serde_json::from_value::<Noted>(row.summary.clone()) else { return Ok(None) };
@@ -209,7 +209,7 @@ pub(super) fn note(planned: &Planned, failures: &[Failure]) -> Value {
     let look_again = look_again || outside.len() > NOTED_OUTSIDE || all_conflicts.is_some();
     let noted = Noted {
         processed: plan.processed,
-        unchanged: plan.unchanged + plan.created() + plan.updated(),
+        unchanged: plan.unchanged + plan.created() + plan.updated() - plan.put_back.len(),
         conflicts: conflicts.into_iter().take(NOTED_CONFLICTS).cloned().collect(),
         all_conflicts,
         failures: failures.iter().take(NOTED_FAILURES).cloned().collect(),

@@ -19,7 +19,7 @@ use super::failures::failures;
 use super::fetch::Snapshot;
 use super::job::Job;
 use super::reading::{self, ReadSource, Reading};
-use super::{Planned, Seeded, noted, seeded};
+use super::{Planned, Seeded, mended, noted, seeded};
 
 /// Looks at the rows that a plan touches, where an approval would let it through: whoever approves it approves what becomes
 /// of these rows. Where they are not what was seeded, the plan is another one.
@@ -54,14 +54,16 @@ pub(super) async fn pin(store: &Store, job: &Job, planned: &Planned) -> Result<(
         .collect();
     let manifest = |operation: &Operation| {
         let parsed = parsed.get(operation.id.as_str()).cloned();
-        parsed.or_else(|| planned.reading.manifest(operation.place.as_ref()?))
+        // What git has in the place of what drifted is something else.
+        let read = !planned.plan.put_back.contains(&operation.id);
+        parsed.or_else(|| planned.reading.manifest(operation.place.as_ref().filter(|_| read)?))
     };
     Ok(store.pin(&fence, &pinned, &manifest).await?)
 }
 
 fn pinned(job: &Job, planned: &Planned, held: &Held) -> Pinned {
-    let failures = failures(planned);
-    let mut metadata = seeded::metadata(planned, &failures, Instant::now());
+    let (failures, mends) = (failures(planned), mended::mends(job, planned));
+    let mut metadata = seeded::metadata(planned, &mends, &failures, Instant::now());
     metadata.remove("duration");
     let summary = noted::of_pinned(noted::note(planned, &failures.told));
     Pinned {
@@ -73,7 +75,7 @@ fn pinned(job: &Job, planned: &Planned, held: &Held) -> Pinned {
         summary,
         errors: failures.told,
         metadata,
-        reason: seeded::reason(job, planned),
+        reason: seeded::reason(job, planned, &mends),
         reseed: job.reseed,
     }
 }

@@ -1,10 +1,11 @@
 //! select → resolve → diff → gate over what was loaded and what the database holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 use sower_core::catalog::{Place, SourceCatalog};
 use sower_core::diff::{Wish, diff};
+use sower_core::drift::Left;
 use sower_core::freeze::bad_windows;
 use sower_core::gate::gate;
 use sower_core::hash::{selection_hash, spec_digest};
@@ -37,7 +38,9 @@ pub(super) async fn make(
         reading::remembered(store, &job.spec, before, &snapshots, &selection_hash),
         async { Ok(store.state(&job.environment).await?) },
     )?;
-    let (state, foreign_rows) = (here.state, here.foreign_rows);
+    let (mut state, foreign_rows) = (here.state, here.foreign_rows);
+    let left = left(store, &job).await?;
+    state.take_as_left(&left);
     let (job, platform, remembered) = (job.clone(), platform.clone(), known.clone());
     let (reading, selection, mut state, job) = blocking(move || {
         let mut reading = reading::load(snapshots, &remembered)?;
@@ -52,14 +55,14 @@ pub(super) async fn make(
     let (mut reading, selection, mut state) = policy::deny(store, &job, reading, selection, state).await?;
     blocking(move || {
         let mut catalogs = reading.lend();
-        let mut plan = decide(&job, &catalogs, &selection, &state);
+        let mut plan = decide(&job, &catalogs, &selection, &state, &left);
         if !foreign_rows.is_empty() {
             reading.give_back(catalogs);
             let colliding = collisions(&reading, &plan, &foreign_rows);
             catalogs = reading.lend();
             if !colliding.is_empty() {
                 state.foreign.extend(colliding);
-                plan = decide(&job, &catalogs, &selection, &state);
+                plan = decide(&job, &catalogs, &selection, &state, &left);
             }
         }
         let gate = gate(&plan, &job.spec, &catalogs, &state, job.moment());
@@ -96,9 +99,22 @@ pub(super) async fn blocking<T: Send + 'static>(
     })
 }
 
-pub(super) fn decide(job: &Job, catalogs: &[SourceCatalog], selection: &Selection, state: &State) -> Plan {
+/// What drifted and is mended, as the last seeding left it.
+async fn left(store: &Store, job: &Job) -> Result<BTreeMap<String, Left>, SeedingError> {
+    let asked_for = |id: &&str| job.only.as_ref().is_none_or(|only| only.contains(*id));
+    let ids = job.mend.iter().map(|row| row.integration.as_str()).filter(asked_for).collect();
+    Ok(store.left(&job.environment, &ids).await?)
+}
+
+pub(super) fn decide(
+    job: &Job,
+    catalogs: &[SourceCatalog],
+    selection: &Selection,
+    state: &State,
+    left: &BTreeMap<String, Left>,
+) -> Plan {
     let settled = resolve(&job.spec, catalogs, selection, state, job.only.as_ref());
-    let wish = Wish { only: job.only.as_ref(), reseed: job.reseed };
+    let wish = Wish { only: job.only.as_ref(), reseed: job.reseed, mend: Some(left) };
     diff(&spec_digest(&job.spec), selection, settled, state, wish)
 }
 

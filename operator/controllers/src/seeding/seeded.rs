@@ -7,6 +7,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sower_core::catalog::{Found, Place};
+use sower_core::drift::Drifted;
 use sower_core::gate::Held;
 use sower_core::hash::spec_digest;
 use sower_core::plan::{Conflict, KeptWhy, Operation, Plan};
@@ -23,7 +24,7 @@ use super::failures::{Failures, failures};
 use super::fetch::{Files, Snapshot};
 use super::job::Job;
 use super::reading::{self, ReadSource, Reading};
-use super::{Planned, Seeded, noted};
+use super::{Planned, Seeded, mended, noted};
 use crate::reason::Reason;
 
 /// Another keeper has the environment: said before anything is fetched.
@@ -78,19 +79,21 @@ pub(super) async fn apply(
     let began = Timestamp::now() - started.elapsed();
     let fence = claim(store, job, &planned).await?;
     let failures = failures(&planned);
+    let mends = mended::mends(job, &planned);
     let moved = moves(store, job, &planned, &failures.told).await?;
     let (touched, spec_digest) = (touched(&planned.plan), spec_digest(&job.spec));
     if planned.plan.is_empty() {
         return Ok((settle(store, &fence, job, planned, moved, failures, started).await?, 0));
     }
-    let metadata = metadata(&planned, &failures, started);
+    let metadata = metadata(&planned, &mends, &failures, started);
+    let mend = mends.iter().map(|row| (row.registry, row.id.clone())).collect();
     let outcome = {
         let begin = Begin {
             fence: &fence,
             holder,
             reason: &match approved_by {
-                Some(by) => approved(&reason(job, &planned), &planned.plan, by),
-                None => reason(job, &planned),
+                Some(by) => approved(&reason(job, &planned, &mends), &planned.plan, by),
+                None => reason(job, &planned, &mends),
             },
             applied: &reading::applied(&snapshots(&planned.reading)),
             metadata: metadata.clone(),
@@ -100,6 +103,7 @@ pub(super) async fn apply(
         let write = Write {
             operations: with_manifests(&planned),
             reseed: job.reseed,
+            mend: &mend,
             conflicts: &moved.conflicts,
             manifests: moved.delta(job, &planned.reading),
             applied: &moved.applied,
@@ -311,8 +315,12 @@ fn same_finding(a: &Found, b: &Found) -> bool {
 
 /// Each operation with the canonical bytes it writes; those that come from memory are in the database already.
 pub(super) fn with_manifests(planned: &Planned) -> Vec<(&Operation, Option<Arc<str>>)> {
-    let manifest =
-        |operation: &Operation| operation.place.as_ref().and_then(|place| planned.reading.parsed(place));
+    // What git has in the place of what drifted is something else.
+    let read = |operation: &&Operation| !planned.plan.put_back.contains(&operation.id);
+    let manifest = |operation: &Operation| {
+        let place = Some(operation).filter(read)?.place.as_ref()?;
+        planned.reading.parsed(place)
+    };
     planned.plan.operations.iter().map(|operation| (operation, manifest(operation))).collect()
 }
 
@@ -329,7 +337,7 @@ pub(super) fn elapsed(started: Instant) -> u64 {
 }
 
 /// Why this seeding is made, for its log row: `push: "Raise the page size" (AUTHOR)`.
-pub(super) fn reason(job: &Job, planned: &Planned) -> String {
+pub(super) fn reason(job: &Job, planned: &Planned, mends: &[&Drifted]) -> String {
     if job.reseed {
         return "reseed".to_owned();
     }
@@ -382,6 +390,7 @@ pub(super) fn reason(job: &Job, planned: &Planned) -> String {
         },
         None if before.is_none_or(BTreeMap::is_empty) => "first seeding".to_owned(),
         None if respecified => "spec changed".to_owned(),
+        None if !mends.is_empty() => mended::reason(mends),
         // Nothing that was read differs: what is there does, or what stood in the way is gone.
         None => "rows changed".to_owned(),
     }
@@ -432,7 +441,12 @@ fn report(
 }
 
 /// What has no column of its own in the log row.
-pub(super) fn metadata(planned: &Planned, failures: &Failures, started: Instant) -> Map<String, Value> {
+pub(super) fn metadata(
+    planned: &Planned,
+    mends: &[&Drifted],
+    failures: &Failures,
+    started: Instant,
+) -> Map<String, Value> {
     let plan = &planned.plan;
     let told: Vec<&Conflict> = plan.conflicts.iter().take(noted::NOTED_CONFLICTS).collect();
     let all = Some(plan.conflicts.len()).filter(|all| *all > told.len());
@@ -453,5 +467,6 @@ pub(super) fn metadata(planned: &Planned, failures: &Failures, started: Instant)
     .chain(all)
     // Of a seeding of some integrations, its revision says nothing of the others.
     .chain(plan.scope.iter().map(|ids| ("only".to_owned(), ids.iter().cloned().collect())))
+    .chain(mended::metadata(mends))
     .collect()
 }

@@ -7,6 +7,7 @@ use sower_crds::environment::{Environment, EnvironmentStatus, SourceStatus};
 use sower_crds::{APPROVE, REQUESTED_AT};
 
 use super::conditions::{Conditions, Said, find, set, unset};
+use super::drifted;
 use super::kind;
 use super::next::next;
 use super::outcome::{Outcome, Verdict};
@@ -28,7 +29,15 @@ pub fn compose(environment: &Environment, outcome: &Outcome, now: Timestamp) -> 
     beside(&mut conditions, outcome, generation, now);
     source_ready(&mut conditions, outcome, generation, now);
     conflict_free(&mut conditions, outcome, generation, now);
-    let order = [kind::READY, kind::RECONCILING, kind::STALLED, kind::SOURCE_READY, kind::CONFLICT_FREE];
+    drifted::condition(&mut conditions, environment, outcome, now);
+    let order = [
+        kind::READY,
+        kind::RECONCILING,
+        kind::STALLED,
+        kind::SOURCE_READY,
+        kind::CONFLICT_FREE,
+        kind::DRIFTED,
+    ];
     conditions.sort_by_key(|condition| order.iter().position(|kind| *kind == condition.type_));
     status.conditions = conditions;
     status.observed_generation = generation;

@@ -5,6 +5,7 @@
 
 mod compose;
 mod conditions;
+mod drifted;
 mod next;
 mod notices;
 mod outcome;
@@ -26,6 +27,8 @@ pub mod kind {
     pub const SOURCE_READY: &str = "SourceReady";
     /// Whether no conflict is skipped.
     pub const CONFLICT_FREE: &str = "ConflictFree";
+    /// Whether rows are not what was seeded.
+    pub const DRIFTED: &str = "Drifted";
 }
 
 #[cfg(test)]

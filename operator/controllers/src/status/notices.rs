@@ -58,6 +58,7 @@ pub fn notices(
     if let Some(written) = &outcome.written {
         notices.push(seeded(written, outcome));
     }
+    notices.extend(super::drifted::notices(before, after, outcome));
     notices.extend(refused(before, after, outcome));
     notices.extend(conflicts(before, after));
     notices.extend(approval(before, after));
@@ -74,7 +75,7 @@ fn rolled_back(before: &EnvironmentStatus, after: &EnvironmentStatus) -> Option<
     })
 }
 
-fn notice(tone: Tone, reason: impl ToString, message: impl Into<String>) -> Notice {
+pub(super) fn notice(tone: Tone, reason: impl ToString, message: impl Into<String>) -> Notice {
     Notice { tone, reason: reason.to_string(), message: message.into() }
 }
 

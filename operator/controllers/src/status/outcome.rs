@@ -1,11 +1,14 @@
 //! What a reconcile came to, as far as its status is concerned.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use sower_core::snapshot::Revision;
 use sower_crds::environment::{
     ApprovalResult, ApprovalStatus, ConflictStatus, Counts, Failure, LastSeeding, PlanStatus, RollbackStatus,
 };
 
+use crate::drift::Found;
 use crate::reason::Reason;
 
 /// What a reconcile came to.
@@ -25,6 +28,10 @@ pub struct Outcome {
     pub plan: Option<PlanStatus>,
     /// Conflicts that are skipped; none: not known.
     pub conflicts: Option<Conflicts>,
+    /// What drifted; none: not known.
+    pub drift: Option<Arc<Found>>,
+    /// What of it was corrected, for the event.
+    pub corrected: Option<String>,
     /// What was written.
     pub written: Option<LastSeeding>,
     /// What came of an approval; none: nobody looked.
@@ -131,6 +138,8 @@ impl Outcome {
             failures: None,
             plan: None,
             conflicts: None,
+            drift: None,
+            corrected: None,
             written: None,
             approval: None,
             rollback: None,

@@ -111,6 +111,7 @@ impl Kit {
             take_over: false,
             only: None,
             reseed: false,
+            mend: Job::unmended(),
             freeze_override: None,
             epoch: None,
         }

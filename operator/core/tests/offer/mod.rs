@@ -164,7 +164,7 @@ pub fn plan_only(
 ) -> Plan {
     let selection = selection(spec, sources);
     let settled = resolve(spec, sources, &selection, state, only);
-    diff(&spec_digest(spec), &selection, settled, state, Wish { only, reseed: false })
+    diff(&spec_digest(spec), &selection, settled, state, Wish { only, ..Wish::default() })
 }
 
 /// What a plan leaves in the database; history grows by every content that was there.

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use futures::stream::{self, StreamExt as _};
+use sower_controllers::drift;
 use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Job, Reading, Seeded, Seeder};
 use sower_core::manifest::LoadedEnvironment;
@@ -154,7 +155,12 @@ async fn seed<'a>(
         Ok(store) => store,
         Err(error) => return Tried { result: ended(Trouble::database(error, &environment.name)), ..tried },
     };
-    let seeded = match seeder.seed(&store, job, &context.cancel).await {
+    let mended = drift::mending(&store, job.clone()).await;
+    let seeded = match mended {
+        Ok(job) => seeder.seed(&store, &job, &context.cancel).await,
+        Err(error) => Err(error),
+    };
+    let seeded = match seeded {
         Ok(seeded) => seeded,
         Err(error) => {
             let secret = project.secrets.shown(job, error.source_name.as_deref());

@@ -41,6 +41,7 @@ pub fn operation(operation: &Operation, state: &State) -> String {
             let now = if moved { format!("in {path}") } else { format!("from source {source}") };
             format!("{mark} {id} {to}   now {now}")
         }
+        Verb::Update if operation.from == operation.to => format!("{mark} {id} {to}   (as it was seeded)"),
         Verb::Update if from == to => format!("{mark} {id} {to}"),
         Verb::Update => format!("{mark} {id} {from} -> {to}"),
     };
@@ -207,7 +208,7 @@ mod tests {
         for (verb, from, to, expected) in [
             (Verb::Create, None, content("1.0.0"), "+ stripe 1.0.0"),
             (Verb::Update, content("1.0.0"), content("1.1.0"), "~ stripe 1.0.0 -> 1.1.0"),
-            (Verb::Update, content("1.0.0"), content("1.0.0"), "~ stripe 1.0.0"),
+            (Verb::Update, content("1.0.0"), content("1.0.0"), "~ stripe 1.0.0   (as it was seeded)"),
             (Verb::Remove, content("1.0.0"), None, "- stripe 1.0.0"),
         ] {
             assert_eq!(operation(&changed(verb, from, to), &State::default()), expected);

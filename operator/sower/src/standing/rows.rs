@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use sower_controllers::drift::Found;
 use sower_controllers::reason::Reason;
 use sower_controllers::seeding::Trouble;
+use sower_core::drift::Ignored;
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::plan::Conflict;
 use sower_core::report::Failure as Entry;
 use sower_core::snapshot::{full_revision, short_revision};
+use sower_crds::DriftMode;
 use sower_crds::environment::{Counts, EnvironmentSpec};
-use sower_store::{EnvironmentRow, LogStatus, Logged, StoreError};
+use sower_store::{EnvironmentRow, LogStatus, Logged, Store, StoreError};
 
 use super::{Condition, LAST, Standing, is_ours};
 use crate::commands::seed::FOREIGN_ROW;
@@ -137,7 +140,25 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
     };
     standing.failures = noted.failures;
     standing.conditions = vec![ready, free];
+    if session.named && member.loaded.spec.drift.mode != DriftMode::Ignore {
+        standing.conditions.extend(drifted(&store, member).await.map_err(failed)?);
+    }
     Ok(standing)
+}
+
+/// Whether its rows are what was seeded: looked for now. None where nothing was seeded.
+async fn drifted(store: &Store, member: &Member) -> Result<Option<Condition>, StoreError> {
+    let ignored = Ignored::of(&member.loaded.spec.drift.ignore_fields);
+    let drift = store.drift(member.name(), &ignored).await?;
+    let Some(found) = Found::of(&drift.rows, drift.seeding) else { return Ok(None) };
+    let (holds, reason, message) = found.condition();
+    Ok(Some(Condition {
+        kind: "Drifted".into(),
+        status: if holds { "True" } else { "False" }.into(),
+        reason: reason.into(),
+        message: message.to_owned(),
+        since: None,
+    }))
 }
 
 /// Ready and its reason, from the rows, and since when.

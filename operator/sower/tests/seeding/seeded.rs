@@ -174,7 +174,7 @@ fn only_some_are_seeded_and_unchanged_rows_written_again() {
     exit 0
     $ sower seed -e development --reseed --only slack
     (2) from: files (sower.toml) · . at main@COMMIT7 · sqlite://.sower/sower.db
-    ~ slack 1.0.0
+    ~ slack 1.0.0   (as it was seeded)
     Seeded development at main@COMMIT7 (seeding 2): 0 created, 1 updated, 0 deleted, 0 unchanged in TOOK
     exit 0
     $ sower seed -e development

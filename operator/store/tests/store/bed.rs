@@ -1,6 +1,6 @@
 //! What the tests stand on: a database of either engine, empty, and a catalog to put into it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -168,6 +168,9 @@ impl Bed {
     }
 }
 
+/// Nothing drifted.
+pub static NOTHING: BTreeSet<(sower_core::drift::Registry, String)> = BTreeSet::new();
+
 /// A write with nothing but operations.
 pub fn write<'a>(
     operations: &'a [(Operation, Option<Arc<str>>)],
@@ -178,6 +181,7 @@ pub fn write<'a>(
         processed: operations.len(),
         operations: operations.iter().map(|(operation, manifest)| (operation, manifest.clone())).collect(),
         reseed: false,
+        mend: &NOTHING,
         conflicts: &[],
         manifests: ManifestDelta::default(),
         applied,

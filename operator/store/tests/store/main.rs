@@ -6,6 +6,8 @@ mod drift;
 mod faults;
 mod fence;
 mod foreign;
+mod hints;
+mod mending;
 mod migrations;
 mod plans;
 mod pooler;
