@@ -14,6 +14,7 @@ mod depend;
 pub mod diff;
 pub mod drift;
 pub mod expression;
+pub mod figures;
 pub mod freeze;
 pub mod gate;
 pub mod hash;

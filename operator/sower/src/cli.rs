@@ -1,9 +1,13 @@
 //! The words of the command line: every command, flag and help text.
 
+mod keeping;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub use keeping::{ReportArgs, ReportFormat};
 
 use crate::past::SeedingName;
 
@@ -22,6 +26,7 @@ Ask:
   drift       Rows that no longer are what was seeded
   diff        What one environment holds otherwise than another
   blame       Which seeding last changed each part of an integration
+  report      What became of the seedings of a time, as figures and charts
 Change:
   seed        Make an environment's database equal to git
   apply       Approve a plan that waits, and apply it
@@ -254,6 +259,12 @@ pub enum Command {
   sower blame slack -e production
   sower blame slack -e production -o json | jq '.parts[]'")]
     Blame(BlameArgs),
+    /// What became of the seedings of a time, as figures and charts
+    #[command(after_help = "Examples:
+  sower report                     one line per environment, of the last 30 days
+  sower report -e production --since 12h
+  sower report -o html > report.html")]
+    Report(ReportArgs),
     /// Make an environment's database equal to git
     #[command(alias = "reconcile")]
     #[command(after_help = "Examples:

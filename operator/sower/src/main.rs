@@ -21,6 +21,7 @@ mod reach;
 mod serving;
 mod session;
 mod settings;
+mod since;
 mod snapshots;
 mod standing;
 mod trouble;

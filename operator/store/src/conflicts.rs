@@ -22,7 +22,8 @@ pub struct OpenConflict {
     pub since: Timestamp,
 }
 
-const KINDS: [ConflictType; 3] = [ConflictType::Version, ConflictType::Dependency, ConflictType::Duplicate];
+pub(crate) const KINDS: [ConflictType; 3] =
+    [ConflictType::Version, ConflictType::Dependency, ConflictType::Duplicate];
 
 impl Store {
     /// The open conflicts of one environment, or with `None` of every one, by environment and id.

@@ -11,6 +11,7 @@
 //! A seeding reads as [`Store::environment`], [`Store::state`], a plan, then [`Store::claim`], [`Store::begin`] and
 //! [`Store::apply`]; with an empty plan [`Store::settle`]; with nothing new at all only the first.
 
+mod account;
 mod address;
 mod apply;
 mod bulk;

@@ -3,6 +3,7 @@
 //! fetch reads sources and apply writes the database; between them everything is a function of values.
 
 mod approval;
+mod committed;
 mod error;
 mod failures;
 mod fetch;

@@ -452,6 +452,7 @@ pub(super) fn metadata(
     let all = Some(plan.conflicts.len()).filter(|all| *all > told.len());
     let conflicts = serde_json::to_value(told).unwrap_or_default();
     let all: Option<(String, Value)> = all.map(|all| ("allConflicts".to_owned(), all.into()));
+    let committed = super::committed::at(planned).map(|at| ("committedAt".to_owned(), at.to_string().into()));
     [
         ("plan".to_owned(), plan.short_hash().into()),
         ("unchanged".to_owned(), plan.unchanged.into()),
@@ -468,5 +469,6 @@ pub(super) fn metadata(
     // Of a seeding of some integrations, its revision says nothing of the others.
     .chain(plan.scope.iter().map(|ids| ("only".to_owned(), ids.iter().cloned().collect())))
     .chain(mended::metadata(mends))
+    .chain(committed)
     .collect()
 }

@@ -63,7 +63,7 @@ fn mends(drift: &Drift) -> bool {
 }
 
 /// How many rows are missing, changed and foreign.
-fn counts(drift: &Drift) -> [usize; 3] {
+pub(super) fn counts(drift: &Drift) -> [usize; 3] {
     let Counted { missing, changed, foreign } = Counted::of(&drift.rows);
     [missing, changed, foreign]
 }

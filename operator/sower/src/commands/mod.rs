@@ -10,6 +10,7 @@ pub mod generate;
 pub mod get;
 pub mod history;
 pub mod plan;
+pub mod report;
 pub mod rollback;
 pub mod rule;
 pub mod run_operator;
@@ -58,6 +59,10 @@ pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failu
         Command::Diff(args) => told(context, args.output, true, diff::run(&args, context).await),
         Command::Blame(args) => {
             told(context, args.output, args.which.environment.is_some(), blame::run(&args, context).await)
+        }
+        Command::Report(args) => {
+            let named = args.which.environment.is_some();
+            told(context, args.output.document(), named, report::run(&args, context).await)
         }
         Command::Validate(args) => {
             let format = args.output.document();

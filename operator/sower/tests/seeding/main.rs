@@ -15,5 +15,6 @@ mod manifests;
 mod past;
 mod pruning;
 mod rollback;
+mod reporting;
 mod seeded;
 mod sources;

@@ -1,6 +1,7 @@
 //! One suite for both engines, both real.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
+mod account;
 mod bed;
 mod drift;
 mod faults;
