@@ -17,6 +17,7 @@ mod operator {
     mod e2e_08_environments;
     mod freezing;
     mod notifying;
+    mod keeping;
     mod planning;
     mod pruning;
     mod rolling_back;

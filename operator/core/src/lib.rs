@@ -3,6 +3,7 @@
 //! Invariant: no I/O, no async, no Kubernetes client, no SQL and no clock (time is an argument). Functions return values
 //! plus a list of problems and never stop at the first bad manifest. Bytes come in through [`snapshot::Tree`].
 
+pub mod adopt;
 pub mod between;
 pub mod blame;
 pub mod catalog;

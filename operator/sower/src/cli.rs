@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use keeping::{ReportArgs, ReportFormat};
+pub use keeping::{AdoptArgs, ExportArgs, ReportArgs, ReportFormat};
 
 use crate::past::SeedingName;
 
@@ -33,6 +33,8 @@ Change:
   rollback    Make an earlier state of an environment current again
   suspend     Stop seeding an environment
   resume      Go on seeding it
+  export      Write the catalog of an environment back as manifests
+  adopt       Take over rows that were made by hand
 Write manifests:
   validate    Every problem of every document, in one pass
   rule        What a problem means and how to mend it
@@ -296,6 +298,17 @@ pub enum Command {
     #[command(after_help = "Examples:
   sower resume -e production -n sower")]
     Resume(SuspendArgs),
+    /// Write the catalog of an environment back as manifests
+    #[command(after_help = "Examples:
+  sower export -e production --dir backup/integrations
+  sower export -e production | less
+  sower export --foreign -e production --dir by-hand    rows that Sower did not write")]
+    Export(ExportArgs),
+    /// Take over rows that were made by hand
+    #[command(after_help = "Examples:
+  sower adopt integrations -e production --dry-run
+  sower adopt integrations -e production")]
+    Adopt(AdoptArgs),
     /// Every problem of every document, in one pass
     #[command(after_help = "Examples:
   sower validate                               the environments and every source path

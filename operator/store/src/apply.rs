@@ -123,7 +123,10 @@ fn missing(id: &str) -> StoreError {
     StoreError::Unreadable { what: format!("the manifest of {id}"), cause: "nobody holds it".to_owned() }
 }
 
-fn incoming_rows<'a>(operation: &'a Operation, manifest: &'a str) -> Result<Incoming<'a>, StoreError> {
+pub(crate) fn incoming_rows<'a>(
+    operation: &'a Operation,
+    manifest: &'a str,
+) -> Result<Incoming<'a>, StoreError> {
     let unreadable =
         |cause: String| StoreError::Unreadable { what: format!("the manifest of {}", operation.id), cause };
     let rows = sower_core::rows::rows(manifest).map_err(|error| unreadable(error.to_string()))?;
@@ -252,7 +255,11 @@ async fn definitions(tx: &mut Tx, writing: &Writing<'_>, chunk: &[Incoming<'_>])
     Err(StoreError::ForeignRow { integrations })
 }
 
-async fn versions(tx: &mut Tx, writing: &Writing<'_>, chunk: &[Incoming<'_>]) -> Result<(), StoreError> {
+pub(crate) async fn versions(
+    tx: &mut Tx,
+    writing: &Writing<'_>,
+    chunk: &[Incoming<'_>],
+) -> Result<(), StoreError> {
     let chunk: Vec<&Incoming<'_>> = chunk.iter().filter(|i| i.operation.verb != Verb::Move).collect();
     let columns = vec![
         ("integration_id", texts!(chunk, |i| Some(i.operation.id.as_str()))),
@@ -274,7 +281,7 @@ async fn versions(tx: &mut Tx, writing: &Writing<'_>, chunk: &[Incoming<'_>]) ->
     Ok(())
 }
 
-async fn changes(
+pub(crate) async fn changes(
     tx: &mut Tx,
     writing: &Writing<'_>,
     seq: i64,

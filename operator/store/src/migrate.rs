@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::address::Engine;
+use crate::address::{DatabaseUrl, Engine};
 use crate::error::StoreError;
 use crate::open::{Migrate, Store};
 use crate::session::{Bind, Tx, time};
@@ -54,7 +54,7 @@ const MIGRATIONS: &[Migration] = &[
 pub const SCHEMA: i64 = 5;
 
 /// Tables of which one without our record means that somebody else was here.
-const TABLES: &[&str] = &[
+pub(crate) const TABLES: &[&str] = &[
     "environments",
     "integration_definitions",
     "action_registry",
@@ -76,7 +76,7 @@ const TABLES: &[&str] = &[
 ];
 
 /// The record of what was applied.
-const RECORD: &str = "sower_migrations";
+pub(crate) const RECORD: &str = "sower_migrations";
 
 /// A number of our own among the advisory locks of a database: "sower" in ASCII.
 const LOCK: i64 = 0x73_6f_77_65_72;
@@ -211,11 +211,7 @@ fn settled(store: &Store, found: &Found) -> Result<bool, StoreError> {
 
 async fn apply(store: &Store) -> Result<(), StoreError> {
     let mut tx = store.write().await?;
-    if tx.engine() == Engine::Postgres {
-        // Held to the end of the transaction, on whichever connection a pooler gave it.
-        tx.rows("waiting for another migration", "SELECT pg_advisory_xact_lock($1)::text", &[LOCK.into()])
-            .await?;
-    }
+    wait_for_others(&mut tx).await?;
     let found = look(&mut tx).await?;
     if settled(store, &found)? {
         return tx.commit().await;
@@ -224,6 +220,22 @@ async fn apply(store: &Store) -> Result<(), StoreError> {
         Found::Version(version) => version,
         Found::Nothing | Found::Foreign(_) | Found::Broken(_) => 0,
     };
+    make(&mut tx, at, store.url()).await?;
+    tx.commit().await
+}
+
+/// One process at a time migrates a database. On SQLite whoever writes is alone.
+pub(crate) async fn wait_for_others(tx: &mut Tx) -> Result<(), StoreError> {
+    if tx.engine() == Engine::Postgres {
+        // Held to the end of the transaction, on whichever connection a pooler gave it.
+        tx.rows("waiting for another migration", "SELECT pg_advisory_xact_lock($1)::text", &[LOCK.into()])
+            .await?;
+    }
+    Ok(())
+}
+
+/// Makes the tables from one version on.
+pub(crate) async fn make(tx: &mut Tx, at: i64, database: &DatabaseUrl) -> Result<(), StoreError> {
     tx.script("making the migration record", record_table(tx.engine())).await?;
     for migration in MIGRATIONS.iter().filter(|migration| migration.version > at) {
         tx.script("migrating", migration.sql(tx.engine())).await?;
@@ -234,9 +246,9 @@ async fn apply(store: &Store) -> Result<(), StoreError> {
             &[migration.version.into(), migration.name.into(), (&now).into()],
         )
         .await?;
-        tracing::info!(version = migration.version, name = migration.name, database = %store.url(), "migrated");
+        tracing::info!(version = migration.version, name = migration.name, database = %database, "migrated");
     }
-    tx.commit().await
+    Ok(())
 }
 
 async fn look(tx: &mut Tx) -> Result<Found, StoreError> {

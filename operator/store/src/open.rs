@@ -102,12 +102,17 @@ impl Store {
     /// [`StoreError::SchemaIncompatible`], [`StoreError::SchemaForeign`] or [`StoreError::Migration`] where the tables
     /// are not as they must be.
     pub async fn open(url: &DatabaseUrl, options: &Options) -> Result<Self, StoreError> {
-        let store = match url.engine() {
-            Engine::Postgres => Self::Postgres(PgStore::connect(url, options).await?),
-            Engine::Sqlite => Self::Sqlite(SqliteStore::connect(url, options).await?),
-        };
+        let store = Self::connect(url, options).await?;
         crate::migrate::ensure(&store, options.migrate).await?;
         Ok(store)
+    }
+
+    /// Connects, and does not look at the tables.
+    pub(crate) async fn connect(url: &DatabaseUrl, options: &Options) -> Result<Self, StoreError> {
+        Ok(match url.engine() {
+            Engine::Postgres => Self::Postgres(PgStore::connect(url, options).await?),
+            Engine::Sqlite => Self::Sqlite(SqliteStore::connect(url, options).await?),
+        })
     }
 
     /// Whether anything answers there, in one try and without looking at the tables. A SQLite file that is not there

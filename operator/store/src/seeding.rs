@@ -195,7 +195,7 @@ impl Store {
             summary,
             processed,
             errors,
-            mut metadata,
+            metadata,
             spend,
             plans_wait,
             quarantine,
@@ -230,36 +230,7 @@ impl Store {
         if plans_wait || spend.is_some() {
             plans::retire(&mut tx, environment, seq).await?;
         }
-        for (name, count) in
-            [("created", counts.created), ("updated", counts.updated), ("deleted", counts.deleted)]
-        {
-            metadata.insert(name.to_owned(), count.into());
-        }
-        if counts.restored > 0 {
-            metadata.insert("restored".to_owned(), counts.restored.into());
-        }
-        let ended = tx
-            .run(
-                "completing",
-                "UPDATE seeding_logs SET status = 'completed', completed_at = $2::timestamptz, seq = $3, \
-                 integrations_processed = $4, actions_created = $5, triggers_created = $6, connections_created = $7, \
-                 errors = $8::json, metadata = $9::json WHERE id = $1 AND status = 'running'",
-                &[
-                    (&seeding.id).into(),
-                    (&time(Timestamp::now())).into(),
-                    seq.into(),
-                    number(processed),
-                    number(counts.actions_created),
-                    number(counts.triggers_created),
-                    number(counts.connections_created),
-                    (&to_json(&errors, "completing")?).into(),
-                    (&to_json(&metadata, "completing")?).into(),
-                ],
-            )
-            .await?;
-        if ended == 0 {
-            return Err(StoreError::Superseded { environment: environment.to_owned() });
-        }
+        complete(&mut tx, seeding, seq, processed, &counts, errors, metadata).await?;
         tx.commit().await?;
         Ok(Applied { id: seeding.id.clone(), seq, counts })
     }
@@ -380,7 +351,7 @@ fn number<'a>(count: usize) -> Bind<'a> {
 
 /// The fence: moves the environment's row on if keeper, epoch and last seeding are as planned. It comes first, so the row
 /// stays locked to the end.
-async fn advance(
+pub(crate) async fn advance(
     tx: &mut Tx,
     fence: &Fence,
     seq: i64,
@@ -410,6 +381,49 @@ async fn advance(
         )
         .await?;
     if moved == 0 { Err(refusal(tx, fence).await) } else { Ok(()) }
+}
+
+/// Says in its log row that a seeding is complete; it comes last, and fails where the row no longer runs.
+pub(crate) async fn complete(
+    tx: &mut Tx,
+    seeding: &Seeding,
+    seq: i64,
+    processed: usize,
+    counts: &Counts,
+    errors: &[Failure],
+    mut metadata: Map<String, Value>,
+) -> Result<(), StoreError> {
+    for (name, count) in
+        [("created", counts.created), ("updated", counts.updated), ("deleted", counts.deleted)]
+    {
+        metadata.insert(name.to_owned(), count.into());
+    }
+    if counts.restored > 0 {
+        metadata.insert("restored".to_owned(), counts.restored.into());
+    }
+    let ended = tx
+        .run(
+            "completing",
+            "UPDATE seeding_logs SET status = 'completed', completed_at = $2::timestamptz, seq = $3, \
+             integrations_processed = $4, actions_created = $5, triggers_created = $6, connections_created = $7, \
+             errors = $8::json, metadata = $9::json WHERE id = $1 AND status = 'running'",
+            &[
+                (&seeding.id).into(),
+                (&time(Timestamp::now())).into(),
+                seq.into(),
+                number(processed),
+                number(counts.actions_created),
+                number(counts.triggers_created),
+                number(counts.connections_created),
+                (&to_json(&errors, "completing")?).into(),
+                (&to_json(&metadata, "completing")?).into(),
+            ],
+        )
+        .await?;
+    match ended {
+        0 => Err(StoreError::Superseded { environment: seeding.fence.environment.clone() }),
+        _ => Ok(()),
+    }
 }
 
 /// Closes what a dead process left running. Only under the lock of the environment's row: a seeding that still lives then

@@ -1,4 +1,6 @@
-//! The words of what keeps and tells: `report`.
+//! The words of what keeps and tells: `report`, `export` and `adopt`.
+
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
@@ -43,6 +45,43 @@ pub struct ReportArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: ReportFormat,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
+}
+
+/// `sower export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The environment
+    #[arg(short, long, value_name = "NAME")]
+    pub environment: Option<String>,
+    /// Write one folder an integration below this one, which is empty or holds what was exported before
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// The rows that Sower did not write, as manifests for `sower adopt`
+    #[arg(long)]
+    pub foreign: bool,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
+}
+
+/// `sower adopt`.
+#[derive(Debug, Args)]
+pub struct AdoptArgs {
+    /// The folder of the manifests that the rows are to fit
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The environment
+    #[arg(short, long, value_name = "NAME")]
+    pub environment: Option<String>,
+    /// Say what would be adopted, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
     #[command(flatten)]
     /// Where.
     pub at: Where,

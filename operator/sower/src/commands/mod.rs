@@ -1,11 +1,13 @@
 //! One file per command.
 
+pub mod adopt;
 pub mod blame;
 pub mod completion;
 pub mod diff;
 pub mod doctor;
 pub mod drift;
 pub mod explain;
+pub mod export;
 pub mod generate;
 pub mod get;
 pub mod history;
@@ -64,6 +66,8 @@ pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failu
             let named = args.which.environment.is_some();
             told(context, args.output.document(), named, report::run(&args, context).await)
         }
+        Command::Export(args) => export::run(&args, context).await,
+        Command::Adopt(args) => told(context, args.output, true, adopt::run(&args, context).await),
         Command::Validate(args) => {
             let format = args.output.document();
             told(context, format, true, blocking(context, move |context| validate::run(&args, context)).await)

@@ -17,8 +17,9 @@ const UNDERSTATED_VERSION: &str = "an update breaks what uses the integration, i
      has `policy: { semver: deny }`: the integration keeps its rows, and everything else comes in. Raise the major version \
      (below 1.0.0 the minor one), or take the break back; `sower plan` says what it is.";
 const FOREIGN_ROW: &str = "a row that Sower did not write holds an id that a manifest wants. Sower never touches such a \
-     row (its column `seeding` is null), so the integration is refused and everything else comes in. Rename the integration, \
-     or delete the row if nobody needs it, and seed again.";
+     row (its column `seeding` is null), so the integration is refused and everything else comes in. Take the row \
+     over with `sower adopt DIR`, where it says what the manifest says; else rename the integration, or delete the row if \
+     nobody needs it, and seed again.";
 
 /// Runs it.
 ///

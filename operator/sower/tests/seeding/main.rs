@@ -3,11 +3,13 @@
 #[path = "../checkout/mod.rs"]
 mod checkout;
 
+mod adopting;
 mod approval;
 mod between;
 mod compatibility;
 mod drift;
 mod environments;
+mod exporting;
 mod foreign;
 mod freeze;
 mod guards;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
 mod account;
+mod adopt;
 mod bed;
 mod drift;
 mod faults;
@@ -17,6 +18,7 @@ mod rollback;
 mod rows;
 mod scale;
 mod settling;
+mod takeover;
 mod tls;
 mod touched;
 mod trail;

@@ -20,7 +20,7 @@ use crate::standing::is_ours;
 const LISTED: usize = 50;
 
 /// What frees an id that somebody else's row holds.
-const FREE: &str = "let whoever wrote that row delete or rename it";
+const FREE: &str = "adopt it (sower adopt), or let whoever wrote that row delete or rename it";
 
 /// What becomes of an integration in one environment.
 #[derive(Debug, Default)]

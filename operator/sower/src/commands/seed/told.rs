@@ -270,6 +270,10 @@ fn refusals(tried: &Tried<'_>, report: &Report, style: &Style) -> Exit {
         style.note(&format!(
             "error[{FOREIGN_ROW}]: rows that Sower did not write hold the ids of {named}: they stay as they are"
         ));
+        let name = &report.environment;
+        style.hint(&format!(
+            "Where they say what git says, take them over: sower adopt DIR -e {name} --dry-run"
+        ));
     }
     if report.errors.len() > foreign.len() {
         let whose = if refused(report) - foreign.len() == 1 { "its manifest" } else { "the manifests" };
