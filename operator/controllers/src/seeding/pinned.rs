@@ -1,6 +1,6 @@
 //! A plan that waits for an approval: what it saw, what is kept of it, and how it is applied whatever was pushed since.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -76,7 +76,8 @@ fn pinned(job: &Job, planned: &Planned, held: &Held) -> Pinned {
         errors: failures.told,
         metadata,
         reason: seeded::reason(job, planned, &mends),
-        reseed: job.reseed,
+        // Whoever approves a correction gets every row of what drifted: which drifted then is not kept.
+        reseed: job.reseed || !mends.is_empty(),
     }
 }
 
@@ -100,7 +101,7 @@ pub(super) async fn planned(
             found: Vec::new(),
             complete: false,
             watched: false,
-            mute: std::collections::BTreeSet::new(),
+            mute: BTreeSet::new(),
         };
         ReadSource { snapshot, catalog }
     });
@@ -154,6 +155,7 @@ pub(super) async fn apply(
     let write = Write {
         operations: pinned.plan.operations.iter().map(|operation| (operation, None)).collect(),
         reseed: pinned.reseed,
+        mend: &BTreeSet::new(),
         conflicts: &conflicts,
         // The documents are remembered as they were read last: the next seeding reads them all.
         manifests: ManifestDelta::default(),
@@ -172,6 +174,8 @@ pub(super) async fn apply(
             pinned: true,
         }),
         plans_wait: true,
+        quarantine: seeded::lifting(&pinned.plan.lifted),
+        rollback: None,
     };
     let written = seeded::write_or_fail(store, &seeding, write).await?;
     let number = format!("{}-{}", job.environment, written.seq);

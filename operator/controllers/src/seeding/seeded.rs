@@ -181,7 +181,7 @@ struct Remembered {
 }
 
 /// Of these nothing is kept out any more.
-fn lifting(lifted: &[String]) -> QuarantineDelta<'_> {
+pub(super) fn lifting(lifted: &[String]) -> QuarantineDelta<'_> {
     QuarantineDelta { lift: lifted, ..QuarantineDelta::default() }
 }
 
