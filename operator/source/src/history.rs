@@ -1,5 +1,6 @@
 //! Who changed what, as far as the history was fetched.
 
+use std::collections::{HashSet, VecDeque};
 use std::fs;
 
 use git2::{Commit, ObjectType, Oid, Repository};
@@ -9,6 +10,9 @@ use crate::{FetchError, GitTree};
 
 /// Commits looked at for one answer, parents included; beyond it the answer is "not known".
 const MAX_STEPS: usize = 20_000;
+
+/// Bytes of a commit beyond which nobody looks for its parents.
+const LARGEST: usize = 1 << 20;
 
 /// A commit, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +97,41 @@ impl GitTree {
         }
         found
     }
+}
+
+impl GitTree {
+    /// Whether the history of this tree's commit holds that commit. What was fetched of it earlier counts: a mirror that
+    /// was deepened to 50 commits again still knows the way to those before. Beyond what is known the answer is no.
+    #[must_use]
+    pub fn descends_from(&self, commit: &str) -> bool {
+        let Ok(wanted) = Oid::from_str(commit) else { return false };
+        let repository = self.lock();
+        let Ok(odb) = repository.odb() else { return false };
+        let mut seen = HashSet::from([self.commit_oid()]);
+        let mut next = VecDeque::from([self.commit_oid()]);
+        while let Some(id) = next.pop_front() {
+            if id == wanted {
+                return true;
+            }
+            // As it was written: a commit at the edge of a shallow history is read as one without parents.
+            let readable =
+                odb.read_header(id).is_ok_and(|(size, kind)| kind == ObjectType::Commit && size <= LARGEST);
+            let Some(object) = odb.read(id).ok().filter(|_| readable) else { continue };
+            for parent in written_parents(object.data()) {
+                if seen.len() < MAX_STEPS && seen.insert(parent) {
+                    next.push_back(parent);
+                }
+            }
+        }
+        false
+    }
+}
+
+/// The parents that a commit names in its own bytes.
+fn written_parents(commit: &[u8]) -> impl Iterator<Item = Oid> {
+    let lines = commit.split(|byte| *byte == b'\n').skip(1);
+    let parents = lines.map_while(|line| line.strip_prefix(b"parent "));
+    parents.filter_map(|hex| Oid::from_str(std::str::from_utf8(hex).ok()?).ok())
 }
 
 /// The parents that are here, each with what it has at `path`.

@@ -6,6 +6,7 @@
 //! secret. It knows nothing of manifests, Kubernetes or SQL.
 
 mod address;
+mod author;
 mod checkout;
 mod child;
 mod credentials;
@@ -25,6 +26,7 @@ mod walk;
 mod watch;
 
 pub use address::{Address, Location};
+pub use author::user_name;
 pub use checkout::Checkout;
 pub use child::fetch_child_main;
 pub use credentials::Credentials;

@@ -524,3 +524,23 @@ async fn mirrors_beyond_the_total_go_those_first_that_were_used_least() {
     expected.sort();
     assert_eq!(fetch.mirrors(), expected, "what is gone comes again");
 }
+
+#[tokio::test]
+async fn what_was_fetched_is_known_beyond_the_depth_of_a_later_fetch() {
+    let (repository, fetch) = (Repository::new(), Fetch::new());
+    let first = repository.git(&["rev-parse", "HEAD"]);
+    fetch.get(&repository.url(), Reference::Default).await.unwrap();
+    let mut last = first.clone();
+    for n in 0..3 {
+        repository.write("README.md", format!("{n}\n"));
+        last = repository.commit("More");
+    }
+    let tree = fetch.get(&repository.url(), Reference::Default).await.unwrap().tree("integrations").unwrap();
+    assert!(tree.descends_from(&last) && tree.descends_from(&first));
+    assert!(!tree.descends_from("nothing") && !tree.descends_from(&"0".repeat(40)));
+    repository.git(&["reset", "--quiet", "--hard", &first]);
+    repository.write("README.md", "instead\n");
+    repository.commit("Instead");
+    let tree = fetch.get(&repository.url(), Reference::Default).await.unwrap().tree("integrations").unwrap();
+    assert!(tree.descends_from(&first) && !tree.descends_from(&last));
+}
