@@ -66,6 +66,30 @@ words! {
     }
 }
 
+words! {
+    /// Whether somebody has to approve a plan.
+    #[derive(Default)]
+    Approval {
+        /// Nobody: it is applied when it is made.
+        #[default]
+        Automatic = "Automatic",
+        /// It waits until its hash is approved.
+        Manual = "Manual",
+    }
+}
+
+words! {
+    /// What becomes of an update that breaks what uses the integration, and whose version does not say so.
+    #[derive(Default)]
+    Semver {
+        /// It is seeded, with a warning.
+        #[default]
+        Warn = "warn",
+        /// The integration keeps its rows.
+        Deny = "deny",
+    }
+}
+
 /// A target: its sources, what it lets in, and the database that holds it.
 #[allow(clippy::duplicated_attributes, reason = "each printer column says its type")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -165,6 +189,14 @@ pub struct EnvironmentSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(extend("default" = "Retain"))]
     pub deletion_policy: DeletionPolicy,
+    /// Whether each plan waits until somebody approves it. Default Automatic.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "Automatic"))]
+    pub approval: Approval,
+    /// What integrations are held to.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = {}))]
+    pub policy: Policy,
     /// When integrations may not change, or when alone they may. A plan that changes a frozen one is held whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 16))]
@@ -217,6 +249,8 @@ impl Default for EnvironmentSpec {
             prune_limit: PruneLimit::default(),
             retention: Retention::default(),
             deletion_policy: DeletionPolicy::default(),
+            approval: Approval::default(),
+            policy: Policy::default(),
             freeze_windows: Vec::new(),
             conflicts: Conflicts::default(),
         }
@@ -242,6 +276,17 @@ pub struct SecretRef {
     /// Its name.
     #[schemars(schema_with = "text::name")]
     pub name: String,
+}
+
+/// What integrations are held to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Policy {
+    /// A change that breaks what uses an integration wants another major version (below 1.0.0 another minor one): warn
+    /// says so, deny leaves the rows of that integration as they are. Default warn.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "warn"))]
+    pub semver: Semver,
 }
 
 /// What is done about conflicts, by their type.
@@ -300,6 +345,9 @@ pub struct EnvironmentStatus {
     /// The last seeding that wrote rows while this status was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seeding: Option<LastSeeding>,
+    /// What came of the annotation `sower.dev/approve`, while it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalStatus>,
     /// What the environment holds, and what it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
@@ -396,6 +444,40 @@ pub struct ConflictStatus {
     /// What is done about it.
     #[schemars(schema_with = "text::line")]
     pub resolution: String,
+}
+
+words! {
+    /// What came of an approval.
+    #[derive(Default)]
+    ApprovalResult {
+        /// There is no such plan, or not yet.
+        #[default]
+        Unknown = "Unknown",
+        /// The plan waits for something else.
+        Waiting = "Waiting",
+        /// The plan was applied.
+        Applied = "Applied",
+        /// The plan is stale: nothing was written.
+        Refused = "Refused",
+    }
+}
+
+/// What came of an approval.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalStatus {
+    /// The hash, as the annotation has it.
+    #[schemars(schema_with = "text::line")]
+    pub plan: String,
+    /// What came of it.
+    pub result: ApprovalResult,
+    /// Who approved.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(schema_with = "text::line")]
+    pub by: String,
+    /// In a sentence.
+    #[schemars(schema_with = "text::paragraph")]
+    pub message: String,
 }
 
 /// What an environment holds, and what it does not.

@@ -70,5 +70,9 @@ pub const TAKE_OVER: &str = "sower.dev/take-over";
 pub const FREEZE_OVERRIDE: &str = "sower.dev/freeze-override";
 /// The annotation of an Integration, in git or in a cluster, whose value `disabled` keeps its rows when it goes from its source.
 pub const PRUNE: &str = "sower.dev/prune";
+/// The annotation of an Environment that approves a plan, by its hash.
+pub const APPROVE: &str = "sower.dev/approve";
+/// The annotation of an Environment that says who approved.
+pub const APPROVED_BY: &str = "sower.dev/approved-by";
 /// The value of `apiVersion` in documents.
 pub const API_VERSION: &str = "sower.dev/v1alpha1";

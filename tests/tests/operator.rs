@@ -1,6 +1,7 @@
 //! The operator on a real control plane, PostgreSQL and git server: what it writes, and what it leaves alone.
 
 mod operator {
+    mod approving;
     mod asking;
     mod between;
     mod changing;

@@ -43,6 +43,13 @@ struct ConflictLabels {
     r#type: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ApprovalLabels {
+    namespace: String,
+    environment: String,
+    result: &'static str,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct SourceLabels {
     namespace: String,
@@ -51,6 +58,8 @@ struct SourceLabels {
 }
 
 const RESULTS: [Outcome; 4] = [Outcome::Completed, Outcome::Unchanged, Outcome::Refused, Outcome::Failed];
+/// What comes of approvals.
+const APPROVALS: [&str; 4] = ["applied", "before", "waits", "refused"];
 const VERBS: [Verb; 4] = [Verb::Create, Verb::Update, Verb::Move, Verb::Remove];
 const CONFLICTS: [ConflictType; 3] =
     [ConflictType::Version, ConflictType::Dependency, ConflictType::Duplicate];
@@ -69,6 +78,8 @@ pub struct Metrics {
     purged: Family<EnvironmentLabels, Counter>,
     conflicts: Family<ConflictLabels, Gauge>,
     invalid: Family<EnvironmentLabels, Gauge>,
+    approvals: Family<ApprovalLabels, Counter>,
+    plans_waiting: Family<EnvironmentLabels, Gauge>,
     fetch_duration: Family<SourceLabels, Histogram>,
     sources: Arc<Mutex<BTreeSet<SourceLabels>>>,
 }
@@ -85,6 +96,8 @@ impl Metrics {
             purged: Family::default(),
             conflicts: Family::default(),
             invalid: Family::default(),
+            approvals: Family::default(),
+            plans_waiting: Family::default(),
             fetch_duration: Family::new_with_constructor(seconds),
             sources: Arc::default(),
         };
@@ -96,6 +109,8 @@ impl Metrics {
             purged,
             conflicts,
             invalid,
+            approvals,
+            plans_waiting,
             fetch_duration,
             sources: _,
         } = &metrics;
@@ -111,6 +126,8 @@ impl Metrics {
         let kept = "Integrations that had been taken out and were kept long enough";
         registry.register("purged_integrations", kept, purged.clone());
         registry.register("conflicts", "Open conflicts", conflicts.clone());
+        registry.register("approvals", "Approvals by what came of them", approvals.clone());
+        registry.register("plans_waiting", "Plans that wait for an approval", plans_waiting.clone());
         registry.register("invalid_manifests", "Manifests that are refused", invalid.clone());
         registry.register_with_unit(
             "fetch_duration",
@@ -189,6 +206,16 @@ impl Metrics {
         self.purged.get_or_create(at).inc_by(integrations as u64);
     }
 
+    /// Somebody approved a plan, and this came of it.
+    pub fn approved(&self, at: &EnvironmentLabels, result: &'static str) {
+        self.approvals.get_or_create(&approval(at, result)).inc();
+    }
+
+    /// So many plans wait for an approval.
+    pub fn waiting(&self, at: &EnvironmentLabels, plans: i64) {
+        self.plans_waiting.get_or_create(at).set(plans);
+    }
+
     /// A reconcile ended without a report.
     pub fn ended(&self, at: &EnvironmentLabels, result: Outcome, took: Duration) {
         self.reconcile_duration.get_or_create(at).observe(took.as_secs_f64());
@@ -201,6 +228,10 @@ impl Metrics {
         self.rows.remove(at);
         self.purged.remove(at);
         self.invalid.remove(at);
+        self.plans_waiting.remove(at);
+        for result in APPROVALS {
+            self.approvals.remove(&approval(at, result));
+        }
         for result in RESULTS {
             self.reconciles.remove(&outcome(at, result));
         }
@@ -224,6 +255,10 @@ fn outcome(at: &EnvironmentLabels, result: Outcome) -> ResultLabels {
         environment: at.environment.clone(),
         result: result.as_str(),
     }
+}
+
+fn approval(at: &EnvironmentLabels, result: &'static str) -> ApprovalLabels {
+    ApprovalLabels { namespace: at.namespace.clone(), environment: at.environment.clone(), result }
 }
 
 fn operation(at: &EnvironmentLabels, verb: Verb) -> OperationLabels {

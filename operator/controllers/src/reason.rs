@@ -23,6 +23,8 @@ pub enum Reason {
     FetchFailed,
     /// The plan deletes more than pruneLimit.
     PruneLimitExceeded,
+    /// The plan waits until somebody approves it.
+    ApprovalRequired,
     /// The plan changes an integration in a freeze window.
     Frozen,
     /// The seeding failed; nothing was written.
@@ -60,6 +62,7 @@ impl Reason {
             Self::SourceEmpty => "SourceEmpty",
             Self::FetchFailed => "FetchFailed",
             Self::PruneLimitExceeded => "PruneLimitExceeded",
+            Self::ApprovalRequired => "ApprovalRequired",
             Self::Frozen => "Frozen",
             Self::SeedingFailed => "SeedingFailed",
             Self::ManifestsInvalid => "ManifestsInvalid",
@@ -89,9 +92,11 @@ impl Reason {
             | Self::SourceEmpty
             | Self::PruneLimitExceeded
             | Self::ManifestsInvalid => With::Stalled,
-            Self::DatabaseUnavailable | Self::FetchFailed | Self::Frozen | Self::SeedingFailed => {
-                With::Reconciling
-            }
+            Self::DatabaseUnavailable
+            | Self::FetchFailed
+            | Self::ApprovalRequired
+            | Self::Frozen
+            | Self::SeedingFailed => With::Reconciling,
             Self::Suspended | Self::Seeded => With::Neither,
         }
     }
@@ -115,7 +120,8 @@ impl Reason {
             Self::SchemaIncompatible => "Waits for an upgrade of Sower",
             Self::AuthenticationFailed => "Waits for a change of the Secret or the spec",
             Self::SourceNotFound | Self::SourceEmpty => "Waits for a push or a change of the spec",
-            Self::PruneLimitExceeded => "Waits for a higher pruneLimit or for another push",
+            Self::PruneLimitExceeded => "Waits for an approval of the plan or for another push",
+            Self::ApprovalRequired => "Waits for an approval of the plan",
             Self::Frozen => "Waits for the end of the freeze, or for sower.dev/freeze-override",
             Self::ManifestsInvalid => "Waits for a push that mends them; the valid ones are in",
             Self::DatabaseUnavailable | Self::FetchFailed | Self::SeedingFailed => "Is tried again by itself",

@@ -47,7 +47,7 @@ pub fn diff(
             }
             Fate::Hold(_) => processed += 1,
             Fate::Keep(why) => {
-                processed += usize::from(why == KeptWhy::ForeignRow);
+                processed += usize::from(matches!(why, KeptWhy::ForeignRow | KeptWhy::Understated));
                 kept.push(Kept {
                     id: id.to_owned(),
                     version: current.map(|c| c.content.version.clone()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sower_crds::environment::EnvironmentSpec;
+use sower_crds::environment::{Approval, EnvironmentSpec};
 
 use crate::catalog::SourceCatalog;
 use crate::freeze::{Frozen, frozen};
@@ -24,6 +24,8 @@ pub enum Gate {
 pub enum HeldReason {
     /// It deletes more than `pruneLimit`.
     PruneLimitExceeded,
+    /// `approval: Manual`, and nobody has approved it.
+    ApprovalRequired,
     /// It changes an integration in a freeze window.
     Frozen,
     /// `strict`, and a manifest is invalid.
@@ -31,11 +33,18 @@ pub enum HeldReason {
 }
 
 impl HeldReason {
+    /// An approval lets the plan through.
+    #[must_use]
+    pub fn is_approvable(self) -> bool {
+        matches!(self, Self::PruneLimitExceeded | Self::ApprovalRequired)
+    }
+
     /// The reason of the condition Ready.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::PruneLimitExceeded => "PruneLimitExceeded",
+            Self::ApprovalRequired => "ApprovalRequired",
             Self::Frozen => "Frozen",
             Self::ManifestsInvalid => "ManifestsInvalid",
         }
@@ -90,6 +99,17 @@ impl Moment {
     }
 }
 
+impl Gate {
+    /// What holds the plan, where an approval would let it through.
+    #[must_use]
+    pub fn approvable(&self) -> Option<&Held> {
+        match self {
+            Self::Held(held) if held.reason.is_approvable() => Some(held),
+            _ => None,
+        }
+    }
+}
+
 impl Held {
     /// The share that would go, in whole percent.
     #[must_use]
@@ -98,8 +118,8 @@ impl Held {
     }
 }
 
-/// Asks the guards: invalid manifests under `strict`, then the number of deletions of each source, then the freeze
-/// windows.
+/// Asks the guards: invalid manifests under `strict`, then the number of deletions of each source, then whether plans
+/// are to be approved, then the freeze windows.
 #[must_use]
 pub fn gate(
     plan: &Plan,
@@ -110,8 +130,37 @@ pub fn gate(
 ) -> Gate {
     invalid(spec, sources)
         .or_else(|| pruned(plan, spec, state))
+        .or_else(|| unapproved(plan, spec))
         .or_else(|| waits(plan, spec, moment))
         .map_or(Gate::Open, Gate::Held)
+}
+
+/// Asks the guards that an approval does not answer: invalid manifests under `strict`, and the freeze windows.
+#[must_use]
+pub fn gate_of_approved(
+    plan: &Plan,
+    spec: &EnvironmentSpec,
+    sources: &[SourceCatalog],
+    moment: Moment,
+) -> Gate {
+    invalid(spec, sources).or_else(|| waits(plan, spec, moment)).map_or(Gate::Open, Gate::Held)
+}
+
+fn unapproved(plan: &Plan, spec: &EnvironmentSpec) -> Option<Held> {
+    let waits = spec.approval == Approval::Manual && !plan.is_empty();
+    let told = || {
+        let counts = format!("+{} ~{} -{}", plan.created(), plan.updated(), plan.deleted());
+        format!("Plan {} waits for an approval: {counts}", plan.short_hash())
+    };
+    waits.then(|| Held {
+        reason: HeldReason::ApprovalRequired,
+        message: told(),
+        source: None,
+        deleted: 0,
+        total: 0,
+        limit: String::new(),
+        frozen: None,
+    })
 }
 
 fn waits(plan: &Plan, spec: &EnvironmentSpec, moment: Moment) -> Option<Held> {

@@ -3,6 +3,8 @@
 //! The encoding is our own and deterministic: every field is written as its length (8 bytes, big endian) and its bytes,
 //! every list is preceded by its length. So no two different values have one encoding, whatever they contain.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sower_crds::environment::EnvironmentSpec;
@@ -88,6 +90,28 @@ pub(crate) fn plan_hash(
     encoder.finish()
 }
 
+/// The hash of a plan that waits for an approval: that of the plan, and what else it was made of, where there is more.
+/// `scope` are the ids that it was restricted to; `seen` names the integrations whose rows were not what was seeded, each
+/// with a digest of what was there.
+#[must_use]
+pub fn approvable_hash(plan: &str, scope: Option<&BTreeSet<String>>, seen: &BTreeMap<&str, &str>) -> String {
+    if scope.is_none() && seen.is_empty() {
+        return plan.to_owned();
+    }
+    let mut encoder = Encoder::new("sower/approvable/1");
+    encoder.text(plan).count(usize::from(scope.is_some()));
+    let ids = scope.into_iter().flatten();
+    encoder.count(ids.clone().count());
+    for id in ids {
+        encoder.text(id);
+    }
+    encoder.count(seen.len());
+    for (id, digest) in seen {
+        encoder.text(id).text(digest);
+    }
+    encoder.finish()
+}
+
 /// Fields of a spec that say when and with what something is done, not what comes out.
 const WITHOUT_MEANING: &[&str] = &[
     "suspend",
@@ -98,6 +122,7 @@ const WITHOUT_MEANING: &[&str] = &[
     "deletionPolicy",
     "retention",
     "freezeWindows",
+    "approval",
 ];
 /// The same, of one source. A credential decides whether it is read, not what is there.
 const SOURCE_WITHOUT_MEANING: &[&str] = &["interval"];

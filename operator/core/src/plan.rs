@@ -32,6 +32,15 @@ pub struct Current {
     pub prune_disabled: bool,
 }
 
+/// An update that a policy keeps out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// Path of its manifest.
+    pub path: String,
+    /// Why, in a sentence.
+    pub why: String,
+}
+
 /// All that the plan needs to know of a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
@@ -41,6 +50,8 @@ pub struct State {
     pub rows: BTreeMap<String, Current>,
     /// Ids that are held by rows Sower did not write.
     pub foreign: BTreeSet<String>,
+    /// Updates that `policy.semver: deny` keeps out, by integration, each with why.
+    pub denied: BTreeMap<String, Denied>,
     /// Contents that this environment carried earlier: those of [`Plan`]'s lower versions that were asked for.
     pub carried: BTreeSet<(String, String)>,
 }
@@ -279,6 +290,8 @@ pub enum KeptWhy {
     SourceKeepsAll,
     /// Selective: it is no longer named.
     Orphaned,
+    /// What uses it would break, and its version does not say so.
+    Understated,
     /// `--only` names others.
     NotNamed,
 }

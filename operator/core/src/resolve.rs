@@ -129,6 +129,7 @@ impl<'a> Question<'a, '_> {
             let fate = match self.winner(id, offers) {
                 None => Fate::Keep(KeptWhy::Invalid),
                 Some(_) if self.state.foreign.contains(id) => Fate::Keep(KeptWhy::ForeignRow),
+                Some(_) if self.state.denied.contains_key(id) => Fate::Keep(KeptWhy::Understated),
                 Some(wanted) => self.version(wanted, &mut settled.conflicts),
             };
             settled.fates.insert(id, fate);

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use offer::{catalog, database, invalid, moment, plan, plan_only, row, source, spec, summary, valid};
 use serde_json::{Value, json};
 use sower_core::catalog::SourceCatalog;
-use sower_core::gate::{Gate, Held, HeldReason, Moment, gate};
+use sower_core::gate::{Gate, Held, HeldReason, Moment, gate, gate_of_approved};
+use sower_core::hash::approvable_hash;
 use sower_core::plan::State;
 
 fn many(count: usize) -> Vec<sower_core::catalog::Summary> {
@@ -168,4 +169,47 @@ fn windows_change_no_plan() {
     let (without, with) = (spec(json!({})), spec(weekend(json!({}))));
     let (offered, state) = (catalog(many(2)), database(&[]));
     assert_eq!(plan(&without, &offered, &state).hash, plan(&with, &offered, &state).hash);
+}
+
+#[test]
+fn an_approval_is_asked_for_where_something_is_to_be_done() {
+    let (all, none) = (many(3), State::default());
+    let manual = spec(json!({ "approval": "Manual" }));
+    let found = held(json!({ "approval": "Manual" }), &catalog(all.clone()), &none).expect("held");
+    let hash = plan(&manual, &catalog(all.clone()), &none).short_hash().to_owned();
+    assert_eq!(found.reason, HeldReason::ApprovalRequired);
+    assert_eq!(found.message, format!("Plan {hash} waits for an approval: +3 ~0 -0"));
+    assert_eq!(held(json!({ "approval": "Manual" }), &catalog(all.clone()), &database(&all)), None);
+    // What it deletes is said first; a freeze is told once it is approved.
+    let frozen =
+        json!({ "approval": "Manual", "freezeWindows": [{ "schedule": "* * * * *", "duration": "1h" }] });
+    let left = catalog(all[2..].to_vec());
+    let reason = |fields: &Value, sources: &[SourceCatalog], state: &State| {
+        held(fields.clone(), sources, state).map(|held| held.reason)
+    };
+    assert_eq!(reason(&frozen, &left, &database(&all)), Some(HeldReason::PruneLimitExceeded));
+    assert_eq!(reason(&frozen, &catalog(all.clone()), &none), Some(HeldReason::ApprovalRequired));
+    let (frozen, sources) = (spec(frozen), catalog(all));
+    let made = plan(&frozen, &sources, &none);
+    let approved = gate_of_approved(&made, &frozen, &sources, moment());
+    assert!(matches!(approved, Gate::Held(Held { reason: HeldReason::Frozen, .. })), "{approved:?}");
+    assert_eq!(gate_of_approved(&made, &manual, &sources, moment()), Gate::Open);
+}
+
+#[test]
+fn a_plan_that_waits_is_named_by_what_it_saw() {
+    let scope = |ids: &[&str]| Some(ids.iter().map(ToString::to_string).collect::<BTreeSet<String>>());
+    let name = |scope: Option<BTreeSet<String>>, seen: &[(&str, &str)]| {
+        approvable_hash("7c1e", scope.as_ref(), &seen.iter().copied().collect())
+    };
+    assert_eq!(name(None, &[]), "7c1e");
+    let all = [
+        name(scope(&[]), &[]),
+        name(scope(&["a"]), &[]),
+        name(scope(&["a", "b"]), &[]),
+        name(None, &[("a", "b")]),
+        name(None, &[("a", "c")]),
+        name(scope(&["a"]), &[("a", "b")]),
+    ];
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
 }

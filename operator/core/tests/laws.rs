@@ -99,7 +99,7 @@ fn state() -> impl Strategy<Value = State> {
                 (summary.id, current)
             })
             .collect();
-        State { base, rows, foreign, carried: BTreeSet::new() }
+        State { base, rows, foreign, ..State::default() }
     })
 }
 

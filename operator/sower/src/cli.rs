@@ -24,6 +24,7 @@ Ask:
   blame       Which seeding last changed each part of an integration
 Change:
   seed        Make an environment's database equal to git
+  apply       Approve a plan that waits, and apply it
   suspend     Stop seeding an environment
   resume      Go on seeding it
 Write manifests:
@@ -142,6 +143,32 @@ pub enum Format {
     Yaml,
 }
 
+/// Formats of `plan`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum PlanFormat {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+    /// For programs and people.
+    Yaml,
+    /// For the comment of a merge request.
+    Markdown,
+}
+
+impl PlanFormat {
+    /// The same among those of most commands: what is for people is no document.
+    #[must_use]
+    pub fn document(self) -> Format {
+        match self {
+            Self::Table | Self::Markdown => Format::Table,
+            Self::Json => Format::Json,
+            Self::Yaml => Format::Yaml,
+        }
+    }
+}
+
 /// Formats of `validate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ProblemFormat {
@@ -182,7 +209,9 @@ pub enum Command {
     #[command(after_help = "Examples:
   sower plan                       one line per environment
   sower plan -e production         row by row
-  sower plan --exit-code -q        3 if there are differences")]
+  sower plan --exit-code -q        3 if there are differences
+  sower plan -e production -o json > plan.json    what `sower apply` takes
+  sower plan -o markdown           for the comment of a merge request")]
     Plan(PlanArgs),
     /// Why an integration is, or is not, in an environment
     #[command(after_help = "Examples:
@@ -220,6 +249,12 @@ pub enum Command {
   sower seed -e staging --only slack,stripe
   sower seed -e production -n sower            asks the operator of a cluster")]
     Seed(SeedArgs),
+    /// Approve a plan that waits, and apply it
+    #[command(after_help = "Examples:
+  sower apply 7c1e09b4d2f8 -e production
+  sower apply plan.json                        of sower plan -e production -o json
+  sower apply 7c1e09b4d2f8 -e production -n sower    asks the operator of a cluster")]
+    Apply(ApplyArgs),
     /// Stop seeding an environment
     #[command(after_help = "Examples:
   sower suspend -e production -n sower")]
@@ -334,6 +369,32 @@ pub struct PlanArgs {
     /// Exit with 3 if there are differences
     #[arg(long)]
     pub exit_code: bool,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: PlanFormat,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
+}
+
+/// `sower apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// The plan: a file that `sower plan -o json` wrote, or at least 12 digits of its hash
+    #[arg(value_name = "FILE|HASH")]
+    pub plan: String,
+    /// The environment
+    #[arg(short, long, value_name = "NAME")]
+    pub environment: Option<String>,
+    /// Who approves (default: user.name of git's settings, else USER)
+    #[arg(long, value_name = "NAME")]
+    pub approved_by: Option<String>,
+    /// How long to wait for the operator (default: 5m)
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// Do not wait for the operator
+    #[arg(long)]
+    pub no_wait: bool,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,

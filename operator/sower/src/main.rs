@@ -84,7 +84,8 @@ fn start() -> Exit {
 
 /// Runs a command to its end or to Ctrl-C; then what it began is rolled back, and children are ended.
 async fn interruptible(command: Command, context: &Context) -> Exit {
-    let changes = matches!(command, Command::Seed(_) | Command::Suspend(_) | Command::Resume(_));
+    let changes =
+        matches!(command, Command::Seed(_) | Command::Apply(_) | Command::Suspend(_) | Command::Resume(_));
     let running = commands::dispatch(command, context);
     tokio::pin!(running);
     tokio::select! {

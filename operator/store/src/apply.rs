@@ -133,7 +133,8 @@ fn incoming_rows<'a>(operation: &'a Operation, manifest: &'a str) -> Result<Inco
     Ok(Incoming { operation, rows, path: &place.path, revision })
 }
 
-/// Fills in manifests that were not handed over: from the documents remembered, else from the definitions there are.
+/// Fills in manifests that were not handed over: from the documents remembered, else from the
+/// definitions there are, else from the plans that wait.
 async fn look_up(
     tx: &mut Tx,
     writing: &Writing<'_>,
@@ -150,6 +151,8 @@ async fn look_up(
          WHERE environment = $1 AND id = ANY($2) AND checksum = ANY($3) AND manifest IS NOT NULL",
         "SELECT id, manifest::text FROM integration_definitions \
          WHERE environment = $1 AND id = ANY($2) AND checksum = ANY($3) AND seeding IS NOT NULL",
+        "SELECT integration_id, manifest::text FROM seeding_plan_contents \
+         WHERE environment = $1 AND integration_id = ANY($2) AND checksum = ANY($3)",
     ];
     for (round, sql) in sources.into_iter().enumerate() {
         for chunk in wanted.chunks(ROWS) {

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sower_core::drift::{Drifted, Foreign, Logged, Registry, There, What, drifted};
+use sower_core::hash::hex;
 use sower_core::rows::{DefinitionRow, Kind, RegistryRow, checksum, rows};
 
 use crate::address::Engine;
@@ -90,24 +91,22 @@ async fn page(tx: &mut Tx, environment: &str, last: &str) -> Result<Vec<String>,
     tx.rows("looking for drift", &sql, &binds).await?.iter().map(|row| row.text(0)).collect()
 }
 
+/// What [`DefinitionRow::row_hash`] covers.
+pub(crate) const OF_DEFINITION: [&str; 6] =
+    ["id", "name", "version", "coalesce(author, chr(30))", "manifest::text", "status"];
+/// What [`RegistryRow::row_hash`] covers.
+pub(crate) const OF_REGISTRY: [&str; 6] =
+    ["id", "integration_id", "identifier", "name", "coalesce(category, chr(30))", "definition::text"];
+
 /// The same bytes as [`DefinitionRow::row_hash`] and [`RegistryRow::row_hash`] cover, hashed by PostgreSQL.
-fn hash(columns: &[&str]) -> String {
+pub(crate) fn hash(columns: &[&str]) -> String {
     format!("sha256(convert_to(concat_ws(chr(31), {}), 'UTF8'))", columns.join(", "))
 }
 
 /// Those of these integrations that are carried, whose rows all are what was stored with them, and as many as the manifest
 /// has. On PostgreSQL alone. What is not among them need not have drifted.
-async fn sound(tx: &mut Tx, environment: &str, ids: &[String]) -> Result<Vec<String>, StoreError> {
-    let of_definition =
-        hash(&["id", "name", "version", "coalesce(author, chr(30))", "manifest::text", "status"]);
-    let of_registry = hash(&[
-        "id",
-        "integration_id",
-        "identifier",
-        "name",
-        "coalesce(category, chr(30))",
-        "definition::text",
-    ]);
+pub(crate) async fn sound(tx: &mut Tx, environment: &str, ids: &[String]) -> Result<Vec<String>, StoreError> {
+    let (of_definition, of_registry) = (hash(&OF_DEFINITION), hash(&OF_REGISTRY));
     let counted = Kind::ALL.map(|kind| {
         let table = kind.table();
         format!(
@@ -141,6 +140,49 @@ async fn sound(tx: &mut Tx, environment: &str, ids: &[String]) -> Result<Vec<Str
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let rows = tx.rows("looking for drift", &sql, &[environment.into(), Bind::Texts(&ids)]).await?;
     rows.iter().map(|row| row.text(0)).collect()
+}
+
+/// Those of these integrations of which a row is not what was seeded.
+pub(crate) async fn drifted_of(
+    tx: &mut Tx,
+    environment: &str,
+    ids: &[&str],
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut rows = BTreeMap::new();
+    compare(tx, environment, ids, &mut rows).await?;
+    Ok(rows.into_values().map(|drifted| drifted.integration).collect())
+}
+
+/// Each row of some integrations: its integration, table, id, recomputed hash, and the checksum and seeding it names.
+pub(crate) async fn lines(tx: &mut Tx, binds: &[Bind<'_>]) -> Result<Vec<[String; 6]>, StoreError> {
+    let definitions = tx
+        .rows(
+            "looking at rows",
+            "SELECT id, name, version, author, manifest::text, status, row_hash, checksum, seeding \
+             FROM integration_definitions WHERE environment = $1 AND id = ANY($2)",
+            binds,
+        )
+        .await?;
+    let mut lines = Vec::new();
+    for row in &definitions {
+        let (held, id) = (definition_row(row)?, row.text(0)?);
+        let hash = hex(&held.there().row.row_hash());
+        let seeding = row.maybe_text(8)?.unwrap_or_default();
+        lines.push([
+            id.clone(),
+            "integration".to_owned(),
+            id,
+            hash,
+            held.checksum.unwrap_or_default(),
+            seeding,
+        ]);
+    }
+    for held in registry(tx, binds, "integration_id").await? {
+        let hash = hex(&held.there().row.row_hash());
+        let stored = held.hash.as_deref().map(hex).unwrap_or_default();
+        lines.push([held.integration, held.kind.as_str().to_owned(), held.id, hash, stored, String::new()]);
+    }
+    Ok(lines)
 }
 
 /// A row of a registry, read.

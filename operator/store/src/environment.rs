@@ -47,6 +47,10 @@ pub struct EnvironmentRow {
     pub summary: serde_json::Value,
     /// Log id of a seeding that began and has not ended: it runs, or died; the next one closes it.
     pub running: Option<String>,
+    /// How many plans wait for an approval, or approved for something else.
+    pub waiting: i64,
+    /// The hash of the plan that is approved and waits for something else.
+    pub approved: Option<String>,
     /// When the last seeding was committed.
     pub seeded_at: Option<Timestamp>,
     /// When the row last changed.
@@ -84,7 +88,11 @@ pub struct Fence {
 const COLUMNS: &str = "e.name::text, e.keeper, e.epoch, e.holder, e.seq, e.applied::text, e.selection_hash, e.summary::text, \
      (SELECT r.id::text FROM public.seeding_logs r WHERE r.environment = e.name AND r.status = 'running'), \
      (SELECT @time(s.completed_at) FROM public.seeding_logs s WHERE s.environment = e.name AND s.seq = e.seq), \
-     @time(e.updated_at), e.retained, @time(e.retain_at), e.forgotten";
+     @time(e.updated_at), e.retained, @time(e.retain_at), e.forgotten, \
+     (SELECT count(*) FROM public.seeding_plans w WHERE w.environment = e.name AND w.base_seq = e.seq \
+       AND w.status IN ('pending', 'approved')), \
+     (SELECT max(p.hash::text) FROM public.seeding_plans p WHERE p.environment = e.name AND p.base_seq = e.seq \
+       AND p.status = 'approved')";
 
 impl Store {
     /// The row of one environment, if there is one. One statement.
@@ -247,17 +255,7 @@ fn gone(environment: &str) -> StoreError {
 }
 
 fn read(row: &Row) -> Result<EnvironmentRow, StoreError> {
-    let stored: BTreeMap<String, StoredSource> = row.json(5, "the applied revision")?;
-    let applied = stored
-        .into_iter()
-        .map(|(name, StoredSource { revision, tree })| {
-            let revision = Revision::parse(&revision).ok_or_else(|| StoreError::Unreadable {
-                what: "the applied revision".to_owned(),
-                cause: format!("`{revision}` is no revision"),
-            })?;
-            Ok((name, AppliedSource { revision, tree }))
-        })
-        .collect::<Result<_, StoreError>>()?;
+    let applied = read_applied(row, 5)?;
     Ok(EnvironmentRow {
         name: row.text(0)?,
         keeper: row.maybe_text(1)?,
@@ -268,12 +266,27 @@ fn read(row: &Row) -> Result<EnvironmentRow, StoreError> {
         selection_hash: row.maybe_text(6)?,
         summary: row.json(7, "the summary of an environment")?,
         running: row.maybe_text(8)?,
+        waiting: row.int(14)?,
+        approved: row.maybe_text(15)?,
         seeded_at: row.maybe_time(9)?,
         updated_at: row.time(10)?,
         retained: row.maybe_text(11)?,
         retain_at: row.maybe_time(12)?,
         forgotten: row.int(13)?,
     })
+}
+
+/// Applied sources, as [`applied_json`] writes them.
+pub(crate) fn read_applied(row: &Row, index: usize) -> Result<BTreeMap<String, AppliedSource>, StoreError> {
+    let stored: BTreeMap<String, StoredSource> = row.json(index, "the applied revision")?;
+    let read = |(name, StoredSource { revision, tree }): (String, StoredSource)| {
+        let revision = Revision::parse(&revision).ok_or_else(|| StoreError::Unreadable {
+            what: "the applied revision".to_owned(),
+            cause: format!("`{revision}` is no revision"),
+        })?;
+        Ok((name, AppliedSource { revision, tree }))
+    };
+    stored.into_iter().map(read).collect()
 }
 
 /// Applied sources as the column holds them.

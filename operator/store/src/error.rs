@@ -112,6 +112,12 @@ pub enum StoreError {
         /// The last one in the database.
         found: i64,
     },
+    /// Rows that a plan touches are not what they were when it was made.
+    #[error("rows of {} were changed by somebody else since", integrations.join(", "))]
+    RowsChanged {
+        /// The integrations that they belong to.
+        integrations: Vec<String>,
+    },
     /// Another process closed the running log row: it seeds now.
     #[error("another seeding of {environment} began and closed this one")]
     Superseded {
@@ -186,6 +192,7 @@ impl StoreError {
             | Self::Gone { .. }
             | Self::Moved { .. }
             | Self::Superseded { .. }
+            | Self::RowsChanged { .. }
             | Self::ForeignRow { .. }
             | Self::Lost { .. }
             | Self::Query { .. }
@@ -230,6 +237,7 @@ impl StoreError {
             | Self::Gone { .. }
             | Self::Moved { .. }
             | Self::Superseded { .. }
+            | Self::RowsChanged { .. }
             | Self::Unreadable { .. }
             | Self::Query { .. }
             | Self::TablesGone { .. }

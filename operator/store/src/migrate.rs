@@ -30,10 +30,16 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/postgres/0002_retention.sql"),
         sqlite: include_str!("../migrations/sqlite/0002_retention.sql"),
     },
+    Migration {
+        version: 3,
+        name: "plans",
+        postgres: include_str!("../migrations/postgres/0003_plans.sql"),
+        sqlite: include_str!("../migrations/sqlite/0003_plans.sql"),
+    },
 ];
 
 /// The version of the schema that this Sower needs.
-pub const SCHEMA: i64 = 2;
+pub const SCHEMA: i64 = 3;
 
 /// Tables of which one without our record means that somebody else was here.
 const TABLES: &[&str] = &[
@@ -51,6 +57,9 @@ const TABLES: &[&str] = &[
     "seeding_conflicts",
     "removed_parts",
     "seeding_retention",
+    "seeding_plans",
+    "seeding_plan_operations",
+    "seeding_plan_contents",
 ];
 
 /// The record of what was applied.

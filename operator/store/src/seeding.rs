@@ -12,6 +12,7 @@ use crate::environment::{AppliedSource, Fence, applied_json, lock, refusal};
 use crate::error::StoreError;
 use crate::memory::{self, ManifestDelta};
 use crate::open::Store;
+use crate::plans::{self, Spend};
 use crate::session::{Bind, Tx, time, to_json};
 
 /// What a seeding says of itself before it writes.
@@ -65,6 +66,10 @@ pub struct Write<'a> {
     pub errors: &'a [Failure],
     /// What has no column; `created`, `updated` and `deleted` are added.
     pub metadata: Map<String, Value>,
+    /// The approved plan that this is.
+    pub spend: Option<Spend<'a>>,
+    /// Plans wait for an approval: this seeding makes them stale.
+    pub plans_wait: bool,
 }
 
 /// What moves without a seeding: the plan was empty.
@@ -179,6 +184,8 @@ impl Store {
             processed,
             errors,
             mut metadata,
+            spend,
+            plans_wait,
         } = write;
         let now = time(Timestamp::now());
         let seq = fence.base + 1;
@@ -187,10 +194,19 @@ impl Store {
 
         let mut tx = self.write().await?;
         advance(&mut tx, fence, seq, applied, selection_hash, summary, &now).await?;
+        if let Some(spend) = &spend {
+            spend.still_sees(&mut tx, environment).await?;
+        }
         let counts =
             crate::apply::apply(&mut tx, seeding, seq, operations, reseed, &now, &manifests, applied).await?;
         crate::conflicts::settle(&mut tx, environment, conflicts, Some(&seeding.id), &written, &now).await?;
 
+        if let Some(spend) = &spend {
+            spend.spend(&mut tx, fence, &seeding.id, &counts, applied, &now).await?;
+        }
+        if plans_wait || spend.is_some() {
+            plans::retire(&mut tx, environment, seq).await?;
+        }
         for (name, count) in
             [("created", counts.created), ("updated", counts.updated), ("deleted", counts.deleted)]
         {

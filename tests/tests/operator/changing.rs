@@ -60,7 +60,7 @@ async fn a_cluster_is_changed_from_the_command_line() -> Result<()> {
         held.err
     );
     let plan = format!("see all of it:  sower plan -e production -n {namespace}\n");
-    ensure!(held.err.contains(&plan) && held.err.contains("allow it:       kubectl -n "), "{}", held.err);
+    ensure!(held.err.contains(&plan) && held.err.contains("allow it once:  sower apply "), "{}", held.err);
     let plan = sower(&bed, &format!("plan -e production --database {}", bed.database.url()))?.expect(0)?;
     ensure!(plan.out.contains("- ash 1.0.0   folder gone since "), "{plan:?}");
     ensure!(plan.err.contains("It would be held: plan "), "{plan:?}");

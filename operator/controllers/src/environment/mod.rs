@@ -3,6 +3,7 @@
 //! A reconcile reads `current → finalizer → dereference → seed → compose → write → tell`. What needs no client is a pure
 //! function: `outcome` and [`crate::status`].
 
+mod approving;
 mod deletion;
 mod dereference;
 mod outcome;

@@ -53,6 +53,7 @@ pub fn of_seeded(
         plan: planned.filter(|_| waits).map(|planned| plan(&planned.plan)),
         conflicts: Some(Conflicts { skipped: ids, told: open_conflicts(report) }),
         written: written(seeded),
+        approval: None,
     }
 }
 
@@ -98,6 +99,7 @@ fn held_verdict(planned: &Planned, held: &Held, commit: Option<&CommitInfo>) -> 
     Verdict::Held {
         reason: match held.reason {
             HeldReason::PruneLimitExceeded => Reason::PruneLimitExceeded,
+            HeldReason::ApprovalRequired => Reason::ApprovalRequired,
             HeldReason::Frozen => Reason::Frozen,
             HeldReason::ManifestsInvalid => Reason::ManifestsInvalid,
         },

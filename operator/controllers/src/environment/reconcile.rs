@@ -14,7 +14,7 @@ use sower_store::Store;
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
 
-use super::{Context, Guarded, deletion, dereference, outcome, take_over};
+use super::{Context, Guarded, approving, deletion, dereference, outcome, take_over};
 use crate::integration::Holding;
 use crate::metrics::EnvironmentLabels;
 use crate::reason::Reason;
@@ -25,6 +25,8 @@ use crate::writing::write_status;
 
 /// How soon the API server is asked again when it did not answer.
 const RETRY: Duration = Duration::from_secs(5);
+/// How soon the newest revision is planned after a plan was applied that somebody approved.
+const AT_ONCE: Duration = Duration::from_millis(50);
 /// How long a seeding that was told to end may take to do so.
 const LAST_WORDS: Duration = Duration::from_secs(15);
 
@@ -85,6 +87,8 @@ async fn whole(context: &Context, namespace: &str, name: &str) -> Action {
     }
     let patience = &context.shared.patience;
     Action::requeue(match kind {
+        // What was approved need not be the newest: that is planned now.
+        None if outcome.was_approved() => AT_ONCE,
         None => patience.until(namespace, name, &environment.spec, outcome.opens(), Timestamp::now()),
         Some(_) if outcome.misses_database_secret() => patience.soon(namespace, name, &environment.spec),
         Some(kind) => patience.after(namespace, name, &environment.spec, kind),
@@ -268,6 +272,8 @@ async fn seed_into(
             return Err(error);
         }
     };
+    let (seeded, approval) =
+        approving::answer(&shared.seeder, store, environment, &job, seeded, cancel).await?;
     if !matches!(seeded, Seeded::Held { .. }) {
         context.scope.applied(&namespace, &name, begun);
         if take_over {
@@ -295,7 +301,11 @@ async fn seed_into(
         .unwrap_or_default(),
         None => Vec::new(),
     };
-    Ok(outcome::of_seeded(environment, &seeded, row.as_ref(), &holding, commit.first()))
+    if let Some(row) = &row {
+        shared.metrics.waiting(&job.labels(), row.waiting);
+    }
+    let outcome = outcome::of_seeded(environment, &seeded, row.as_ref(), &holding, commit.first());
+    Ok(Outcome { approval, ..outcome })
 }
 
 /// What the environment holds now; wakes the Integrations for which that is news.

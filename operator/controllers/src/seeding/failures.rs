@@ -11,6 +11,9 @@ use super::Planned;
 /// The most failures that a report and its log row hold.
 const MOST_FAILURES: usize = 1000;
 
+/// The code of an update that `policy.semver: deny` keeps out.
+pub const UNDERSTATED: &str = "understated-version";
+
 /// What did not come in.
 pub(super) struct Failures {
     /// At most [`MOST_FAILURES`].
@@ -28,7 +31,13 @@ pub(super) fn failures(planned: &Planned) -> Failures {
         location: None,
         message: format!("a row that Sower did not write holds the id `{}`", k.id),
     });
-    let mut beside: Vec<Failure> = foreign.chain(mute(planned)).collect();
+    let denied = planned.plan.kept.iter().filter(|k| k.why == KeptWhy::Understated).map(|k| Failure {
+        integration: Some(k.id.clone()),
+        code: UNDERSTATED.to_owned(),
+        location: planned.state.denied.get(&k.id).map(|denied| denied.path.clone()),
+        message: planned.state.denied.get(&k.id).map(|denied| denied.why.clone()).unwrap_or_default(),
+    });
+    let mut beside: Vec<Failure> = foreign.chain(denied).chain(mute(planned)).collect();
     let problems = planned.reading.found().flat_map(|found| &found.problems);
     let mut refused: Vec<&Problem> = problems.filter(|problem| problem.is_error()).collect();
     let all = refused.len() + beside.len();

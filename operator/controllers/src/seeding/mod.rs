@@ -2,17 +2,21 @@
 //!
 //! fetch reads sources and apply writes the database; between them everything is a function of values.
 
+mod approval;
 mod error;
 mod failures;
 mod fetch;
 mod job;
 mod narrow;
 mod noted;
+mod pinned;
 mod planned;
+mod policy;
 mod reading;
 mod retain;
 mod seeded;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,7 +28,9 @@ use sower_source::Fetcher;
 use sower_store::{EnvironmentRow, Store};
 use tokio_util::sync::CancellationToken;
 
+pub use approval::{Approval, Approved, Refusal, Stale};
 pub use error::{Kind, SeedingError};
+pub use failures::UNDERSTATED;
 pub use fetch::{Files, Reader, Snapshot};
 pub use job::{Glance, Job, Listing, Origin, Resource, SourceInput};
 pub use noted::Trouble;
@@ -62,6 +68,8 @@ pub struct Planned {
     known: reading::Known,
     /// What was not looked at, because the change cannot touch it.
     beyond: Option<Beyond>,
+    /// What the rows were that the plan touches, by integration, where an approval is to let it through.
+    observed: Option<BTreeMap<String, String>>,
 }
 
 /// What lies beyond a plan of some integrations, as the last seeding counted it.
@@ -186,7 +194,8 @@ impl Seeder {
         let row = store.environment(&job.environment).await?;
         let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
         let selection_hash = planned::stands_on(job, &self.platform)?;
-        self.plan_whole(store, job, row, snapshots, selection_hash).await
+        let planned = self.plan_whole(store, job, row, snapshots, selection_hash).await?;
+        pinned::observe(store, planned).await
     }
 
     /// Makes the database hold what the sources say.
@@ -232,6 +241,9 @@ impl Seeder {
         cancel: &CancellationToken,
     ) -> Result<Seeded, SeedingError> {
         seeded::refuse_other_keeper(row.as_ref(), job)?;
+        if let Some(seeded) = self.remembered_approval(store, job, row.as_ref(), cancel).await? {
+            return Ok(seeded);
+        }
         let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
         let already = noted::already(row.as_ref(), job, &snapshots, &self.platform, started).await?;
         if let Some(done) = already {
@@ -239,9 +251,12 @@ impl Seeder {
         }
         let planned = self.plan_snapshots(store, job, row, snapshots).await?;
         match planned.gate.clone() {
-            Gate::Held(held) => Ok(seeded::hold(planned, held, started)),
+            Gate::Held(held) => {
+                pinned::pin(store, job, &planned).await?;
+                Ok(seeded::hold(planned, held, started))
+            }
             Gate::Open => {
-                let (seeded, rows) = seeded::apply(store, job, &self.holder, planned, started).await?;
+                let (seeded, rows) = seeded::apply(store, job, &self.holder, planned, None, started).await?;
                 if let Some(metrics) = &self.metrics {
                     metrics.wrote(&job.labels(), rows);
                 }
@@ -256,13 +271,20 @@ impl Seeder {
         row: Option<&EnvironmentRow>,
         cancel: &CancellationToken,
     ) -> Result<Vec<Snapshot>, SeedingError> {
-        let applied: Vec<(String, String)> = row
-            .into_iter()
-            .flat_map(EnvironmentRow::revisions)
-            .filter_map(|(source, revision)| {
-                revision.commit().map(|commit| (source.to_owned(), commit.to_owned()))
-            })
-            .collect();
+        self.fetch_with(job, row, Vec::new(), cancel).await
+    }
+
+    /// The same, with these commits of sources in their history too.
+    async fn fetch_with(
+        &self,
+        job: &Job,
+        row: Option<&EnvironmentRow>,
+        mut applied: Vec<(String, String)>,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Snapshot>, SeedingError> {
+        applied.extend(row.into_iter().flat_map(EnvironmentRow::revisions).filter_map(
+            |(source, revision)| revision.commit().map(|commit| (source.to_owned(), commit.to_owned())),
+        ));
         let timeout = job.spec.timeout.duration().ok();
         get_ready();
         self.reader.fetch(&job.labels(), &job.sources, &applied, timeout, cancel).await
@@ -282,12 +304,15 @@ impl Seeder {
         match narrow {
             Ok(planned) => {
                 self.count(job, &planned);
-                Ok(planned)
+                pinned::observe(store, planned).await
             }
             Err(why) => {
                 tracing::debug!(environment = job.environment, "the whole catalog is planned: {why}");
                 let planned = self.plan_whole(store, job, row, snapshots, selection_hash).await?;
-                planned.empty_source().map_or(Ok(planned), Err)
+                match planned.empty_source() {
+                    Some(error) => Err(error),
+                    None => pinned::observe(store, planned).await,
+                }
             }
         }
     }

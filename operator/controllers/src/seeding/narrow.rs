@@ -13,7 +13,7 @@ use sower_core::plan::{ConflictType, Verb};
 use sower_core::resolve::questions;
 use sower_core::select::{Selection, select};
 use sower_core::snapshot::{FileEntry, ReadError, Tree};
-use sower_crds::environment::{EnvironmentSpec, SeedingStrategy};
+use sower_crds::environment::{EnvironmentSpec, SeedingStrategy, Semver};
 use sower_source::GitTree;
 use sower_store::{AppliedSource, EnvironmentRow, Here, Store, StoreError};
 
@@ -144,7 +144,7 @@ fn weigh(
     let (known, state, row) = (memories(&sources, before), here.state, Some(row));
     let reading = reading(&sources, &files, new)?;
     let beyond = Some(Beyond { excluded, carried });
-    Ok(Ok(Planned { reading, plan, gate, state, row, selection_hash, known, beyond }))
+    Ok(Ok(Planned { reading, plan, gate, state, row, selection_hash, known, beyond, observed: None }))
 }
 
 /// Reads the files that differ, and asks for whatever they touch.
@@ -220,11 +220,13 @@ fn settled<'a>(
     snapshots: &[Snapshot],
     selection_hash: &str,
 ) -> Option<(&'a EnvironmentRow, Noted)> {
-    let EnvironmentSpec { seeding_strategy, .. } = &job.spec;
+    let EnvironmentSpec { seeding_strategy, policy, .. } = &job.spec;
     let same_sources = row.applied.len() == snapshots.len()
         && snapshots.iter().all(|s| row.applied.contains_key(&s.name) && s.git.is_some())
         && snapshots.iter().all(|s| matches!(s.files, Files::Unlisted(_)));
+    // What a policy says of an update is told by the whole manifests.
     let holds = *seeding_strategy == SeedingStrategy::Incremental
+        && policy.semver == Semver::Warn
         && job.only.is_none()
         && !job.reseed
         && same_sources

@@ -33,8 +33,12 @@ pub(super) const NOTED_CONFLICTS: usize = 1_000;
 /// Most integrations that are told as orphaned, or as kept by their annotation.
 const NOTED_KEPT: usize = 1_000;
 /// The reasons of a plan that a guard holds.
-const HELD: [HeldReason; 3] =
-    [HeldReason::PruneLimitExceeded, HeldReason::Frozen, HeldReason::ManifestsInvalid];
+const HELD: [HeldReason; 4] = [
+    HeldReason::PruneLimitExceeded,
+    HeldReason::ApprovalRequired,
+    HeldReason::Frozen,
+    HeldReason::ManifestsInvalid,
+];
 /// Most unsettled integrations that it notes: with more, the next plan is of the whole catalog.
 const NOTED_ATTENTION: usize = 200;
 
@@ -232,6 +236,17 @@ fn attention(planned: &Planned) -> Option<BTreeSet<String>> {
     let deprecated = plan.deprecated.iter().map(|(id, _)| id);
     let ids: BTreeSet<String> = conflicts.chain(kept).chain(deprecated).cloned().collect();
     (whole && ids.len() <= NOTED_ATTENTION).then_some(ids)
+}
+
+/// What the next seeding finds after a plan that was made of an earlier revision: what it stands on is not what was read
+/// last, so it looks at everything.
+pub(super) fn of_pinned(mut summary: Value) -> Value {
+    if let Some(noted) = summary.as_object_mut() {
+        noted.remove("attention");
+        noted.remove("outside");
+        noted.insert("lookAgain".to_owned(), true.into());
+    }
+    summary
 }
 
 /// What a seeding of some integrations leaves of the note. What is carried is no longer what the applied revision says:

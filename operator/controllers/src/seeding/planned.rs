@@ -18,6 +18,7 @@ use super::Planned;
 use super::error::{Kind as Trouble, SeedingError};
 use super::fetch::Snapshot;
 use super::job::Job;
+use super::policy;
 use super::reading::{self, Reading};
 use crate::reason::Reason;
 
@@ -38,7 +39,7 @@ pub(super) async fn make(
     )?;
     let (state, foreign_rows) = (here.state, here.foreign_rows);
     let (job, platform, remembered) = (job.clone(), platform.clone(), known.clone());
-    let (mut reading, selection, mut state, job) = blocking(move || {
+    let (reading, selection, mut state, job) = blocking(move || {
         let mut reading = reading::load(snapshots, &remembered)?;
         reading.note_mute(&state);
         let catalogs = reading.lend();
@@ -48,6 +49,7 @@ pub(super) async fn make(
     })
     .await??;
     state.carried = store.carried(&job.environment, &questions(&selection, &state)).await?;
+    let (mut reading, selection, mut state) = policy::deny(store, &job, reading, selection, state).await?;
     blocking(move || {
         let mut catalogs = reading.lend();
         let mut plan = decide(&job, &catalogs, &selection, &state);
@@ -62,7 +64,7 @@ pub(super) async fn make(
         }
         let gate = gate(&plan, &job.spec, &catalogs, &state, job.moment());
         reading.give_back(catalogs);
-        Planned { reading, plan, gate, state, row, selection_hash, known, beyond: None }
+        Planned { reading, plan, gate, state, row, selection_hash, known, beyond: None, observed: None }
     })
     .await
 }

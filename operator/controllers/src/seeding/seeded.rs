@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sower_core::catalog::{Found, Place};
 use sower_core::gate::Held;
-use sower_core::plan::{Conflict, KeptWhy, Operation};
+use sower_core::hash::spec_digest;
+use sower_core::plan::{Conflict, KeptWhy, Operation, Plan};
 use sower_core::report::{Failure, Outcome, Report};
 use sower_core::snapshot::Revision;
 use sower_store::{
-    AppliedSource, Begin, Counts, EnvironmentRow, Fence, Kept, ManifestDelta, Settle, Store, StoreError,
-    Write, document_id,
+    Applied, AppliedSource, Begin, Counts, EnvironmentRow, Fence, Kept, ManifestDelta, Seeding, Settle,
+    Spend, Store, StoreError, Write, document_id,
 };
 
 use super::error::{Kind, SeedingError};
@@ -70,18 +71,14 @@ pub(super) async fn apply(
     job: &Job,
     holder: &str,
     planned: Planned,
+    approved_by: Option<&str>,
     started: Instant,
 ) -> Result<(Seeded, u64), SeedingError> {
     let began = Timestamp::now() - started.elapsed();
-    let mut fence = store.claim_under(&job.environment, &job.keeper, job.take_over, job.epoch).await?;
-    if let Some(epoch) = job.epoch {
-        fence.epoch = epoch;
-    }
-    fence.base = planned.plan.base;
-    // Claiming what was this keeper's already changed nothing: the row is to be the one that was read.
-    fence.as_of = fence.as_of.and(planned.row.as_ref().map(|row| row.updated_at));
+    let fence = claim(store, job, &planned).await?;
     let failures = failures(&planned);
     let moved = moves(store, job, &planned, &failures.told).await?;
+    let (touched, spec_digest) = (touched(&planned.plan), spec_digest(&job.spec));
     if planned.plan.is_empty() {
         return Ok((settle(store, &fence, job, planned, moved, failures, started).await?, 0));
     }
@@ -90,7 +87,10 @@ pub(super) async fn apply(
         let begin = Begin {
             fence: &fence,
             holder,
-            reason: &reason(job, &planned),
+            reason: &match approved_by {
+                Some(by) => approved(&reason(job, &planned), &planned.plan, by),
+                None => reason(job, &planned),
+            },
             applied: &reading::applied(&snapshots(&planned.reading)),
             metadata: metadata.clone(),
             started: began,
@@ -107,22 +107,62 @@ pub(super) async fn apply(
             processed: planned.plan.processed,
             errors: &failures.told,
             metadata,
+            spend: approved_by.map(|by| Spend {
+                hash: &planned.plan.hash,
+                observed: planned.observed.as_ref(),
+                touched: &touched,
+                spec_digest: &spec_digest,
+                by,
+                pinned: false,
+            }),
+            plans_wait: planned.row.as_ref().is_some_and(|row| row.waiting > 0),
         };
-        match store.apply(&seeding, write).await {
-            Ok(written) => Ok(written),
-            Err(error) => {
-                // Rolled back already; a log row that stays running is closed by the next seeding.
-                if let Err(second) = store.fail(&seeding, error.code(), &error.to_string()).await {
-                    tracing::warn!(error = %second, "the failed seeding could not be noted");
-                }
-                Err(error)
-            }
-        }
+        write_or_fail(store, &seeding, write).await
     };
     let written = outcome?;
     let number = format!("{}-{}", job.environment, written.seq);
     let report = report(&planned, failures, Outcome::Completed, Some(number), &written.counts, started);
     Ok((Seeded::Applied { planned: Box::new(planned), report }, written.counts.rows_written))
+}
+
+/// What a write of this plan stands on; takes the environment, where it is nobody's yet.
+pub(super) async fn claim(store: &Store, job: &Job, planned: &Planned) -> Result<Fence, StoreError> {
+    let mut fence = store.claim_under(&job.environment, &job.keeper, job.take_over, job.epoch).await?;
+    if let Some(epoch) = job.epoch {
+        fence.epoch = epoch;
+    }
+    fence.base = planned.plan.base;
+    // Claiming what was this keeper's already changed nothing: the row is to be the one that was read.
+    fence.as_of = fence.as_of.and(planned.row.as_ref().map(|row| row.updated_at));
+    Ok(fence)
+}
+
+/// The second commit of a seeding; where it fails, the log row says so.
+pub(super) async fn write_or_fail(
+    store: &Store,
+    seeding: &Seeding,
+    write: Write<'_>,
+) -> Result<Applied, StoreError> {
+    match store.apply(seeding, write).await {
+        Ok(written) => Ok(written),
+        Err(error) => {
+            // Rolled back already; a log row that stays running is closed by the next seeding.
+            if let Err(second) = store.fail(seeding, error.code(), &error.to_string()).await {
+                tracing::warn!(error = %second, "the failed seeding could not be noted");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The integrations that a plan touches.
+pub(super) fn touched(plan: &Plan) -> Vec<&str> {
+    plan.operations.iter().map(|operation| operation.id.as_str()).collect()
+}
+
+/// The reason of a seeding that somebody approved: `push: "…" (AUTHOR); plan 7c1e09b4d2f8 approved by NAME`.
+pub(super) fn approved(reason: &str, plan: &Plan, by: &str) -> String {
+    format!("{reason}; plan {} approved by {by}", plan.short_hash())
 }
 
 /// What the database remembers of the sources' documents.
@@ -260,13 +300,13 @@ fn same_finding(a: &Found, b: &Found) -> bool {
 }
 
 /// Each operation with the canonical bytes it writes; those that come from memory are in the database already.
-fn with_manifests(planned: &Planned) -> Vec<(&Operation, Option<Arc<str>>)> {
+pub(super) fn with_manifests(planned: &Planned) -> Vec<(&Operation, Option<Arc<str>>)> {
     let manifest =
         |operation: &Operation| operation.place.as_ref().and_then(|place| planned.reading.parsed(place));
     planned.plan.operations.iter().map(|operation| (operation, manifest(operation))).collect()
 }
 
-fn snapshots(reading: &Reading) -> Vec<Snapshot> {
+pub(super) fn snapshots(reading: &Reading) -> Vec<Snapshot> {
     reading.sources.iter().map(|s| s.snapshot.clone()).collect()
 }
 
@@ -279,7 +319,7 @@ pub(super) fn elapsed(started: Instant) -> u64 {
 }
 
 /// Why this seeding is made, for its log row: `push: "Raise the page size" (AUTHOR)`.
-fn reason(job: &Job, planned: &Planned) -> String {
+pub(super) fn reason(job: &Job, planned: &Planned) -> String {
     if job.reseed {
         return "reseed".to_owned();
     }
@@ -338,8 +378,17 @@ fn report(
     counts: &Counts,
     started: Instant,
 ) -> Report {
-    let Planned { reading, plan, gate: _, state: _, row: _, selection_hash: _, known: _, beyond: _ } =
-        planned;
+    let Planned {
+        reading,
+        plan,
+        gate: _,
+        state: _,
+        row: _,
+        selection_hash: _,
+        known: _,
+        beyond: _,
+        observed: _,
+    } = planned;
     Report {
         environment: plan.environment.clone(),
         seeding,
@@ -364,7 +413,7 @@ fn report(
 }
 
 /// What has no column of its own in the log row.
-fn metadata(planned: &Planned, failures: &Failures, started: Instant) -> Map<String, Value> {
+pub(super) fn metadata(planned: &Planned, failures: &Failures, started: Instant) -> Map<String, Value> {
     let plan = &planned.plan;
     let told: Vec<&Conflict> = plan.conflicts.iter().take(noted::NOTED_CONFLICTS).collect();
     let all = Some(plan.conflicts.len()).filter(|all| *all > told.len());

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use sower_core::sentence::{first_fitting, with_place};
 use sower_core::snapshot::{full_revision, short_revision};
-use sower_crds::REQUESTED_AT;
 use sower_crds::environment::{Environment, EnvironmentStatus, SourceStatus};
+use sower_crds::{APPROVE, REQUESTED_AT};
 
 use super::conditions::{Conditions, Said, find, set, unset};
 use super::kind;
@@ -35,6 +35,12 @@ pub fn compose(environment: &Environment, outcome: &Outcome, now: Timestamp) -> 
     let requested = environment.metadata.annotations.as_ref().and_then(|all| all.get(REQUESTED_AT));
     let requested = requested.map(|text| text.chars().take(LONGEST_REQUEST).collect());
     status.last_handled_reconcile_at = requested.or(status.last_handled_reconcile_at);
+    let asked = environment.metadata.annotations.as_ref().and_then(|all| all.get(APPROVE));
+    status.approval = match (&outcome.approval, status.approval.take()) {
+        _ if asked.is_none() => None,
+        (Some(approval), _) => Some(approval.clone()),
+        (None, before) => before.filter(|before| asked.is_some_and(|asked| asked.trim() == before.plan)),
+    };
     status.next = next(environment, outcome, &status);
     status
 }

@@ -1,7 +1,7 @@
 //! The one command that unblocks an environment.
 
-use sower_crds::TAKE_OVER;
 use sower_crds::environment::{Environment, EnvironmentStatus};
+use sower_crds::{APPROVE, TAKE_OVER};
 
 use super::outcome::{Outcome, Verdict};
 use crate::reason::Reason;
@@ -31,9 +31,9 @@ pub(super) fn next(
         }
         Reason::SchemaIncompatible => format!("sower doctor -n {namespace}"),
         Reason::InvalidSpec | Reason::AuthenticationFailed => renew(),
-        Reason::PruneLimitExceeded => {
-            let deletes = status.plan.as_ref().map_or(0, |plan| plan.delete);
-            format!("{kubectl} patch env/{name} --type=merge -p '{{\"spec\":{{\"pruneLimit\":{deletes}}}}}'")
+        Reason::PruneLimitExceeded | Reason::ApprovalRequired => {
+            let hash = &status.plan.as_ref()?.hash;
+            format!("{kubectl} annotate --overwrite env/{name} {APPROVE}={hash}")
         }
         Reason::ManifestsInvalid => format!("sower rule {}", status.failures.first()?.code),
         Reason::DatabaseUnavailable

@@ -1,7 +1,7 @@
 //! What is worth an Event: changes, each once.
 
 use sower_core::snapshot::short_revision;
-use sower_crds::environment::{EnvironmentStatus, Failure, LastSeeding};
+use sower_crds::environment::{ApprovalResult, EnvironmentStatus, Failure, LastSeeding};
 
 use super::conditions::find;
 use super::kind;
@@ -59,6 +59,7 @@ pub fn notices(
     }
     notices.extend(refused(before, after, outcome));
     notices.extend(conflicts(before, after));
+    notices.extend(approval(before, after));
     notices.extend(verdict(before, after, outcome));
     notices
 }
@@ -103,6 +104,17 @@ fn conflicts(before: &EnvironmentStatus, after: &EnvironmentStatus) -> Option<No
     (!same).then(|| notice(Tone::Warning, &now.reason, &now.message))
 }
 
+/// What came of an approval.
+fn approval(before: &EnvironmentStatus, after: &EnvironmentStatus) -> Option<Notice> {
+    let now = after.approval.as_ref().filter(|now| before.approval.as_ref() != Some(*now))?;
+    Some(match now.result {
+        ApprovalResult::Refused | ApprovalResult::Unknown => {
+            notice(Tone::Warning, "ApprovalRefused", &now.message)
+        }
+        ApprovalResult::Applied | ApprovalResult::Waiting => notice(Tone::Normal, "Approved", &now.message),
+    })
+}
+
 /// What the reason of Ready has to say, where it was not said already.
 fn verdict(before: &EnvironmentStatus, after: &EnvironmentStatus, outcome: &Outcome) -> Option<Notice> {
     let now = find(&after.conditions, kind::READY)?;
@@ -133,7 +145,9 @@ fn verdict(before: &EnvironmentStatus, after: &EnvironmentStatus, outcome: &Outc
                 }
                 None => message.clone(),
             };
-            Some(notice(Tone::Warning, reason, told))
+            // To be asked is no trouble.
+            let tone = if *reason == Reason::ApprovalRequired { Tone::Normal } else { Tone::Warning };
+            Some(notice(tone, reason, told))
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use sower_core::snapshot::Revision;
-use sower_crds::environment::{ConflictStatus, Counts, Failure, LastSeeding, PlanStatus};
+use sower_crds::environment::{
+    ApprovalResult, ApprovalStatus, ConflictStatus, Counts, Failure, LastSeeding, PlanStatus,
+};
 
 use crate::reason::Reason;
 
@@ -25,6 +27,8 @@ pub struct Outcome {
     pub conflicts: Option<Conflicts>,
     /// What was written.
     pub written: Option<LastSeeding>,
+    /// What came of an approval; none: nobody looked.
+    pub approval: Option<ApprovalStatus>,
 }
 
 /// Conflicts that are skipped.
@@ -117,6 +121,7 @@ impl Outcome {
             plan: None,
             conflicts: None,
             written: None,
+            approval: None,
         }
     }
 
@@ -124,6 +129,13 @@ impl Outcome {
     #[must_use]
     pub fn misses_database_secret(&self) -> bool {
         matches!(self.verdict, Verdict::Failed { reason: Reason::InvalidSpec, secret: Some(_), .. })
+    }
+
+    /// Whether this applied a plan that somebody approved.
+    #[must_use]
+    pub fn was_approved(&self) -> bool {
+        let applied = |approval: &ApprovalStatus| approval.result == ApprovalResult::Applied;
+        self.written.is_some() && self.approval.as_ref().is_some_and(applied)
     }
 
     /// When the plan may be applied, where it waits for that alone.

@@ -274,7 +274,7 @@ fn a_held_plan_is_told_once_and_says_what_to_type() {
     assert_eq!(status.plan.as_ref().map(|plan| plan.delete), Some(14));
     assert_eq!(
         status.next.as_deref(),
-        Some("kubectl -n sower patch env/production --type=merge -p '{\"spec\":{\"pruneLimit\":14}}'")
+        Some("kubectl -n sower annotate --overwrite env/production sower.dev/approve=7c1e09b4d2f8")
     );
     let told = notices(before.status.as_ref(), status, &held());
     assert_eq!(

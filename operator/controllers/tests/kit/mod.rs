@@ -6,7 +6,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use sower_controllers::seeding::{Job, Origin, Seeded, Seeder, SeedingError, SourceInput};
+use sower_controllers::seeding::{
+    Approval, Approved, Job, Origin, Planned, Seeded, Seeder, SeedingError, SourceInput,
+};
 use sower_core::rows::Kind;
 use sower_crds::environment::EnvironmentSpec;
 use sower_source::Fetcher;
@@ -61,7 +63,7 @@ impl Kit {
         self.repository().join(".git/objects").join(folder).join(name)
     }
 
-    fn git(&self, arguments: &[&str]) -> String {
+    pub fn git(&self, arguments: &[&str]) -> String {
         let ran = Command::new("git")
             .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"])
             .args(arguments)
@@ -117,6 +119,28 @@ impl Kit {
 
     pub async fn run_until(&self, job: &Job, stop: &CancellationToken) -> Result<Seeded, SeedingError> {
         self.seeder.seed(&self.store, job, stop).await
+    }
+
+    pub async fn approve(&self, environment: &str, spec: &str, approval: &Approval) -> Approved {
+        let stop = CancellationToken::new();
+        self.seeder.approve(&self.store, &self.job(environment, spec), approval, &stop).await.unwrap()
+    }
+
+    pub async fn plan(&self, environment: &str, spec: &str) -> Planned {
+        let stop = CancellationToken::new();
+        self.seeder.plan(&self.store, &self.job(environment, spec), &stop).await.unwrap()
+    }
+
+    /// What somebody with SQL does.
+    pub async fn sql(&self, statement: &str) {
+        let statement = AssertSqlSafe(statement.to_owned());
+        let done = sqlx::query(statement).execute(&mut self.connect().await).await.unwrap();
+        assert!(done.rows_affected() > 0);
+    }
+
+    pub async fn count(&self, table: &str) -> i64 {
+        let count = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        sqlx::query_scalar(count).fetch_one(&mut self.connect().await).await.unwrap()
     }
 
     async fn connect(&self) -> SqliteConnection {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::compare::{Change, What, compare};
+use crate::plan::{Content, Operation};
 use accepts::{Obstacle, Unnamed, accepts};
 use facts::{Facts, facts, names, plain};
 
@@ -92,6 +93,21 @@ pub fn says_so(from: &Version, to: &Version, compatibility: Compatibility) -> bo
     compatibility != Compatibility::Breaking
         || (to.major, if to.major == 0 { to.minor } else { 0 })
             != (from.major, if from.major == 0 { from.minor } else { 0 })
+}
+
+/// Why an update's version does not say what it breaks: `stripe 1.0.1 breaks what uses 1.0.0 (…): its version should be
+/// 2.0.0`. None where it does, or nothing breaks.
+#[must_use]
+pub fn understated(operation: &Operation, judged: &[Judged]) -> Option<String> {
+    let version = |content: &Option<Content>| content.as_ref()?.version.parse::<Version>().ok();
+    let (from, to) = (version(&operation.from)?, version(&operation.to)?);
+    let why = judged.iter().find_map(|judged| judged.why.as_deref().map(|why| (&judged.change, why)));
+    let (change, why) = why.filter(|_| !says_so(&from, &to, Compatibility::Breaking))?;
+    let part = change.item.as_ref().filter(|_| !change.pointer.is_empty());
+    let part = part.map(|item| format!("{} {item}: ", change.kind)).unwrap_or_default();
+    let next =
+        if from.major == 0 { Version::new(0, from.minor + 1, 0) } else { Version::new(from.major + 1, 0, 0) };
+    Some(format!("{} {to} breaks what uses {from} ({part}{why}): its version should be {next}", operation.id))
 }
 
 type Verdict = Result<Compatibility, String>;

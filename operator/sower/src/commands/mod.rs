@@ -64,13 +64,15 @@ pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failu
         Command::Completion(args) => completion::run(&args, context),
         Command::Complete(args) => blocking(context, move |context| completion::words(&args, context)).await,
         Command::Plan(args) => {
-            told(context, args.output, args.which.environment.is_some(), plan::run(&args, context).await)
+            let named = args.which.environment.is_some();
+            told(context, args.output.document(), named, plan::run(&args, context).await)
         }
         Command::Suspend(args) => suspend::run(&args, true, context).await,
         Command::Resume(args) => suspend::run(&args, false, context).await,
         Command::Seed(args) => {
             told(context, args.output, args.environment.is_some(), seed::run(&args, context).await)
         }
+        Command::Apply(args) => told(context, args.output, true, seed::apply(&args, context).await),
         Command::Run(args) if args.standalone => standalone::run(&args, context).await,
         Command::Run(args) => run_operator::run(&args, context).await,
         Command::FetchChild => Ok(Exit::Failed),

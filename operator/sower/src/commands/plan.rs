@@ -1,6 +1,7 @@
 //! `sower plan`: what a seeding would change. Writes nothing.
 
 mod document;
+mod markdown;
 mod text;
 
 use std::borrow::Cow;
@@ -16,7 +17,7 @@ use sower_core::gate::{Gate, HeldReason};
 use sower_core::plan::{Kept, KeptWhy, Operation, Verb};
 use sower_store::Store;
 
-use crate::cli::{Format, PlanArgs};
+use crate::cli::{PlanArgs, PlanFormat};
 use crate::cluster::Cluster;
 use crate::commands::{Context, seed};
 use crate::failure::{self, Exit, Failure};
@@ -60,7 +61,12 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
             }
         }
     }
-    if args.output == Format::Table {
+    if args.output == PlanFormat::Markdown {
+        let flags = session.flags();
+        for (member, made) in session.members.iter().zip(&made) {
+            context.style.raw(&markdown::comment(member.name(), made, &flags));
+        }
+    } else if args.output == PlanFormat::Table {
         match (made.as_slice(), session.named) {
             ([Ok(one)], true) => one.tell(&session, &narrowed(args), context),
             (_, true) => {}
@@ -73,7 +79,7 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
             .zip(&made)
             .map(|(member, made)| Document::of(member.name(), made))
             .collect();
-        program::write_each(&context.style, args.output, session.named, &documents)?;
+        program::write_each(&context.style, args.output.document(), session.named, &documents)?;
     }
     let befell = |made: &Result<Made, Trouble>| made.as_ref().err().map(|trouble| trouble.failure.clone());
     let befell: Vec<(&str, Failure)> = session
@@ -168,6 +174,7 @@ fn guard(member: &Member, job: &Job, planned: &Planned) -> Option<Cow<'static, s
         Gate::Open => None,
         Gate::Held(held) => Some(match held.reason {
             HeldReason::PruneLimitExceeded => "prune limit".into(),
+            HeldReason::ApprovalRequired => "approval".into(),
             HeldReason::Frozen => {
                 held.frozen.as_ref().map_or("frozen".into(), |frozen| frozen.told.clone().into())
             }
@@ -245,7 +252,11 @@ impl Made {
         }
         match (&planned.gate, guard.as_deref()) {
             (Gate::Held(held), _) => {
-                style.hint(&format!("It would be held: {}", seed::held_text(planned, held)))
+                style.hint(&format!("It would be held: {}", seed::held_text(planned, held)));
+                if held.reason.is_approvable() {
+                    let (hash, name) = (plan.short_hash(), &plan.environment);
+                    style.hint(&format!("Allow it once: sower apply {hash} -e {name}{}", session.flags()));
+                }
             }
             (Gate::Open, Some(SUSPENDED)) => style.hint("It would be held: spec.suspend is true"),
             (Gate::Open, Some(_)) => style.hint("It would be held: another keeper seeds this environment"),
@@ -260,7 +271,11 @@ impl Made {
 /// How many manifests are refused, integrations kept out by rows of others, and files that hold no manifest any more.
 fn refused(planned: &Planned) -> usize {
     let kept = planned.plan.kept.iter();
-    let aside = kept.filter(|kept| kept.why == KeptWhy::ForeignRow || is_emptied(planned, kept)).count();
+    let aside = kept
+        .filter(|kept| {
+            matches!(kept.why, KeptWhy::ForeignRow | KeptWhy::Understated) || is_emptied(planned, kept)
+        })
+        .count();
     planned.reading.invalid() + aside
 }
 

@@ -1,6 +1,7 @@
 //! `sower rule`: what a problem means and how to mend it.
 
 use serde_json::{Value, json};
+use sower_controllers::seeding::UNDERSTATED;
 use sower_core::problem::{Code, Severity};
 use sower_core::rule::rule;
 
@@ -10,7 +11,11 @@ use crate::failure::{Exit, Failure};
 use crate::output::document;
 use crate::output::table::Table;
 
-/// The one problem that lies in a database and not in a manifest.
+/// The problems that lie between a manifest and a database.
+const BETWEEN: [(&str, &str); 2] = [("foreign-row", FOREIGN_ROW), (UNDERSTATED, UNDERSTATED_VERSION)];
+const UNDERSTATED_VERSION: &str = "an update breaks what uses the integration, its version does not say so, and the environment \
+     has `policy: { semver: deny }`: the integration keeps its rows, and everything else comes in. Raise the major version \
+     (below 1.0.0 the minor one), or take the break back; `sower plan` says what it is.";
 const FOREIGN_ROW: &str = "a row that Sower did not write holds an id that a manifest wants. Sower never touches such a \
      row (its column `seeding` is null), so the integration is refused and everything else comes in. Rename the integration, \
      or delete the row if nobody needs it, and seed again.";
@@ -20,12 +25,16 @@ const FOREIGN_ROW: &str = "a row that Sower did not write holds an id that a man
 /// # Errors
 /// Usage, where no problem has that code.
 pub fn run(args: &RuleArgs, context: &Context) -> Result<Exit, Failure> {
+    let between =
+        |text: &String| BETWEEN.into_iter().find(|(code, _)| text.trim().eq_ignore_ascii_case(code));
     match &args.code {
-        Some(text) if text.trim().eq_ignore_ascii_case("foreign-row") => {
-            context.style.raw(&format!("error[foreign-row]: {}\n", wrapped(FOREIGN_ROW)));
-            Ok(Exit::Done)
-        }
-        Some(text) => one(parse(text)?, args, context),
+        Some(text) => match between(text) {
+            Some((code, meaning)) => {
+                context.style.raw(&format!("error[{code}]: {}\n", wrapped(meaning)));
+                Ok(Exit::Done)
+            }
+            None => one(parse(text)?, args, context),
+        },
         None => all(args, context),
     }
 }

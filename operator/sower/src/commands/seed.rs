@@ -1,6 +1,7 @@
 //! `sower seed`: makes an environment's database equal to git.
 
 mod answer;
+mod apply;
 mod cluster;
 mod told;
 
@@ -24,6 +25,7 @@ use crate::project::Project;
 use crate::settings::Settings;
 use crate::trouble::Trouble;
 
+pub use apply::apply;
 pub use cluster::with_flags;
 pub use told::{draw, held_text, is_whole_file, removed, revision};
 

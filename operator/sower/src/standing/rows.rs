@@ -161,7 +161,7 @@ fn judge(
         since = Some(*met);
         let next = match reason.as_str() {
             "PruneLimitExceeded" => (format!("sower plan -e {name}"), "see what would go".to_owned()),
-            "Frozen" => (format!("sower plan -e {name}"), "see what waits".to_owned()),
+            "Frozen" | "ApprovalRequired" => (format!("sower plan -e {name}"), "see what waits".to_owned()),
             "ManifestsInvalid" => ("sower validate".to_owned(), "see what is wrong".to_owned()),
             _ => ("sower doctor".to_owned(), "see what is in the way".to_owned()),
         };

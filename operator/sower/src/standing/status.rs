@@ -17,6 +17,7 @@ pub(super) fn of(session: &Session, member: &Member, status: EnvironmentStatus) 
     let EnvironmentStatus {
         conditions,
         observed_generation: _,
+        approval: _,
         revision,
         last_attempted_revision: _,
         last_applied_revision,
@@ -87,6 +88,10 @@ fn needs(
     match ready.reason.as_str() {
         "PruneLimitExceeded" => {
             needs.push((plan, "see what would go".to_owned()));
+            needs.extend(next.map(|next| (next, "allow it".to_owned())));
+        }
+        "ApprovalRequired" => {
+            needs.push((plan, "see what waits".to_owned()));
             needs.extend(next.map(|next| (next, "allow it".to_owned())));
         }
         "ManifestsInvalid" => {

@@ -19,13 +19,14 @@ fn an_unexpected_deletion_is_held() {
     (2) from: files (sower.toml) · . at main@COMMIT7 · sqlite://.sower/sower.db
     (2) refused: plan PLANPLANPLAN would delete 3 of 4 integrations (75%); pruneLimit is 20%. Nothing was written.
     (2)   see all of it:  sower plan -e development
-    (2)   allow it:       raise spec.pruneLimit in environments/development.yaml
+    (2)   allow it once:  sower apply PLANPLANPLAN -e development
     ~ stripe 1.0.0 -> 1.1.0
     - monday, slack, wordpress (folders gone since COMMIT7, AUTHOR: "Tidy up")
     exit 4
     $ sower plan -e development
     (2) from: files (sower.toml) · . at main@COMMIT7 · sqlite://.sower/sower.db
     (2) It would be held: plan PLANPLANPLAN would delete 3 of 4 integrations (75%); pruneLimit is 20%
+    (2) Allow it once: sower apply PLANPLANPLAN -e development
     ~ stripe 1.0.0 -> 1.1.0   documentation only
         ~ integration  /description
     - monday 1.0.0   folder gone since COMMIT7, AUTHOR: "Tidy up"

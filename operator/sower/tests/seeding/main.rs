@@ -3,6 +3,7 @@
 #[path = "../checkout/mod.rs"]
 mod checkout;
 
+mod approval;
 mod between;
 mod compatibility;
 mod drift;

@@ -70,7 +70,8 @@ impl Bed {
             Raw::Postgres(_) => {
                 self.run("DROP SCHEMA sower CASCADE; DROP TABLE environments, integration_definitions, action_registry, \
                     trigger_registry, connection_registry, event_registry, integration_versions, integration_links, integration_manifests, \
-                    seeding_logs, seeding_changes, seeding_conflicts, removed_parts, seeding_retention, sower_migrations").await;
+                    seeding_logs, seeding_changes, seeding_conflicts, removed_parts, seeding_retention, seeding_plans, \
+                    seeding_plan_operations, seeding_plan_contents, sower_migrations").await;
             }
             Raw::Sqlite(_) => {
                 for table in [
@@ -88,6 +89,9 @@ impl Bed {
                     "seeding_conflicts",
                     "removed_parts",
                     "seeding_retention",
+                    "seeding_plans",
+                    "seeding_plan_operations",
+                    "seeding_plan_contents",
                     "sower_migrations",
                 ] {
                     self.run(&format!("DROP TABLE {table}")).await;
@@ -180,6 +184,8 @@ pub fn write<'a>(
         summary,
         errors: &[],
         metadata: Map::new(),
+        spend: None,
+        plans_wait: false,
     }
 }
 

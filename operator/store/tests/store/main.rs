@@ -7,6 +7,7 @@ mod faults;
 mod fence;
 mod foreign;
 mod migrations;
+mod plans;
 mod pooler;
 mod retention;
 mod rows;

@@ -128,6 +128,9 @@ impl Verdict {
                 format!("! its manifest is invalid, so the rows stay{place}")
             }
             KeptWhy::ForeignRow => "! a row that Sower did not write holds its id".to_owned(),
+            KeptWhy::Understated => {
+                "! its version does not say that it breaks its users (policy.semver: deny)".to_owned()
+            }
             KeptWhy::NotPruned => "= gone from the sources; prune is off, so it stays".to_owned(),
             KeptWhy::PruneDisabled => self.prune_disabled(member, evidence),
             KeptWhy::SourceKeepsAll => {

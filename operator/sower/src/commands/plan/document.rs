@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::Value;
+use sower_controllers::seeding::UNDERSTATED;
 use sower_core::compare::What;
 use sower_core::compatibility::{Compatibility, Judged};
 use sower_core::plan::{Conflict, Exclusion, Verb};
@@ -19,6 +20,8 @@ use crate::trouble::Trouble;
 pub struct Document {
     environment: String,
     hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    only: Option<Vec<String>>,
     revision: Option<String>,
     create: usize,
     update: usize,
@@ -67,6 +70,7 @@ impl Document {
         let empty = Self {
             environment: name.to_owned(),
             hash: None,
+            only: None,
             revision: None,
             create: 0,
             update: 0,
@@ -101,6 +105,12 @@ impl Document {
             why: excluded.why.clone(),
             message: excluded.why.message(),
         });
+        let denied = planned.state.denied.iter().map(|(id, denied)| Entry {
+            integration: Some(id.clone()),
+            code: UNDERSTATED.to_owned(),
+            location: Some(denied.path.clone()),
+            message: denied.why.clone(),
+        });
         let errors =
             planned.reading.problems().into_iter().filter(|problem| problem.is_error()).map(|problem| {
                 Entry {
@@ -112,6 +122,7 @@ impl Document {
             });
         Self {
             hash: Some(plan.short_hash().to_owned()),
+            only: plan.scope.as_ref().map(|ids| ids.iter().cloned().collect()),
             revision: Some(planned.reading.revision_full()),
             create: plan.created(),
             update: plan.updated(),
@@ -121,7 +132,7 @@ impl Document {
             changes: changes.collect(),
             excluded: excluded.collect(),
             guard: guard.clone(),
-            errors: errors.collect(),
+            errors: errors.chain(denied).collect(),
             ..empty
         }
     }

@@ -1,9 +1,8 @@
 //! A plan as people read it, and what its changes mean for users.
 
-use semver::Version;
 use sower_core::compare::Change;
 use sower_core::compatibility::{self, Compatibility, Judged};
-use sower_core::plan::{Content, Kept, KeptWhy, Operation, Verb};
+use sower_core::plan::{Denied, Kept, KeptWhy, Operation, Verb};
 
 use super::{Made, is_emptied};
 use crate::commands::seed;
@@ -30,25 +29,8 @@ impl Made {
 
     /// Updates that break somebody's use although their version says that they do not.
     pub(super) fn understated(&self) -> impl Iterator<Item = String> {
-        self.planned.plan.operations.iter().filter(|operation| !operation.revert).filter_map(|operation| {
-            let version = |content: &Option<Content>| content.as_ref()?.version.parse::<Version>().ok();
-            let (from, to) = (version(&operation.from)?, version(&operation.to)?);
-            let judged = self.inside(&operation.id)?;
-            let why = judged.iter().find_map(|judged| judged.why.as_deref().map(|why| (&judged.change, why)));
-            let (change, why) =
-                why.filter(|_| !compatibility::says_so(&from, &to, Compatibility::Breaking))?;
-            let part = change.item.as_ref().filter(|_| !change.pointer.is_empty());
-            let part = part.map(|item| format!("{} {item}: ", change.kind)).unwrap_or_default();
-            let next = if from.major == 0 {
-                Version::new(0, from.minor + 1, 0)
-            } else {
-                Version::new(from.major + 1, 0, 0)
-            };
-            Some(format!(
-                "{} {to} breaks what uses {from} ({part}{why}): its version should be {next}",
-                operation.id
-            ))
-        })
+        let operations = self.planned.plan.operations.iter().filter(|operation| !operation.revert);
+        operations.filter_map(|operation| compatibility::understated(operation, self.inside(&operation.id)?))
     }
 
     /// One entry for each integration.
@@ -66,7 +48,14 @@ impl Made {
             lines.push(format!("{}{means}{why}{inside}", changes::operation(operation, &self.planned.state)));
         }
         lines.extend(plan.conflicts.iter().map(changes::conflict));
-        lines.extend(plan.kept.iter().filter_map(|one| kept(one, is_emptied(&self.planned, one))));
+        let denied = &self.planned.state.denied;
+        lines.extend(plan.kept.iter().filter_map(|one| match denied.get(&one.id) {
+            Some(Denied { path: _, why }) if one.why == KeptWhy::Understated => {
+                let version = one.version.as_deref().unwrap_or_default();
+                Some(format!("= {} {version}   kept: {why}", one.id))
+            }
+            _ => kept(one, is_emptied(&self.planned, one)),
+        }));
         lines
     }
 }
@@ -113,7 +102,7 @@ fn kept(kept: &Kept, emptied: bool) -> Option<String> {
             "kept: gone from its source, which is empty, not whole, or holds an unreadable id"
         }
         KeptWhy::Orphaned => "kept: allowedIntegrations no longer names it",
-        KeptWhy::NotNamed => return None,
+        KeptWhy::NotNamed | KeptWhy::Understated => return None,
     };
     let version = kept.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
     Some(format!("= {}{version}   {why}", kept.id))

@@ -11,7 +11,7 @@ use sower_crds::{Condition, EnvironmentStatus, FREEZE_OVERRIDE};
 
 use super::told::{in_an_hour, is_whole_file};
 use super::{FOREIGN_ROW, for_people};
-use crate::cli::SeedArgs;
+use crate::cli::Format;
 use crate::cluster::Cluster;
 use crate::commands::Context;
 use crate::failure::{Exit, Failure};
@@ -21,8 +21,15 @@ use crate::trouble::sentence;
 use record::report;
 
 /// The reasons that a guard gives.
-const GUARDS: [Reason; 4] =
-    [Reason::PruneLimitExceeded, Reason::Frozen, Reason::KeptElsewhere, Reason::Suspended];
+const GUARDS: [Reason; 5] = [
+    Reason::PruneLimitExceeded,
+    Reason::ApprovalRequired,
+    Reason::Frozen,
+    Reason::KeptElsewhere,
+    Reason::Suspended,
+];
+/// The guards that an approval answers.
+const APPROVABLE: [Reason; 2] = [Reason::PruneLimitExceeded, Reason::ApprovalRequired];
 
 /// What the operator answered.
 pub struct Answer {
@@ -110,12 +117,12 @@ pub fn tell(
     name: &str,
     answer: &Answer,
     cluster: &Cluster,
-    args: &SeedArgs,
+    format: Format,
     context: &Context,
 ) -> (Report, Exit) {
     let (style, after) = (&context.style, &answer.after);
     let end = End::of(after);
-    if matches!(end, End::Seeded | End::Invalid) && for_people(args.output) {
+    if matches!(end, End::Seeded | End::Invalid) && for_people(format) {
         style.say(&line(name, answer));
     }
     if let Some(orphaned) = after.counts.map(|counts| counts.orphaned).filter(|orphaned| *orphaned > 0) {
@@ -149,7 +156,7 @@ pub fn tell(
             failure.exit
         }
         End::Refused => {
-            if for_people(args.output) {
+            if for_people(format) {
                 let gone = answer.gone.as_deref().and_then(deletions);
                 style.say(&gone.map(|line| line + "\n").unwrap_or_default());
             }
@@ -221,12 +228,15 @@ fn refusal(name: &str, reason: &str, after: &EnvironmentStatus, cluster: &Cluste
         true => Failure::refused(format!("{told}. Nothing was written.")),
         false => Failure::failed(format!("{told}. Nothing was pruned.")),
     };
-    if [Reason::PruneLimitExceeded, Reason::Frozen].map(Reason::as_str).contains(&reason) {
+    let approvable = APPROVABLE.map(Reason::as_str).contains(&reason);
+    if approvable || reason == Reason::Frozen.as_str() {
         failure = failure.next("see all of it", format!("sower plan -e {name}{flags}"));
+    }
+    if let (true, Some(plan)) = (approvable, &after.plan) {
+        return failure.next("allow it once", format!("sower apply {} -e {name}{flags}", plan.hash));
     }
     let label = match reason {
         "AuthenticationFailed" => "renew them",
-        "PruneLimitExceeded" => "allow it",
         "KeptElsewhere" => "take it over",
         _ => "then",
     };

@@ -59,7 +59,12 @@ pub async fn seed(args: &SeedArgs, _: &Settings, context: &Context) -> Result<Ex
         style.hint("asked the operator; waiting (fetch, plan, apply)");
     }
     let progress = Progress::start(style, "the operator is at it");
-    let asking = join_all(chosen.iter().map(|environment| ask(&cluster, environment, args, timeout)));
+    let mut annotations = json!({});
+    if args.take_over {
+        annotations[TAKE_OVER] = json!("true");
+    }
+    let request = Request { annotations, timeout, waiting: waiting(args), no_wait: args.no_wait };
+    let asking = join_all(chosen.iter().map(|environment| ask(&cluster, environment, &request)));
     let answers = tokio::select! {
         answers = asking => answers,
         () = context.cancel.cancelled() => {
@@ -75,7 +80,7 @@ pub async fn seed(args: &SeedArgs, _: &Settings, context: &Context) -> Result<Ex
         let name = environment.name_any();
         match answer {
             Ok(Some(answer)) => {
-                let (report, ended) = answer::tell(&name, &answer, &cluster, args, context);
+                let (report, ended) = answer::tell(&name, &answer, &cluster, args.output, context);
                 exit = exit.worse(ended);
                 reports.push(report);
             }
@@ -108,11 +113,26 @@ pub fn with_flags(mut failure: Failure, flags: &str) -> Failure {
     failure
 }
 
-async fn ask(
+/// What an operator is asked for.
+pub struct Request<'a> {
+    /// The annotations that ask, but for the one that asks for any answer.
+    pub annotations: serde_json::Value,
+    /// How long it is waited for.
+    pub timeout: Duration,
+    /// The same, as it was said.
+    pub waiting: &'a str,
+    /// It is not waited for.
+    pub no_wait: bool,
+}
+
+/// Asks the operator of an environment, and waits for its answer.
+///
+/// # Errors
+/// Where the API server or the operator does not answer, and where the environment is suspended.
+pub async fn ask(
     cluster: &Cluster,
     environment: &Environment,
-    args: &SeedArgs,
-    timeout: Duration,
+    request: &Request<'_>,
 ) -> Result<Option<Answer>, Trouble> {
     let name = environment.name_any();
     let flags = &cluster.flags;
@@ -123,33 +143,38 @@ async fn ask(
     }
     let started = Instant::now();
     let token = Timestamp::now().to_string();
-    let mut annotations = json!({ REQUESTED_AT: token });
-    if args.take_over {
-        annotations[TAKE_OVER] = json!("true");
-    }
+    let mut annotations = request.annotations.clone();
+    annotations[REQUESTED_AT] = json!(token);
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     let failed = |error: kube::Error| Trouble::of(Reason::SeedingFailed, cluster.failed(&error));
     let asked = cluster.api().patch(&name, &PatchParams::default(), &patch).await.map_err(failed)?;
-    if args.no_wait {
+    if request.no_wait {
         return Ok(None);
     }
     let before = asked.status.unwrap_or_default();
     let handled = |found: Option<&Environment>| found.is_some_and(|found| is_handled(found, &before));
-    let after = match tokio::time::timeout(timeout, await_condition(cluster.api(), &name, handled)).await {
+    let after = match tokio::time::timeout(request.timeout, await_condition(cluster.api(), &name, handled))
+        .await
+    {
         Ok(Ok(found)) => found.and_then(|found| found.status).unwrap_or_default(),
         Ok(Err(error)) => {
             let failure = Failure::failed(format!("the operator's answer cannot be read: {error}"));
             return Err(Trouble::of(Reason::SeedingFailed, failure));
         }
         Err(_) => {
-            let failure = Failure::failed(format!("the operator did not answer within {}", waiting(args)))
+            let failure = Failure::failed(format!("the operator did not answer within {}", request.waiting))
                 .next("is it there?", format!("kubectl{flags} get pods"))
                 .next("where it stands", format!("sower status -e {name}{flags}"));
             return Err(Trouble::of(Reason::SeedingFailed, failure));
         }
     };
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let gone = match after.plan.as_ref().filter(|plan| plan.delete > 0) {
+    // Of a plan that waits for an approval alone, the event names no deletions.
+    let prunes = after
+        .conditions
+        .iter()
+        .any(|c| c.type_ == "Ready" && c.reason == Reason::PruneLimitExceeded.as_str());
+    let gone = match after.plan.as_ref().filter(|plan| plan.delete > 0 && prunes) {
         Some(plan) => told_of_plan(cluster, environment, &plan.hash).await,
         None => None,
     };

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sower_controllers::seeding::{Files, Planned, Reading, Seeded};
 use sower_core::gate::{Held, HeldReason};
 use sower_core::manifest::LoadedEnvironment;
-use sower_core::plan::{Operation, Verb};
+use sower_core::plan::{Operation, Plan, Verb};
 use sower_core::problem::Problem;
 use sower_core::report::{Failure as Entry, Report};
 use sower_crds::FREEZE_OVERRIDE;
@@ -193,7 +193,7 @@ pub fn held_text(planned: &Planned, held: &Held) -> String {
             Some(until) => format!("{} is frozen {until}", planned.plan.environment),
             None => sentence(message),
         },
-        HeldReason::ManifestsInvalid => sentence(message),
+        HeldReason::ApprovalRequired | HeldReason::ManifestsInvalid => sentence(message),
     }
 }
 
@@ -209,10 +209,12 @@ fn refusal(planned: &Planned, held: &Held, environment: &LoadedEnvironment, proj
         HeldReason::PruneLimitExceeded => {
             Failure::refused(format!("{}. Nothing was written.", held_text(planned, held)))
                 .next("see all of it", format!("sower plan -e {name}{}", flags(planned, project)))
-                .next(
-                    "allow it",
-                    format!("raise spec.pruneLimit in {}", project.place(environment, "/pruneLimit")),
-                )
+                .next("allow it once", allow(planned, project))
+        }
+        HeldReason::ApprovalRequired => {
+            Failure::refused(format!("{}. Nothing was written.", held_text(planned, held)))
+                .next("see all of it", format!("sower plan -e {name}{}", flags(planned, project)))
+                .next("allow it once", allow(planned, project))
         }
         HeldReason::Frozen => {
             let place = &environment.path;
@@ -238,6 +240,12 @@ fn refusal(planned: &Planned, held: &Held, environment: &LoadedEnvironment, proj
             )
         }
     }
+}
+
+/// The command that approves a plan.
+fn allow(planned: &Planned, project: &Project) -> String {
+    let Plan { environment, .. } = &planned.plan;
+    format!("sower apply {} -e {environment}{}", planned.plan.short_hash(), project.settings.given)
 }
 
 /// The flags that lead to the plan of this seeding.

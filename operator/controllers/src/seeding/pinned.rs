@@ -1,0 +1,224 @@
+//! A plan that waits for an approval: what it saw, what is kept of it, and how it is applied whatever was pushed since.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sower_core::catalog::SourceCatalog;
+use sower_core::gate::{Gate, Held};
+use sower_core::hash::{approvable_hash, spec_digest};
+use sower_core::plan::{Operation, Verb};
+use sower_core::report::{Outcome, Report};
+use sower_store::{
+    Begin, Counts, EnvironmentRow, Fence, ManifestDelta, Pinned, Spend, Store, StoreError, Write,
+};
+
+use super::error::SeedingError;
+use super::failures::failures;
+use super::fetch::Snapshot;
+use super::job::Job;
+use super::reading::{self, ReadSource, Reading};
+use super::{Planned, Seeded, noted, seeded};
+
+/// Looks at the rows that a plan touches, where an approval would let it through: whoever approves it approves what becomes
+/// of these rows. Where they are not what was seeded, the plan is another one.
+pub(super) async fn observe(store: &Store, mut planned: Planned) -> Result<Planned, SeedingError> {
+    if planned.gate.approvable().is_none() {
+        return Ok(planned);
+    }
+    let plan = &planned.plan;
+    let seen = store.observe(&plan.environment, &seeded::touched(plan)).await?;
+    let there = plan.operations.iter().filter(|operation| operation.verb != Verb::Create);
+    let there: Vec<&str> = there.map(|operation| operation.id.as_str()).collect();
+    let unsound = store.unsound(&plan.environment, &there).await?;
+    let off = |id: &String| Some((seen.get_key_value(id)?.0.as_str(), seen.get(id)?.as_str()));
+    let off: BTreeMap<&str, &str> = unsound.iter().filter_map(off).collect();
+    let hash = approvable_hash(&plan.hash, plan.scope.as_ref(), &off);
+    if let Gate::Held(held) = &mut planned.gate {
+        held.message = held.message.replace(&plan.hash[..12], &hash[..12]);
+    }
+    planned.plan.hash = hash;
+    planned.observed = Some(seen);
+    Ok(planned)
+}
+
+/// Keeps a plan that an approval would let through.
+pub(super) async fn pin(store: &Store, job: &Job, planned: &Planned) -> Result<(), SeedingError> {
+    let Some(held) = planned.gate.approvable() else { return Ok(()) };
+    let fence = seeded::claim(store, job, planned).await?;
+    let pinned = pinned(job, planned, held);
+    let parsed: HashMap<&str, _> = seeded::with_manifests(planned)
+        .into_iter()
+        .filter_map(|(operation, manifest)| Some((operation.id.as_str(), manifest?)))
+        .collect();
+    let manifest = |operation: &Operation| {
+        let parsed = parsed.get(operation.id.as_str()).cloned();
+        parsed.or_else(|| planned.reading.manifest(operation.place.as_ref()?))
+    };
+    Ok(store.pin(&fence, &pinned, &manifest).await?)
+}
+
+fn pinned(job: &Job, planned: &Planned, held: &Held) -> Pinned {
+    let failures = failures(planned);
+    let mut metadata = seeded::metadata(planned, &failures, Instant::now());
+    metadata.remove("duration");
+    let summary = noted::of_pinned(noted::note(planned, &failures.told));
+    Pinned {
+        plan: planned.plan.clone(),
+        observed: planned.observed.clone().unwrap_or_default(),
+        guard: held.reason.as_str().to_owned(),
+        spec_digest: spec_digest(&job.spec),
+        applied: reading::applied(&seeded::snapshots(&planned.reading)),
+        summary,
+        errors: failures.told,
+        metadata,
+        reason: seeded::reason(job, planned),
+        reseed: job.reseed,
+    }
+}
+
+/// A pinned plan as one that was just made. Nothing of its sources is read again.
+pub(super) async fn planned(
+    store: &Store,
+    row: Option<EnvironmentRow>,
+    pinned: &Pinned,
+    snapshots: Vec<Snapshot>,
+) -> Result<Planned, SeedingError> {
+    let here = store.state(&pinned.plan.environment).await?;
+    let sources = snapshots.into_iter().map(|snapshot| {
+        let applied = pinned.applied.get(&snapshot.name);
+        let revision = applied.map_or_else(|| snapshot.revision.clone(), |applied| applied.revision.clone());
+        let tree_id = applied.map_or_else(|| snapshot.tree_id.clone(), |applied| applied.tree.clone());
+        let snapshot = Snapshot { revision, tree_id, dirty: Vec::new(), ..snapshot };
+        let catalog = SourceCatalog {
+            name: snapshot.name.clone(),
+            revision: snapshot.revision.clone(),
+            priority: snapshot.priority,
+            found: Vec::new(),
+            complete: false,
+            watched: false,
+            mute: std::collections::BTreeSet::new(),
+        };
+        ReadSource { snapshot, catalog }
+    });
+    Ok(Planned {
+        reading: Reading { sources: sources.collect() },
+        plan: pinned.plan.clone(),
+        gate: Gate::Open,
+        state: here.state,
+        row,
+        selection_hash: String::new(),
+        known: reading::Known::new(),
+        beyond: None,
+        observed: Some(pinned.observed.clone()),
+    })
+}
+
+/// Applies a pinned plan in one fenced transaction. Says how many rows of the catalog were written.
+pub(super) async fn apply(
+    store: &Store,
+    job: &Job,
+    holder: &str,
+    planned: Planned,
+    pinned: Pinned,
+    by: &str,
+    started: Instant,
+) -> Result<(Seeded, u64), StoreError> {
+    // What moved without a seeding takes nothing from the plan.
+    let fence = Fence { as_of: None, ..seeded::claim(store, job, &planned).await? };
+    let mut applied = pinned.applied.clone();
+    let (mut conflicts, mut summary) = (pinned.plan.conflicts.clone(), pinned.summary.clone());
+    if let (Some(scope), Some(row)) = (&pinned.plan.scope, &planned.row) {
+        // As a seeding of some integrations does.
+        let open = store.open_conflicts(Some(&job.environment)).await?;
+        conflicts.extend(open.into_iter().map(|o| o.conflict).filter(|c| !scope.contains(&c.integration)));
+        (applied, summary) = (row.applied.clone(), noted::of_pinned(row.summary.clone()));
+        noted::of_some(&mut summary);
+    }
+    let mut metadata = pinned.metadata.clone();
+    metadata.insert("duration".to_owned(), seeded::elapsed(started).into());
+    metadata.insert("approvedBy".to_owned(), by.into());
+    let touched = seeded::touched(&pinned.plan);
+    let begin = Begin {
+        fence: &fence,
+        holder,
+        reason: &seeded::approved(&pinned.reason, &pinned.plan, by),
+        applied: &pinned.applied,
+        metadata: metadata.clone(),
+        started: Timestamp::now() - started.elapsed(),
+    };
+    let seeding = store.begin(begin).await?;
+    let write = Write {
+        operations: pinned.plan.operations.iter().map(|operation| (operation, None)).collect(),
+        reseed: pinned.reseed,
+        conflicts: &conflicts,
+        // The documents are remembered as they were read last: the next seeding reads them all.
+        manifests: ManifestDelta::default(),
+        applied: &applied,
+        selection_hash: None,
+        summary: &summary,
+        processed: pinned.plan.processed,
+        errors: &pinned.errors,
+        metadata,
+        spend: Some(Spend {
+            hash: &pinned.plan.hash,
+            observed: Some(&pinned.observed),
+            touched: &touched,
+            spec_digest: &pinned.spec_digest,
+            by,
+            pinned: true,
+        }),
+        plans_wait: true,
+    };
+    let written = seeded::write_or_fail(store, &seeding, write).await?;
+    let number = format!("{}-{}", job.environment, written.seq);
+    let report = report(&planned, &pinned, Outcome::Completed, Some(number), &written.counts, started);
+    Ok((Seeded::Applied { planned: Box::new(planned), report }, written.counts.rows_written))
+}
+
+/// Another guard holds a plan that is approved.
+pub(super) fn hold(mut planned: Planned, pinned: &Pinned, held: Held, started: Instant) -> Seeded {
+    planned.gate = Gate::Held(held.clone());
+    let mut report = report(&planned, pinned, Outcome::Refused, None, &Counts::default(), started);
+    (report.created, report.updated, report.deleted) = (0, 0, 0);
+    Seeded::Held { planned: Box::new(planned), held, report }
+}
+
+fn report(
+    planned: &Planned,
+    pinned: &Pinned,
+    status: Outcome,
+    seeding: Option<String>,
+    counts: &Counts,
+    started: Instant,
+) -> Report {
+    let plan = &pinned.plan;
+    let noted = |name: &str| pinned.metadata.get(name).and_then(Value::as_u64);
+    let number = |name: &str| usize::try_from(noted(name).unwrap_or(0)).unwrap_or(usize::MAX);
+    let ids = |name: &str| -> Vec<String> {
+        let all = pinned.summary.get(name).and_then(Value::as_array);
+        all.into_iter().flatten().filter_map(|id| Some(id.as_str()?.to_owned())).collect()
+    };
+    Report {
+        environment: plan.environment.clone(),
+        seeding,
+        revision: Some(planned.reading.revision_full()),
+        status,
+        integrations_processed: plan.processed,
+        created: plan.created(),
+        updated: plan.updated(),
+        deleted: plan.deleted(),
+        unchanged: plan.unchanged,
+        actions_created: counts.actions_created,
+        triggers_created: counts.triggers_created,
+        connections_created: counts.connections_created,
+        orphaned: ids("orphaned"),
+        prune_disabled: ids("pruneDisabled"),
+        conflicts: plan.conflicts.clone(),
+        errors: pinned.errors.clone(),
+        excluded: number("excluded"),
+        invalid: number("invalid"),
+        duration: seeded::elapsed(started),
+    }
+}

@@ -1,0 +1,170 @@
+//! A plan as a comment of a merge request: bounded, and no text of a manifest is more than text.
+
+use std::fmt::Write as _;
+
+use sower_core::gate::Gate;
+use sower_core::plan::{Conflict, Operation, Verb};
+
+use super::{Made, refused};
+use crate::commands::seed;
+use crate::output::changes;
+use crate::trouble::Trouble;
+
+/// Most lines of one table.
+const LINES: usize = 50;
+/// Most changed fields that are named of one integration.
+const FIELDS: usize = 5;
+/// Characters of one cell.
+const CELL: usize = 300;
+
+/// What a seeding would do to one environment.
+pub(super) fn comment(name: &str, made: &Result<Made, Trouble>, flags: &str) -> String {
+    match made {
+        Ok(made) => planned(made, flags),
+        Err(trouble) => format!("### No plan for {}\n\n{}\n\n", text(name), text(&trouble.failure.message)),
+    }
+}
+
+fn planned(made: &Made, flags: &str) -> String {
+    let plan = &made.planned.plan;
+    let hash = plan.short_hash();
+    let mut out = format!(
+        "### Plan `{hash}` for {}\n\n{} create, {} update, {} delete, {} unchanged{} at {}\n\n",
+        text(&plan.environment),
+        plan.created(),
+        plan.updated(),
+        plan.deleted(),
+        plan.unchanged,
+        changes::besides(plan.conflicts.len(), refused(&made.planned)),
+        text(&made.planned.reading.revision_short()),
+    );
+    let operations = changes::in_order(&plan.operations);
+    if !operations.is_empty() {
+        out.push_str(
+            "| | integration | version | compatibility | what changes |\n| --- | --- | --- | --- | --- |\n",
+        );
+        for operation in operations.iter().take(LINES) {
+            out.push_str(&line(made, operation));
+        }
+        more(&mut out, operations.len());
+        out.push('\n');
+    }
+    if !plan.conflicts.is_empty() {
+        out.push_str(
+            "| conflict | integration | here | offered | resolution |\n| --- | --- | --- | --- | --- |\n",
+        );
+        for conflict in plan.conflicts.iter().take(LINES) {
+            out.push_str(&conflicting(conflict));
+        }
+        more(&mut out, plan.conflicts.len());
+        out.push('\n');
+    }
+    for denied in made.planned.state.denied.values().take(LINES) {
+        let _ = writeln!(out, "- :x: {}", text(&denied.why));
+    }
+    let warnings: Vec<String> = made.understated().collect();
+    for warning in warnings.iter().take(LINES) {
+        let _ = writeln!(out, "- :warning: {}", text(warning));
+    }
+    if !warnings.is_empty() || !made.planned.state.denied.is_empty() {
+        out.push('\n');
+    }
+    let environment = &plan.environment;
+    out.push_str(&match (&made.planned.gate, made.guard.as_deref()) {
+        _ if plan.is_empty() => "Nothing is to be done.\n\n".to_owned(),
+        (Gate::Held(held), _) => {
+            let told = text(&seed::held_text(&made.planned, held));
+            let allow = if held.reason.is_approvable() {
+                format!(" Allow it once:\n\n```sh\nsower apply {hash} -e {environment}{flags}\n```\n\n")
+            } else {
+                "\n\n".to_owned()
+            };
+            format!("It is held: {told}.{allow}")
+        }
+        (Gate::Open, Some(guard)) => format!("It is held: {}.\n\n", text(guard)),
+        (Gate::Open, None) => {
+            format!("Apply exactly this:\n\n```sh\nsower apply {hash} -e {environment}{flags}\n```\n\n")
+        }
+    });
+    out
+}
+
+fn more(out: &mut String, all: usize) {
+    if let Some(more) = all.checked_sub(LINES).filter(|more| *more > 0) {
+        let _ = writeln!(out, "\nand {more} more");
+    }
+}
+
+fn line(made: &Made, operation: &Operation) -> String {
+    let mark = match operation.verb {
+        Verb::Remove => "delete",
+        verb => verb.as_str(),
+    };
+    let version = |content: &Option<sower_core::plan::Content>| {
+        content.as_ref().map(|content| text(&content.version)).unwrap_or_default()
+    };
+    let versions = match (&operation.from, &operation.to) {
+        (Some(_), Some(_)) => format!("{} → {}", version(&operation.from), version(&operation.to)),
+        (from, to) => format!("{}{}", version(from), version(to)),
+    };
+    let means = made.means(operation).map(|means| means.as_str()).unwrap_or_default();
+    let means = if means == "breaking" { format!("**{means}**") } else { means.to_owned() };
+    let inside = made.inside(&operation.id).unwrap_or_default();
+    let mut fields: Vec<String> = inside
+        .iter()
+        .take(FIELDS)
+        .map(|judged| {
+            let change = &judged.change;
+            let item = change.item.as_ref().map(|item| format!(" {item}")).unwrap_or_default();
+            let why = judged.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            text(&format!("{}{item} {}{why}", change.kind, change.pointer))
+        })
+        .collect();
+    if let Some(more) = inside.len().checked_sub(FIELDS).filter(|more| *more > 0) {
+        fields.push(format!("and {more} more"));
+    }
+    let id = text(&operation.id);
+    format!("| {mark} | {id} | {versions} | {means} | {} |\n", fields.join("<br>"))
+}
+
+fn conflicting(conflict: &Conflict) -> String {
+    let version = |version: &Option<String>| version.as_deref().map(text).unwrap_or_default();
+    format!(
+        "| {} | {} | {} | {} | {} |\n",
+        conflict.kind.as_str(),
+        text(&conflict.integration),
+        version(&conflict.current_version),
+        version(&conflict.new_version),
+        conflict.resolution.as_str()
+    )
+}
+
+/// Foreign text as one line that Markdown leaves alone: no markup, no mention of anybody, no link.
+fn text(foreign: &str) -> String {
+    let mut out = String::new();
+    for c in foreign.chars().take(CELL) {
+        match c {
+            c if c.is_control() => out.push(' '),
+            // As character references they are what they are, wherever they stand.
+            '<' | '>' | '&' | '@' | '#' | '|' | '`' | '*' | '_' | '~' | '[' | ']' | '!' | '\\' | ':' => {
+                let _ = write!(out, "&#{};", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    if foreign.chars().nth(CELL).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_stays_text() {
+        assert_eq!(text("a|b\n<b>@ada"), "a&#124;b &#60;b&#62;&#64;ada");
+        assert_eq!(text(&"x".repeat(400)).chars().count(), CELL + 1);
+    }
+}

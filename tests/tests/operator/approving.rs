@@ -1,0 +1,197 @@
+//! Approvals in a cluster: an annotation or `sower apply`, and exactly the plan that was approved.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use sower_crds::environment::{ApprovalResult, Environment};
+use sower_crds::{APPROVE, APPROVED_BY};
+use sower_tests::bed::{Bed, condition, ensure_with, told};
+use sower_tests::catalog::with;
+use sower_tests::sower::{Ran, Sower};
+
+fn sower(bed: &Bed, words: &str) -> Result<Ran> {
+    let folder = tempfile::tempdir()?;
+    let sower = Sower::within(folder.path())?.env("KUBECONFIG", bed.plane.admin_kubeconfig());
+    let words = format!("{words} -n {}", bed.namespace.name);
+    sower.run(&words.split(' ').collect::<Vec<_>>())
+}
+
+async fn annotate(bed: &Bed, manager: &str, hash: &str) -> Result<()> {
+    let patch = json!({ "metadata": { "annotations": { APPROVE: hash } } });
+    let params = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
+    bed.namespace.api::<Environment>().patch("production", &params, &Patch::Merge(patch)).await?;
+    Ok(())
+}
+
+/// What came of the approval of this plan.
+async fn came(bed: &Bed, hash: &str, result: ApprovalResult) -> Result<Environment> {
+    bed.until(&format!("{result:?} of {hash}"), async || {
+        let read = bed.read("production").await?;
+        let approval = read.status.as_ref().and_then(|status| status.approval.as_ref());
+        let found = approval.filter(|found| found.plan == hash && found.result == result);
+        ensure!(found.is_some(), "{approval:?}; {}", told(&read));
+        Ok(read)
+    })
+    .await
+}
+
+fn waiting(environment: &Environment) -> Result<String> {
+    let plan = environment.status.as_ref().and_then(|status| status.plan.as_ref());
+    Ok(plan.with_context(|| told(environment))?.hash.clone())
+}
+
+#[tokio::test]
+async fn a_plan_waits_and_is_applied_once_it_is_approved() -> Result<()> {
+    let mut bed = Bed::make("approve").await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["ash", "oak"])?;
+    let manual =
+        || with(catalog.spec(), json!({ "approval": "Manual", "interval": "1h", "retryInterval": "1h" }));
+    bed.environment("production", manual()).await?;
+    let read = bed.reason("production", "ApprovalRequired", &first).await?;
+    ensure_with(&read, Some("Reconciling"))?;
+    let (hash, namespace) = (waiting(&read)?, bed.namespace.name.clone());
+    let status = read.status.as_ref().context("a status")?;
+    let next = format!("kubectl -n {namespace} annotate --overwrite env/production {APPROVE}={hash}");
+    ensure!(status.next.as_deref() == Some(next.as_str()), "{:?}", status.next);
+    let message = format!("Plan {hash} waits for an approval: +2 ~0 -0");
+    ensure!(condition(&read, "Ready").is_some_and(|ready| ready.message == message), "{}", told(&read));
+    let events = bed.events("Environment", "production").await?;
+    ensure!(
+        events.iter().any(|(reason, note)| reason == "ApprovalRequired" && *note == message),
+        "{events:?}"
+    );
+    ensure!(bed.tables().await?.carried("production").is_empty());
+    let metrics = bed.operator.get("/metrics").await?.1;
+    ensure!(metrics.contains("sower_plans_waiting{") && metrics.contains("} 1"), "{metrics}");
+
+    // Whoever types what `next` says is the approver.
+    annotate(&bed, "kubectl-annotate", &hash).await?;
+    let read = came(&bed, &hash, ApprovalResult::Applied).await?;
+    let message = format!("Plan {hash} approved by kubectl-annotate: seeding 1");
+    let approval = read.status.as_ref().and_then(|status| status.approval.clone()).context("an approval")?;
+    ensure!(approval.message == message, "{approval:?}");
+    bed.seeded("production", &first).await?;
+    ensure!(bed.tables().await?.carried("production")["oak"] == "1.0.0");
+
+    // A push every second, while somebody approves one of them.
+    catalog.write("oak", "1.1.0")?;
+    let second = catalog.push("oak: better")?;
+    bed.reconcile("production").await?;
+    let wanted = waiting(&bed.reason("production", "ApprovalRequired", &second).await?)?;
+    let mut last = second.clone();
+    for minor in 2..6 {
+        catalog.write("oak", &format!("1.{minor}.0"))?;
+        last = catalog.push("oak: better still")?;
+        bed.request("production").await?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    bed.reason("production", "ApprovalRequired", &last).await?;
+    // It survives a restart.
+    bed.restart().await?;
+    let applied = sower(&bed, &format!("apply {wanted} -e production --approved-by Ada"))?.expect(0)?;
+    let begin = format!("Seeded production at main@{} (seeding 2): 0 created, 1 updated, ", &second[..7]);
+    ensure!(applied.out.starts_with(&begin), "{applied:?}");
+    ensure!(bed.tables().await?.carried("production")["oak"] == "1.1.0");
+    let reason: (String,) =
+        sqlx::query_as("SELECT reason FROM seeding_logs WHERE environment = 'production' AND seq = 2")
+            .fetch_one(&bed.pool)
+            .await?;
+    ensure!(reason.0.ends_with(&format!("; plan {wanted} approved by Ada")), "{reason:?}");
+    // The next is planned at once, and waits.
+    let read = bed.reason("production", "ApprovalRequired", &last).await?;
+    ensure!(waiting(&read)? != wanted);
+    let again = sower(&bed, "apply 0123456789ab -e production")?.expect(4)?;
+    ensure!(
+        again.err.contains("refused: no plan 0123456789ab waits for an approval. Nothing was written."),
+        "{again:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stale_plan_is_refused_and_made_anew() -> Result<()> {
+    let bed = Bed::make("stale").await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["ash", "oak"])?;
+    let long = json!({ "interval": "1h", "retryInterval": "1h" });
+    bed.environment("production", with(catalog.spec(), long.clone())).await?;
+    bed.seeded("production", &first).await?;
+    let manual = with(with(catalog.spec(), long), json!({ "approval": "Manual" }));
+    bed.environment("production", manual.clone()).await?;
+    catalog.write("oak", "1.1.0")?;
+    let second = catalog.push("oak: better")?;
+    bed.reconcile("production").await?;
+    let by_hand = waiting(&bed.reason("production", "ApprovalRequired", &second).await?)?;
+
+    sqlx::query("UPDATE action_registry SET name = 'By hand' WHERE environment = 'production' AND integration_id = 'oak'")
+        .execute(&bed.pool)
+        .await?;
+    let refused = sower(&bed, &format!("apply {by_hand} -e production"))?.expect(4)?;
+    let told_so = format!(
+        "refused: plan {by_hand} is stale: rows of oak were changed by somebody else since. Nothing was written."
+    );
+    ensure!(refused.err.contains(&told_so), "{refused:?}");
+    let anew = waiting(&bed.reason("production", "ApprovalRequired", &second).await?)?;
+    ensure!(anew != by_hand, "it is another plan");
+    let events = bed.events("Environment", "production").await?;
+    ensure!(events.iter().any(|(reason, _)| reason == "ApprovalRefused"), "{events:?}");
+
+    // The branch is pushed by force.
+    catalog.tree.git(&["reset", "--hard", &first])?;
+    catalog.write("ash", "1.1.0")?;
+    let third = catalog.tree.commit("ash: better")?;
+    catalog.tree.force_push()?;
+    let refused = sower(&bed, &format!("apply {anew} -e production"))?.expect(4)?;
+    let told_so = format!("is stale: main@{} is no longer in the history of ", &second[..7]);
+    ensure!(refused.err.contains(&told_so), "{refused:?}");
+    let forced = waiting(&bed.reason("production", "ApprovalRequired", &third).await?)?;
+
+    // The spec changes.
+    bed.environment("production", with(manual.clone(), json!({ "blockedIntegrations": ["fir"] }))).await?;
+    let respecified = bed.reason("production", "ApprovalRequired", &third).await?;
+    ensure!(waiting(&respecified)? != forced);
+    let refused = sower(&bed, &format!("apply {forced} -e production"))?.expect(4)?;
+    ensure!(refused.err.contains("is stale: the spec changed since"), "{refused:?}");
+
+    // Another approval comes first.
+    let older = waiting(&respecified)?;
+    catalog.write("ash", "1.2.0")?;
+    let fourth = catalog.push("ash: better still")?;
+    bed.reconcile("production").await?;
+    let newer = waiting(&bed.reason("production", "ApprovalRequired", &fourth).await?)?;
+    sower(&bed, &format!("apply {newer} -e production"))?.expect(0)?;
+    let refused = sower(&bed, &format!("apply {older} -e production"))?.expect(4)?;
+    ensure!(refused.err.contains("is stale: seeding 2 came first"), "{refused:?}");
+    let carried = bed.tables().await?.carried("production").clone();
+    ensure!(carried["ash"] == "1.2.0" && carried["oak"] == "1.0.0", "{carried:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_approval_lets_a_plan_through_that_deletes_much() -> Result<()> {
+    let bed = Bed::make("prunes").await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["ash", "elm", "oak"])?;
+    bed.environment("production", with(catalog.spec(), json!({ "interval": "1h" }))).await?;
+    bed.seeded("production", &first).await?;
+    for id in ["ash", "elm"] {
+        catalog.fell(id)?;
+    }
+    let second = catalog.push("Tidy up")?;
+    let held = sower(&bed, "seed -e production")?.expect(4)?;
+    let hash = waiting(&bed.reason("production", "PruneLimitExceeded", &second).await?)?;
+    let allow = format!("allow it once:  sower apply {hash} -e production -n {}", bed.namespace.name);
+    ensure!(held.err.contains(&allow), "{held:?}");
+    let patch = json!({ "metadata": { "annotations": { APPROVE: hash, APPROVED_BY: "Ada" } } });
+    let api = bed.namespace.api::<Environment>();
+    api.patch("production", &PatchParams::default(), &Patch::Merge(patch)).await?;
+    bed.seeded("production", &second).await?;
+    let read = came(&bed, &hash, ApprovalResult::Applied).await?;
+    let by = read.status.and_then(|status| status.approval).map(|approval| approval.by);
+    ensure!(by.as_deref() == Some("Ada"), "{by:?}");
+    ensure!(bed.tables().await?.carried("production").len() == 1);
+    Ok(())
+}
