@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::schema::annotated;
 use crate::{
-    action, case, connection, drift, environment, freeze, integration, notification, request, retention, source,
-    trigger, webhook,
+    action, case, connection, drift, environment, freeze, integration, notification, request, retention,
+    source, trigger, webhook,
 };
 
 /// A type, its name, and its schema.

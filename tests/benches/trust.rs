@@ -5,6 +5,7 @@
 
 #[path = "trust/drift.rs"]
 mod drift;
+#[allow(dead_code, reason = "nothing is fetched here")]
 #[path = "seeding/watched.rs"]
 mod watched;
 

@@ -16,8 +16,8 @@ mod operator {
     mod e2e_07_refused;
     mod e2e_08_environments;
     mod freezing;
-    mod notifying;
     mod keeping;
+    mod notifying;
     mod planning;
     mod pruning;
     mod rolling_back;

@@ -237,6 +237,7 @@ pub fn way_back(
         base: state.base,
         scope: None,
         operations,
+        put_back: BTreeSet::new(),
         unchanged,
         processed,
         conflicts: Vec::new(),

@@ -22,7 +22,6 @@ mod place;
 mod refs;
 mod request;
 mod tree;
-mod user;
 mod walk;
 mod watch;
 
@@ -39,7 +38,6 @@ pub use limits::Limits;
 pub use mirror::remove_unused;
 pub use request::{FetchRequest, Reference};
 pub use tree::GitTree;
-pub use user::user_name;
 pub use watch::{Changed, Watch};
 
 /// Starts libgit2 for this whole process. The first use would do it: this is for whoever waits for something else before.

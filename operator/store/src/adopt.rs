@@ -72,7 +72,8 @@ impl Store {
         let fence = &seeding.fence;
         let environment = fence.environment.as_str();
         let (now, seq) = (time(Timestamp::now()), fence.base + 1);
-        let writing = Writing { environment, seeding: &seeding.id, reseed: false, now: &now };
+        let writing =
+            Writing { environment, seeding: &seeding.id, reseed: false, mend: &BTreeSet::new(), now: &now };
         let mut counts = Counts::default();
 
         let mut tx = self.write().await?;
@@ -103,7 +104,8 @@ impl Store {
             updated.into_iter().map(|one| (&one.operation, Some(one.manifest.clone()))).collect();
         if !updated.is_empty() {
             let nothing = ManifestDelta::default();
-            apply::apply(&mut tx, seeding, seq, updated, false, &now, &nothing, applied).await?;
+            apply::apply(&mut tx, seeding, seq, updated, (false, &BTreeSet::new()), &now, &nothing, applied)
+                .await?;
         }
         let ids: Vec<&str> = adoptions.iter().map(|one| one.operation.id.as_str()).collect();
         memory::settle_status(&mut tx, environment, &ids, &now).await?;

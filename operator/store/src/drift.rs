@@ -192,7 +192,7 @@ pub(crate) async fn drifted_of(
     ids: &[&str],
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut rows = BTreeMap::new();
-    compare(tx, environment, ids, &mut rows).await?;
+    compare(tx, environment, ids, &Ignored::default(), &mut rows).await?;
     Ok(rows.into_values().map(|drifted| drifted.integration).collect())
 }
 

@@ -13,7 +13,7 @@ use sower_tests::operator::Operator;
 use sower_tests::tables::Tables;
 use sower_tests::wait::until;
 
-use super::e2e_09_kill::Random;
+use super::random::Random;
 
 const IDS: [&str; 5] = ["ash", "box", "elm", "oak", "yew"];
 /// How often it is killed, unless `SOWER_TEST_KILLS` says otherwise.

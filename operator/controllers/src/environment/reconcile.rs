@@ -15,9 +15,7 @@ use sower_store::Store;
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
 
-use super::{
-    Context, Guarded, approving, deletion, dereference, drifting, outcome, rollback, take_over,
-};
+use super::{Context, Guarded, approving, deletion, dereference, drifting, outcome, rollback, take_over};
 use crate::drift::{self, Round, Rounded};
 use crate::integration::Holding;
 use crate::metrics::EnvironmentLabels;

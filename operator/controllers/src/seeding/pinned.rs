@@ -221,6 +221,7 @@ fn report(
         connections_created: counts.connections_created,
         orphaned: ids("orphaned"),
         prune_disabled: ids("pruneDisabled"),
+        quarantined: ids("quarantined"),
         conflicts: plan.conflicts.clone(),
         errors: pinned.errors.clone(),
         excluded: number("excluded"),

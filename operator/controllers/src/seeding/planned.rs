@@ -52,7 +52,8 @@ pub(super) async fn make(
     })
     .await??;
     state.carried = store.carried(&job.environment, &questions(&selection, &state)).await?;
-    let (mut reading, selection, mut state) = policy::deny(store, &job, reading, selection, state).await?;
+    let (mut reading, selection, mut state) =
+        policy::deny(store, &job, &left, reading, selection, state).await?;
     blocking(move || {
         let mut catalogs = reading.lend();
         let mut plan = decide(&job, &catalogs, &selection, &state, &left);

@@ -1,7 +1,10 @@
 //! `policy.semver: deny`: an update whose version does not say that it breaks what uses the integration is kept out.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use sower_core::compatibility::{judge, understated};
+use sower_core::drift::Left;
 use sower_core::plan::{Denied, Operation, State, Verb};
 use sower_core::select::Selection;
 use sower_crds::environment::Semver;
@@ -22,6 +25,7 @@ const PIECE: usize = 200;
 pub(super) async fn deny(
     store: &Store,
     job: &Job,
+    left: &BTreeMap<String, Left>,
     mut reading: Reading,
     selection: Selection,
     mut state: State,
@@ -29,10 +33,10 @@ pub(super) async fn deny(
     if job.spec.policy.semver == Semver::Warn {
         return Ok((reading, selection, state));
     }
-    let own = job.clone();
+    let (own, left) = (job.clone(), left.clone());
     let (back, selection, kept_state, updates) = blocking(move || {
         let catalogs = reading.lend();
-        let plan = decide(&own, &catalogs, &selection, &state);
+        let plan = decide(&own, &catalogs, &selection, &state, &left);
         reading.give_back(catalogs);
         let updates = plan.operations.into_iter().filter(|o| o.verb == Verb::Update && !o.revert);
         let updates: Vec<Operation> = updates.collect();

@@ -292,6 +292,7 @@ impl Seeder {
         let write = Write {
             operations: plan.operations.iter().map(|operation| (operation, None)).collect(),
             reseed: false,
+            mend: &std::collections::BTreeSet::new(),
             conflicts: &conflicts,
             manifests: ManifestDelta::default(),
             applied: &row.applied,
@@ -303,6 +304,8 @@ impl Seeder {
             metadata,
             quarantine: QuarantineDelta { keep_out: &back.out, reason: &reason, lift: &[] },
             rollback: Some(handled.as_ref()),
+            spend: None,
+            plans_wait: row.waiting > 0,
         };
         match store.apply(&seeding, write).await {
             Ok(written) => {

@@ -145,6 +145,8 @@ impl Kit {
     pub async fn count(&self, table: &str) -> i64 {
         let count = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
         sqlx::query_scalar(count).fetch_one(&mut self.connect().await).await.unwrap()
+    }
+
     /// Makes an earlier state current again: `3`, `a=1.0.0`, `undo`.
     pub async fn roll_back(&self, environment: &str, wish: &str) -> Result<RolledBack, RollbackError> {
         let rollback = Rollback {

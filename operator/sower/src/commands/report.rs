@@ -4,6 +4,7 @@ mod page;
 mod text;
 
 use jiff::Timestamp;
+use sower_core::drift::Ignored;
 use sower_core::figures::{Figures, figures};
 use sower_store::Drift;
 
@@ -87,7 +88,10 @@ async fn one(
     now: Timestamp,
 ) -> Result<Reported, Failure> {
     let store = session.rows(member).await?;
-    let read = async { Ok((store.account(member.name(), since).await?, store.drift(member.name()).await?)) };
+    let ignored = Ignored::of(&member.loaded.spec.drift.ignore_fields);
+    let read = async {
+        Ok((store.account(member.name(), since).await?, store.drift(member.name(), &ignored).await?))
+    };
     let read: Result<_, sower_store::StoreError> = read.await;
     let (account, drift) = read.map_err(|error| session.trouble(&error.into(), member))?;
     let environment = match session.everywhere() {

@@ -18,6 +18,7 @@ use crate::job::KEEPER;
 use crate::output::progress::Progress;
 use crate::output::style::Style;
 use crate::output::{changes, document, time};
+use crate::person;
 use crate::project::Project;
 use crate::settings::Settings;
 use crate::trouble::Trouble;
@@ -169,7 +170,7 @@ async fn one(
         keeper: KEEPER.to_owned(),
         epoch: None,
         request: request.clone(),
-        by: whoever(project.settings.root.as_deref()),
+        by: person::name(project.settings.root.as_deref().unwrap_or(Path::new("."))),
         asked: None,
     };
     let progress = Progress::start(&context.style, format!("rolling {name} back"));
@@ -192,13 +193,6 @@ async fn one(
         }
         RollbackError::Seeding(error) => Trouble::new(&error, name).asked_of(&project.settings),
     })
-}
-
-/// Who asks: as git calls them here, else as this machine does.
-fn whoever(root: Option<&Path>) -> String {
-    let named = sower_source::user_name(root.unwrap_or_else(|| Path::new(".")));
-    let user = || std::env::var("USER").ok().filter(|user| !user.trim().is_empty());
-    named.or_else(user).unwrap_or_else(|| "somebody".to_owned())
 }
 
 fn tell(

@@ -16,7 +16,7 @@ mod guards;
 mod manifests;
 mod past;
 mod pruning;
-mod rollback;
 mod reporting;
+mod rollback;
 mod seeded;
 mod sources;

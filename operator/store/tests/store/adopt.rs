@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use sower_core::adopt::HandMade;
+use sower_core::drift::Ignored;
 use sower_core::plan::{Operation, Verb};
 use sower_core::rows::rows;
 use sower_store::*;
@@ -98,7 +99,7 @@ async fn rows_are_taken_over_as_they_are(bed: Bed) {
     assert_eq!(bed.ask("SELECT checksum FROM integration_versions").await, [checksum]);
     assert_eq!(bed.ask("SELECT operation FROM seeding_changes").await, ["create"]);
     assert_eq!(bed.ask("SELECT selection_hash FROM environments").await, [""]);
-    assert!(bed.store.drift(ENV).await.unwrap().rows.is_empty());
+    assert!(bed.store.drift(ENV, &Ignored::default()).await.unwrap().rows.is_empty());
     assert!(bed.store.hand_made(ENV, &["slack"]).await.unwrap().is_empty());
     assert!(bed.store.strangers(ENV).await.unwrap().is_empty());
     let logged = bed.store.history(Some(ENV), 1).await.unwrap();
@@ -118,7 +119,7 @@ async fn rows_that_nobody_wrote_are_added(bed: Bed) {
     let adopted = adopt(&bed, hand, &slack).await.unwrap();
     assert_eq!(adopted.counts.actions_created, 1);
     assert_eq!(bed.count("action_registry").await, 2);
-    assert!(bed.store.drift(ENV).await.unwrap().rows.is_empty());
+    assert!(bed.store.drift(ENV, &Ignored::default()).await.unwrap().rows.is_empty());
 }
 
 async fn rows_that_changed_meanwhile_stay_whose_they_are(bed: Bed) {
@@ -153,7 +154,7 @@ async fn rows_beside_a_seeded_definition_are_taken_over(bed: Bed) {
     assert_eq!((hand.count(), hand.definition.checksum.is_some()), (1, true));
     let adopted = adopt(&bed, hand, &two).await.unwrap();
     assert_eq!((adopted.seq, adopted.counts.actions_created), (2, 0));
-    assert!(bed.store.drift(ENV).await.unwrap().rows.is_empty());
+    assert!(bed.store.drift(ENV, &Ignored::default()).await.unwrap().rows.is_empty());
     assert_eq!(bed.ask("SELECT operation FROM seeding_changes ORDER BY seq").await, ["create", "update"]);
     assert_eq!(
         bed.ask("SELECT count(*) FROM action_registry WHERE created_at = '2020-01-01T00:00:00.000Z'").await,

@@ -14,7 +14,7 @@ use sower_crds::environment::RollbackStatus;
 use sower_crds::period::parse;
 use sower_crds::{Environment, EnvironmentStatus, REQUESTED_AT, ROLLBACK, ROLLED_BACK_BY};
 
-use super::{listed, one_alone, tell_what_stays_out, whoever};
+use super::{listed, one_alone, tell_what_stays_out};
 use crate::choice::{self, Asked};
 use crate::cli::{Format, RollbackArgs, Which};
 use crate::cluster::Cluster;
@@ -115,7 +115,7 @@ async fn ask(
     // The time makes it another request than the same one before.
     let token = Timestamp::now().to_string();
     let wish = format!("{request} {token}");
-    let annotations = json!({ ROLLBACK: wish, ROLLED_BACK_BY: whoever(None), REQUESTED_AT: token });
+    let annotations = json!({ ROLLBACK: wish, ROLLED_BACK_BY: crate::person::name(std::path::Path::new(".")), REQUESTED_AT: token });
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     let failed = |error: kube::Error| Trouble::of(Reason::SeedingFailed, cluster.failed(&error));
     cluster.api().patch(&name, &PatchParams::default(), &patch).await.map_err(failed)?;
