@@ -38,7 +38,7 @@ impl CommitState {
         match verdict {
             Verdict::Seeded => Some(Self::Success),
             Verdict::Invalid { .. } => Some(Self::Failure),
-            Verdict::Held { reason: Reason::Frozen, .. } => Some(Self::Pending),
+            Verdict::Held { reason: Reason::Frozen | Reason::ApprovalRequired, .. } => Some(Self::Pending),
             Verdict::Held { .. } => Some(Self::Failure),
             Verdict::Failed { .. } => Some(Self::Error),
             Verdict::Suspended => None,
@@ -199,7 +199,7 @@ mod tests {
             ("platform/catalog", CommitState::Success)
         );
         assert_eq!((first[0].context.as_str(), first[0].source.as_str()), ("sower/production", "catalog"));
-        assert_eq!(first[0].message, "Seeded main@1aaaaaa");
+        assert_eq!(first[0].message, "Seeded catalog=main@1aaaaaa,local=main@1aaaaaa");
 
         let told = first[0].clone();
         status.notifications = vec![told.clone().entry(None)];
