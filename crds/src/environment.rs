@@ -65,6 +65,10 @@ words! {
         Skip = "skip",
         /// The new is taken (of two sources: the last).
         Override = "override",
+        /// Both become one: git with what hands changed here, field by field; the offers of two sources, the first winning
+        /// where they clash; the highest known version that all who need it can have. What cannot be merged is kept, as by
+        /// skip, and said.
+        Merge = "merge",
     }
 }
 
@@ -483,6 +487,10 @@ pub struct ConflictStatus {
     /// What is done about it.
     #[schemars(schema_with = "text::line")]
     pub resolution: String,
+    /// Why it is not merged, where it was to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::paragraph")]
+    pub unmerged: Option<String>,
 }
 
 /// What a commit was told.

@@ -85,5 +85,9 @@ pub const APPROVED_BY: &str = "sower.dev/approved-by";
 pub const ROLLBACK: &str = "sower.dev/rollback";
 /// The annotation of an Environment that says who asks for the rollback.
 pub const ROLLED_BACK_BY: &str = "sower.dev/rolled-back-by";
+/// The annotation of an Integration, in git or in a cluster, that says what is done about its conflicts:
+/// `version=override`, of several types joined by `,`. On an Environment it is obeyed once, and names the integration:
+/// `slack:version=override`, of several joined by `;`.
+pub const RESOLVE: &str = "sower.dev/resolve";
 /// The value of `apiVersion` in documents.
 pub const API_VERSION: &str = "sower.dev/v1alpha1";

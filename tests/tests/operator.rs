@@ -7,6 +7,7 @@ mod operator {
     mod changing;
     mod conduct;
     mod drifting;
+    mod conflicts;
     mod e2e_01_rows;
     mod e2e_02_change;
     mod e2e_03_nothing;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Lifecycle, Place};
+use crate::catalog::{Lifecycle, Place, Summary};
 use crate::drift::Left;
 use crate::hash::plan_hash;
 use crate::plan::{Content, Current, Excluded, Kept, KeptWhy, Operation, Plan, State, Verb, Wanted};
@@ -56,8 +56,25 @@ pub fn diff(
                 if wanted.summary.lifecycle == Lifecycle::Deprecated {
                     deprecated.push((id.to_owned(), wanted.summary.replaced_by.clone()));
                 }
-                match take(wanted, revert, current, wish.reseed || wish.left(id).is_some()) {
+                // What is merged is written although the content may be the same: from now on it is of this content of git.
+                let merges = state.merges.merged(id, &wanted.summary.checksum).is_some();
+                match take(wanted, revert, current, wish.reseed || wish.left(id).is_some() || merges) {
                     Some(operation) => operations.push(operation),
+                    None => unchanged += 1,
+                }
+            }
+            Fate::Stay(wanted) => {
+                processed += 1;
+                let anew = wish.reseed || wish.left(id).is_some();
+                match current.and_then(|current| stay(wanted, current, anew)) {
+                    Some(operation) => operations.push(operation),
+                    None => unchanged += 1,
+                }
+            }
+            Fate::Agreed(_) => {
+                processed += 1;
+                match wish.left(id) {
+                    Some(left) => operations.push(restore(id, left, &mut put_back)),
                     None => unchanged += 1,
                 }
             }
@@ -102,7 +119,7 @@ pub fn diff(
 }
 
 fn take(wanted: &Wanted, revert: bool, current: Option<&Current>, reseed: bool) -> Option<Operation> {
-    let Wanted { summary, place, revision } = wanted;
+    let Wanted { summary, place, revision, resolve: _ } = wanted;
     let verb = match current {
         None => Verb::Create,
         Some(current) if current.content.checksum != summary.checksum => Verb::Update,
@@ -138,6 +155,13 @@ fn restore(id: &str, left: &Left, put_back: &mut BTreeSet<String>) -> Operation 
         revert: false,
         prune_disabled: *prune_disabled,
     }
+}
+
+/// What becomes of rows into which hand edits were merged: they move with their file.
+fn stay(wanted: &Wanted, current: &Current, reseed: bool) -> Option<Operation> {
+    let Content { version, checksum } = current.content.clone();
+    let summary = Summary { version, checksum, ..wanted.summary.clone() };
+    take(&Wanted { summary, ..wanted.clone() }, false, Some(current), reseed)
 }
 
 fn remove(current: &Current) -> Operation {

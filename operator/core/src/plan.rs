@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Place, Summary};
 use crate::drift::Left;
+use crate::merges::Merges;
 use crate::quarantine::Quarantine;
+use crate::resolution::Resolutions;
 
 /// A version with its content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -58,6 +60,11 @@ pub struct State {
     pub carried: BTreeSet<(String, String)>,
     /// What is kept out, because it was rolled back from.
     pub quarantine: Quarantine,
+    /// Checksums of the contents of git that hand edits were merged into, by integration, of those whose row holds the
+    /// result.
+    pub merged: BTreeMap<String, String>,
+    /// What merging makes of the conflicts that were asked for.
+    pub merges: Merges,
 }
 
 impl State {
@@ -105,6 +112,8 @@ pub enum Resolution {
     Skip,
     /// The new is taken; of two sources the last wins.
     Override,
+    /// What is there and what is new become one; where they cannot, what is there stays.
+    Merge,
 }
 
 impl Resolution {
@@ -114,6 +123,7 @@ impl Resolution {
         match self {
             Self::Skip => "skip",
             Self::Override => "override",
+            Self::Merge => "merge",
         }
     }
 }
@@ -124,6 +134,7 @@ impl From<sower_crds::environment::Resolution> for Resolution {
         match resolution {
             Spec::Skip => Self::Skip,
             Spec::Override => Self::Override,
+            Spec::Merge => Self::Merge,
         }
     }
 }
@@ -143,12 +154,44 @@ pub struct Conflict {
     pub new_version: Option<String>,
     /// What is done about it.
     pub resolution: Resolution,
+    /// Why it could not be merged, so that what is there stays: one clause for people.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unmerged: Option<String>,
+    /// JSON pointers, with ids of items, to what both sides have in different ways: what keeps a version from being
+    /// merged, or where the first of several sources won.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub clashes: Vec<String>,
     /// One clause for people: `git has 1.0.0 too, with other content`.
     #[serde(skip)]
     pub message: String,
     /// What makes it this conflict and no other: equal fingerprints are one conflict, reported once.
     #[serde(skip)]
     pub fingerprint: String,
+}
+
+impl Conflict {
+    /// What is there stays because of it.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        self.resolution == Resolution::Skip || self.unmerged.is_some()
+    }
+
+    /// Once its integration is written it is no conflict any more: a version that was taken or merged.
+    #[must_use]
+    pub fn ends_when_written(&self) -> bool {
+        self.kind == ConflictType::Version && !self.keeps()
+    }
+
+    /// What was done about it, in a word or a clause: `skipped`, `merged`, `not merged: both sides changed /name`.
+    #[must_use]
+    pub fn done(&self) -> String {
+        match (self.resolution, &self.unmerged) {
+            (_, Some(why)) => format!("not merged: {why}"),
+            (Resolution::Skip, None) => "skipped".to_owned(),
+            (Resolution::Override, None) => "overridden".to_owned(),
+            (Resolution::Merge, None) => "merged".to_owned(),
+        }
+    }
 }
 
 /// Why the selection leaves an integration out.
@@ -217,7 +260,7 @@ pub struct Excluded {
 }
 
 /// A manifest that is to be carried.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// What is known of it.
     pub summary: Summary,
@@ -225,6 +268,8 @@ pub struct Wanted {
     pub place: Place,
     /// The long form of its source's revision.
     pub revision: String,
+    /// What it says of its conflicts.
+    pub resolve: Resolutions,
 }
 
 /// What an operation does to an integration's rows.

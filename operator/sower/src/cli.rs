@@ -548,6 +548,9 @@ pub struct SeedArgs {
     /// Only these integrations
     #[arg(long, value_delimiter = ',', value_name = "ID,ID")]
     pub only: Vec<String>,
+    /// What to do about their conflicts, this once: version=override, version=merge, ...
+    #[arg(long, value_name = "TYPE=RESOLUTION", requires = "only")]
+    pub resolve: Option<String>,
     /// Write unchanged rows again
     #[arg(long)]
     pub reseed: bool,

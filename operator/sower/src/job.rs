@@ -29,6 +29,7 @@ pub fn job(settings: &Settings, environment: &LoadedEnvironment, secrets: &Secre
         only: None,
         reseed: false,
         mend: Job::unmended(),
+        resolve: sower_core::resolution::Once::new(),
         freeze_override: environment.freeze_override,
         epoch: None,
     })

@@ -10,7 +10,7 @@ use sower_core::adopt::{DefinitionThere, HandMade, RowThere};
 use sower_core::plan::{Operation, Verb};
 use sower_core::rows::{Kind, RegistryRow};
 
-use crate::apply::{self, Incoming, ROWS, Writing, chunks};
+use crate::apply::{Anew, self, Incoming, ROWS, Writing, chunks};
 use crate::bulk::{Bulk, Column};
 use crate::environment::AppliedSource;
 use crate::error::StoreError;
@@ -72,8 +72,9 @@ impl Store {
         let fence = &seeding.fence;
         let environment = fence.environment.as_str();
         let (now, seq) = (time(Timestamp::now()), fence.base + 1);
-        let writing =
-            Writing { environment, seeding: &seeding.id, reseed: false, mend: &BTreeSet::new(), now: &now };
+        let mend = BTreeSet::new();
+        let nothing = || Anew { reseed: false, merged: BTreeSet::new(), mend: &mend };
+        let writing = Writing { environment, seeding: &seeding.id, anew: nothing(), now: &now };
         let mut counts = Counts::default();
 
         let mut tx = self.write().await?;
@@ -103,8 +104,8 @@ impl Store {
         let updated: Vec<(&Operation, Option<Arc<str>>)> =
             updated.into_iter().map(|one| (&one.operation, Some(one.manifest.clone()))).collect();
         if !updated.is_empty() {
-            let nothing = ManifestDelta::default();
-            apply::apply(&mut tx, seeding, seq, updated, (false, &BTreeSet::new()), &now, &nothing, applied)
+            let no_documents = ManifestDelta::default();
+            apply::apply(&mut tx, seeding, seq, updated, nothing(), &now, &no_documents, applied)
                 .await?;
         }
         let ids: Vec<&str> = adoptions.iter().map(|one| one.operation.id.as_str()).collect();

@@ -46,9 +46,28 @@ pub(crate) fn chunks<T>(all: &[T], size: impl Fn(&T) -> usize) -> impl Iterator<
 pub(crate) struct Writing<'a> {
     pub environment: &'a str,
     pub seeding: &'a str,
-    pub reseed: bool,
-    pub mend: &'a BTreeSet<(Registry, String)>,
+    pub anew: Anew<'a>,
     pub now: &'a str,
+}
+
+/// Whose rows are written although they do not differ from what was stored with them.
+pub(crate) struct Anew<'a> {
+    /// Everybody's.
+    pub reseed: bool,
+    /// Those of these integrations: hands changed them, and what was stored with them is not what is there.
+    pub merged: BTreeSet<&'a str>,
+    /// These rows: they drifted.
+    pub mend: &'a BTreeSet<(Registry, String)>,
+}
+
+impl Anew<'_> {
+    pub(crate) fn mends(&self, registry: Registry, id: &str) -> bool {
+        !self.mend.is_empty() && self.mend.contains(&(registry, id.to_owned()))
+    }
+
+    pub(crate) fn writes(&self, integration: &str) -> bool {
+        self.reseed || self.merged.contains(integration)
+    }
 }
 
 /// An operation that brings rows in.
@@ -66,13 +85,12 @@ pub(crate) async fn apply(
     seeding: &Seeding,
     seq: i64,
     mut operations: Vec<(&Operation, Option<Arc<str>>)>,
-    (reseed, mend): (bool, &BTreeSet<(Registry, String)>),
+    anew: Anew<'_>,
     now: &str,
     manifests: &ManifestDelta<'_>,
     applied: &BTreeMap<String, AppliedSource>,
 ) -> Result<Counts, StoreError> {
-    let environment = &seeding.fence.environment;
-    let writing = Writing { environment, seeding: &seeding.id, reseed, mend, now };
+    let writing = Writing { environment: &seeding.fence.environment, seeding: &seeding.id, anew, now };
     let mut counts = Counts::default();
 
     let gone: Vec<&str> =
@@ -205,8 +223,9 @@ macro_rules! texts {
 /// Whether the definition of an operation is to be written: of what drifted alone, only where it did so itself.
 fn differs(incoming: &Incoming<'_>, writing: &Writing<'_>) -> bool {
     let Operation { id, verb, from, to, .. } = incoming.operation;
-    let mends = *verb == Verb::Update && from == to && !writing.mend.is_empty();
-    !mends || writing.reseed || writing.mend.contains(&(None, id.clone()))
+    let Writing { anew, .. } = writing;
+    let mends = *verb == Verb::Update && from == to && !anew.mend.is_empty();
+    !mends || anew.writes(id) || anew.mends(None, id)
 }
 
 /// Says how many were written.

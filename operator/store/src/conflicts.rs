@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use sower_core::plan::{Conflict, ConflictType, Resolution};
 
 use crate::bulk::{Bulk, Column};
@@ -24,6 +25,31 @@ pub struct OpenConflict {
 
 pub(crate) const KINDS: [ConflictType; 3] =
     [ConflictType::Version, ConflictType::Dependency, ConflictType::Duplicate];
+
+const RESOLUTIONS: [Resolution; 3] = [Resolution::Skip, Resolution::Override, Resolution::Merge];
+
+/// What the column `detail` holds.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Detail {
+    #[serde(default)]
+    message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unmerged: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    clashes: Vec<String>,
+}
+
+impl Detail {
+    fn of(conflict: &Conflict) -> Self {
+        let Conflict { message, unmerged, clashes, .. } = conflict;
+        Self { message: message.clone(), unmerged: unmerged.clone(), clashes: clashes.clone() }
+    }
+
+    /// What the same conflict may come to have otherwise: why it is not merged.
+    fn moved(&self, conflict: &Conflict) -> bool {
+        self.unmerged != conflict.unmerged || self.clashes != conflict.clashes
+    }
+}
 
 impl Store {
     /// The open conflicts of one environment, or with `None` of every one, by environment and id.
@@ -54,8 +80,9 @@ fn open(row: &Row) -> Result<OpenConflict, StoreError> {
             what: "a conflict".to_owned(),
             cause: format!("`{kind}` is no kind of conflict"),
         })?;
-    let overridden = row.maybe_text(5)?.as_deref() == Some(Resolution::Override.as_str());
-    let detail: BTreeMap<String, String> = row.json(7, "a conflict")?;
+    let said = row.maybe_text(5)?;
+    let resolution = RESOLUTIONS.into_iter().find(|known| Some(known.as_str()) == said.as_deref());
+    let Detail { message, unmerged, clashes } = row.json(7, "a conflict")?;
     Ok(OpenConflict {
         environment: row.text(0)?,
         conflict: Conflict {
@@ -63,8 +90,10 @@ fn open(row: &Row) -> Result<OpenConflict, StoreError> {
             kind,
             current_version: row.maybe_text(3)?,
             new_version: row.maybe_text(4)?,
-            resolution: if overridden { Resolution::Override } else { Resolution::Skip },
-            message: detail.get("message").cloned().unwrap_or_default(),
+            resolution: resolution.unwrap_or_default(),
+            unmerged,
+            clashes,
+            message,
             fingerprint: row.text(6)?,
         },
         since: row.time(8)?,
@@ -85,21 +114,21 @@ pub(crate) async fn settle(
     let rows = tx
         .rows(
             "reading open conflicts",
-            "SELECT integration_id, conflict_type, fingerprint, id, resolution, current_version, new_version \
+            "SELECT integration_id, conflict_type, fingerprint, id, resolution, current_version, new_version, detail::text \
              FROM seeding_conflicts WHERE environment = $1 AND resolved_at IS NULL",
             &[environment.into()],
         )
         .await?;
     let mut standing = BTreeMap::new();
     for row in &rows {
-        let versions = (row.maybe_text(5)?, row.maybe_text(6)?);
-        standing
-            .insert((row.text(0)?, row.text(1)?, row.text(2)?), (row.text(3)?, row.maybe_text(4)?, versions));
+        let told = (row.maybe_text(5)?, row.maybe_text(6)?, row.json::<Detail>(7, "a conflict")?);
+        let key = (row.text(0)?, row.text(1)?, row.text(2)?);
+        standing.insert(key, (row.text(3)?, row.maybe_text(4)?, told));
     }
 
     let (mut opened, mut closed) = (Vec::new(), Vec::new());
     let mut changed: BTreeMap<Resolution, Vec<String>> = BTreeMap::new();
-    let mut moved: BTreeMap<(Option<&str>, Option<&str>), Vec<String>> = BTreeMap::new();
+    let mut moved: Vec<(String, &Conflict)> = Vec::new();
     let mut seen = BTreeSet::new();
     for conflict in conflicts {
         let key =
@@ -109,13 +138,13 @@ pub(crate) async fn settle(
         }
         match standing.remove(&key) {
             None => opened.push(conflict),
-            Some((id, resolution, (here, git))) => {
+            Some((id, resolution, (here, git, detail))) => {
                 if resolution.as_deref() != Some(conflict.resolution.as_str()) {
                     changed.entry(conflict.resolution).or_default().push(id.clone());
                 }
-                let versions = (conflict.current_version.as_deref(), conflict.new_version.as_deref());
-                if versions != (here.as_deref(), git.as_deref()) {
-                    moved.entry(versions).or_default().push(id.clone());
+                let versions = (&conflict.current_version, &conflict.new_version);
+                if versions != (&here, &git) || detail.moved(conflict) {
+                    moved.push((id.clone(), conflict));
                 }
                 if is_settled(conflict, written) {
                     closed.push(id);
@@ -134,12 +163,17 @@ pub(crate) async fn settle(
         )
         .await?;
     }
-    for ((here, git), ids) in &moved {
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    for (id, conflict) in &moved {
+        let detail = to_json(&Detail::of(conflict), "changing what is said of a conflict")?;
         tx.run(
-            "changing the versions of conflicts",
-            "UPDATE seeding_conflicts SET current_version = $2::text, new_version = $3::text WHERE id = ANY($1)",
-            &[Bind::Texts(&ids), Bind::Maybe(*here), Bind::Maybe(*git)],
+            "changing what is said of a conflict",
+            "UPDATE seeding_conflicts SET current_version = $2::text, new_version = $3::text, detail = $4::json WHERE id = $1",
+            &[
+                id.into(),
+                Bind::Maybe(conflict.current_version.as_deref()),
+                Bind::Maybe(conflict.new_version.as_deref()),
+                (&detail).into(),
+            ],
         )
         .await?;
     }
@@ -163,9 +197,7 @@ pub(crate) async fn settle(
 }
 
 fn is_settled(conflict: &Conflict, written: &BTreeSet<String>) -> bool {
-    conflict.kind == ConflictType::Version
-        && conflict.resolution == Resolution::Override
-        && written.contains(&conflict.integration)
+    conflict.ends_when_written() && written.contains(&conflict.integration)
 }
 
 async fn insert(
@@ -181,8 +213,7 @@ async fn insert(
     };
     let mut details = Vec::with_capacity(conflicts.len());
     for conflict in conflicts {
-        let detail = BTreeMap::from([("message", conflict.message.as_str())]);
-        details.push(Some(to_json(&detail, "writing a conflict")?.into()));
+        details.push(Some(to_json(&Detail::of(conflict), "writing a conflict")?.into()));
     }
     let ids = conflicts.iter().map(|_| Some(crate::seeding::new_id().into())).collect();
     let mut columns = vec![

@@ -132,6 +132,12 @@ pub enum StoreError {
         /// The environment.
         environment: String,
     },
+    /// Somebody changed rows that were to be merged since they were read; nothing was written.
+    #[error("rows of {} were changed by somebody else meanwhile", integrations.join(", "))]
+    Edited {
+        /// The integrations.
+        integrations: Vec<String>,
+    },
     /// Rows that Sower did not write hold a wanted id; nothing was written.
     #[error("rows that Sower did not write hold ids of {}", integrations.join(", "))]
     ForeignRow {
@@ -202,6 +208,7 @@ impl StoreError {
             | Self::Moved { .. }
             | Self::Superseded { .. }
             | Self::RowsChanged { .. }
+            | Self::Edited { .. }
             | Self::ForeignRow { .. }
             | Self::Lost { .. }
             | Self::Query { .. }
@@ -250,6 +257,7 @@ impl StoreError {
             | Self::Moved { .. }
             | Self::Superseded { .. }
             | Self::RowsChanged { .. }
+            | Self::Edited { .. }
             | Self::Unreadable { .. }
             | Self::Query { .. }
             | Self::TablesGone { .. }

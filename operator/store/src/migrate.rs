@@ -48,10 +48,16 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/postgres/0005_drift.sql"),
         sqlite: include_str!("../migrations/sqlite/0005_drift.sql"),
     },
+    Migration {
+        version: 6,
+        name: "merge",
+        postgres: include_str!("../migrations/postgres/0006_merge.sql"),
+        sqlite: include_str!("../migrations/sqlite/0006_merge.sql"),
+    },
 ];
 
 /// The version of the schema that this Sower needs.
-pub const SCHEMA: i64 = 5;
+pub const SCHEMA: i64 = 6;
 
 /// Tables of which one without our record means that somebody else was here.
 pub(crate) const TABLES: &[&str] = &[
@@ -73,6 +79,7 @@ pub(crate) const TABLES: &[&str] = &[
     "seeding_plan_operations",
     "seeding_plan_contents",
     "integration_quarantine",
+    "integration_merges",
 ];
 
 /// The record of what was applied.

@@ -9,8 +9,10 @@ use sower_core::drift::Registry;
 use sower_core::plan::{Conflict, Operation};
 use sower_core::report::Failure;
 
+use crate::apply::Anew;
 use crate::environment::{AppliedSource, Fence, applied_json, lock, refusal};
 use crate::error::StoreError;
+use crate::hand::{self, Merging};
 use crate::memory::{self, ManifestDelta};
 use crate::open::Store;
 use crate::plans::{self, Spend};
@@ -55,6 +57,8 @@ pub struct Write<'a> {
     pub reseed: bool,
     /// Rows that drifted: what is stored of them says nothing of what they hold, so they are written too.
     pub mend: &'a BTreeSet<(Registry, String)>,
+    /// Those of the operations that are merges with what hands changed.
+    pub merges: Vec<Merging<'a>>,
     /// Every conflict that stands; those not among them are closed.
     pub conflicts: &'a [Conflict],
     /// What changed among the documents.
@@ -188,6 +192,7 @@ impl Store {
             operations,
             reseed,
             mend,
+            merges,
             conflicts,
             manifests,
             applied,
@@ -212,9 +217,12 @@ impl Store {
         if let Some(spend) = &spend {
             spend.still_sees(&mut tx, environment).await?;
         }
+        hand::guard(&mut tx, environment, &merges).await?;
+        hand::write(&mut tx, environment, &seeding.id, &merges, &now).await?;
+        let merged = merges.iter().map(|merge| merge.integration).collect();
+        let anew = Anew { reseed, merged, mend };
         let counts =
-            crate::apply::apply(&mut tx, seeding, seq, operations, (reseed, mend), &now, &manifests, applied)
-                .await?;
+            crate::apply::apply(&mut tx, seeding, seq, operations, anew, &now, &manifests, applied).await?;
         crate::conflicts::settle(&mut tx, environment, conflicts, Some(&seeding.id), &written, &now).await?;
         quarantine::write(&mut tx, environment, &quarantine, Some(&seeding.id), &now).await?;
         if let Some(handled) = rollback {

@@ -121,6 +121,7 @@ pub async fn job(
         only: None,
         reseed: false,
         mend: Job::unmended(),
+        resolve: super::resolve::asked(environment)?,
         freeze_override,
         epoch: None,
     })

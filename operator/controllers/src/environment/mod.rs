@@ -10,6 +10,7 @@ mod drifting;
 mod outcome;
 mod patience;
 mod reconcile;
+mod resolve;
 mod rollback;
 mod take_over;
 

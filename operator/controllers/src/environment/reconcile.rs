@@ -10,7 +10,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt as _};
 use sower_core::report;
 use sower_core::snapshot::Tree as _;
-use sower_crds::{Environment, EnvironmentStatus};
+use sower_crds::{Environment, EnvironmentStatus, RESOLVE, TAKE_OVER};
 use sower_store::Store;
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
@@ -315,8 +315,10 @@ async fn seed_into(
         approving::answer(&shared.seeder, store, environment, &job, seeded, cancel).await?;
     if !matches!(seeded, Seeded::Held { .. }) {
         context.scope.applied(&namespace, &name, begun);
-        if take_over {
-            take_over::spend(&shared.client, environment).await;
+        let spent = [(take_over, TAKE_OVER), (!job.resolve.is_empty(), RESOLVE)];
+        let spent: Vec<&str> = spent.into_iter().filter(|(asked, _)| *asked).map(|(_, name)| name).collect();
+        if !spent.is_empty() {
+            take_over::spend(&shared.client, environment, &spent).await;
         }
     }
     if let Some(revision) = &seeded.report().revision {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sower_core::drift::Drifted;
 use sower_core::gate::Moment;
+use sower_core::resolution::Once;
 use sower_core::snapshot::Revision;
 use sower_crds::environment::EnvironmentSpec;
 use sower_source::FetchRequest;
@@ -35,6 +36,8 @@ pub struct Job {
     pub reseed: bool,
     /// What drifted, and is to be as it was seeded: see [`crate::drift`].
     pub mend: Arc<[Drifted]>,
+    /// What is done about conflicts of some integrations, this once.
+    pub resolve: Once,
     /// Until when the freeze windows of the spec do not count.
     pub freeze_override: Option<Timestamp>,
     /// The epoch to write under; none: the current one.

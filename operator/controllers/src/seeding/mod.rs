@@ -9,6 +9,7 @@ mod failures;
 mod fetch;
 mod job;
 mod mended;
+mod merging;
 mod narrow;
 mod noted;
 mod pinned;
@@ -25,8 +26,9 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use sower_core::gate::{Gate, Held};
-use sower_core::plan::{Plan, State};
+use sower_core::plan::{Operation, Plan, State};
 use sower_core::report::Report;
+use sower_core::rows;
 use sower_source::Fetcher;
 use sower_store::{EnvironmentRow, Store};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +39,7 @@ pub use failures::UNDERSTATED;
 pub use fetch::{Files, Reader, Snapshot};
 pub use job::{Glance, Job, Listing, Origin, Resource, SourceInput};
 pub use mended::mends;
+pub use merging::{Asked, Contents};
 pub use noted::Trouble;
 pub use reading::{ReadSource, Reading};
 pub use retain::retention;
@@ -85,6 +88,15 @@ struct Beyond {
 }
 
 impl Planned {
+    /// The canonical bytes that an operation writes: those of its file, or what they were merged to.
+    #[must_use]
+    pub fn content(&self, operation: &Operation) -> Option<Arc<str>> {
+        let (place, to) = (operation.place.as_ref()?, operation.to.as_ref()?);
+        let made = self.state.merges.manifest(&operation.id, &to.checksum).cloned();
+        let read = || self.reading.manifest(place).filter(|text| rows::checksum(text) == to.checksum);
+        made.or_else(read)
+    }
+
     /// Number of integrations that the selection leaves out.
     #[must_use]
     pub fn excluded(&self) -> usize {
@@ -251,7 +263,9 @@ impl Seeder {
         }
         let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
         let already = noted::already(row.as_ref(), job, &snapshots, &self.platform, started).await?;
-        if let Some(done) = already {
+        if let Some(done) = already
+            && !noted::touched(store, row.as_ref()).await?
+        {
             return Ok(done);
         }
         let planned = self.plan_snapshots(store, job, row, snapshots).await?;

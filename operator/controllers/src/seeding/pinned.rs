@@ -48,6 +48,11 @@ pub(super) async fn pin(store: &Store, job: &Job, planned: &Planned) -> Result<(
     let Some(held) = planned.gate.approvable() else { return Ok(()) };
     let fence = seeded::claim(store, job, planned).await?;
     let pinned = pinned(job, planned, held);
+    // What was merged once and moves now stands in no file.
+    let merged = planned.plan.operations.iter().filter(|o| planned.state.merged.contains_key(&o.id));
+    let merged: Vec<(&str, &str)> =
+        merged.filter_map(|o| Some((o.id.as_str(), o.to.as_ref()?.checksum.as_str()))).collect();
+    let kept = store.contents(&job.environment, &merged).await?;
     let parsed: HashMap<&str, _> = seeded::with_manifests(planned)
         .into_iter()
         .filter_map(|(operation, manifest)| Some((operation.id.as_str(), manifest?)))
@@ -56,8 +61,11 @@ pub(super) async fn pin(store: &Store, job: &Job, planned: &Planned) -> Result<(
         let parsed = parsed.get(operation.id.as_str()).cloned();
         // What git has in the place of what drifted is something else.
         let read = !planned.plan.put_back.contains(&operation.id);
-        parsed.or_else(|| planned.reading.manifest(operation.place.as_ref().filter(|_| read)?))
+        let stays = || kept.get(&operation.id).cloned();
+        parsed.or_else(|| planned.content(operation).filter(|_| read)).or_else(stays)
     };
+    // What is merged has its base from the day on which it is approved.
+    store.note_merges(&fence, &seeded::merges(planned)).await?;
     Ok(store.pin(&fence, &pinned, &manifest).await?)
 }
 
@@ -156,6 +164,8 @@ pub(super) async fn apply(
         operations: pinned.plan.operations.iter().map(|operation| (operation, None)).collect(),
         reseed: pinned.reseed,
         mend: &BTreeSet::new(),
+        // Their bases were noted with the plan; that nobody touched the rows since is seen by `spend`.
+        merges: Vec::new(),
         conflicts: &conflicts,
         // The documents are remembered as they were read last: the next seeding reads them all.
         manifests: ManifestDelta::default(),

@@ -1,6 +1,7 @@
 //! `policy.semver: deny`: an update whose version does not say that it breaks what uses the integration is kept out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use sower_core::compatibility::{judge, understated};
@@ -48,11 +49,17 @@ pub(super) async fn deny(
         let ids: Vec<&str> = piece.iter().map(|operation| operation.id.as_str()).collect();
         let before = store.manifests(&job.environment, &ids).await?;
         let piece = piece.to_vec();
+        let made = |operation: &Operation| {
+            let merged = state.merges.manifest(&operation.id, &operation.to.as_ref()?.checksum)?;
+            Some((operation.id.clone(), merged.clone()))
+        };
+        let made: BTreeMap<String, Arc<str>> = piece.iter().filter_map(made).collect();
         let (back, denied) = blocking(move || {
             let one = |operation: &Operation| {
                 let from = parsed(before.get(&operation.id)?)?;
                 let place = operation.place.as_ref()?;
-                let to = parsed(&reading.manifest(place)?)?;
+                let to = made.get(&operation.id).cloned().or_else(|| reading.manifest(place))?;
+                let to = parsed(&to)?;
                 let why = understated(operation, &judge(&from, &to))?;
                 Some((operation.id.clone(), Denied { path: place.path.clone(), why }))
             };

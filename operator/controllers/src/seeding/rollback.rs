@@ -293,6 +293,7 @@ impl Seeder {
             operations: plan.operations.iter().map(|operation| (operation, None)).collect(),
             reseed: false,
             mend: &std::collections::BTreeSet::new(),
+            merges: Vec::new(),
             conflicts: &conflicts,
             manifests: ManifestDelta::default(),
             applied: &row.applied,

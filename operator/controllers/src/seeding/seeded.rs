@@ -15,8 +15,8 @@ use sower_core::quarantine::ABSENCE;
 use sower_core::report::{Failure, Outcome, Report};
 use sower_core::snapshot::Revision;
 use sower_store::{
-    Applied, AppliedSource, Begin, Counts, EnvironmentRow, Fence, Kept, ManifestDelta, QuarantineDelta,
-    Seeding, Settle, Spend, Store, StoreError, Write, document_id,
+    Applied, AppliedSource, Begin, Counts, EnvironmentRow, Fence, Kept, ManifestDelta, Merging,
+    QuarantineDelta, Seeding, Settle, Spend, Store, StoreError, Write, document_id,
 };
 
 use super::error::{Kind, SeedingError};
@@ -24,7 +24,7 @@ use super::failures::{Failures, failures};
 use super::fetch::{Files, Snapshot};
 use super::job::Job;
 use super::reading::{self, ReadSource, Reading};
-use super::{Planned, Seeded, mended, noted};
+use super::{Planned, Seeded, mended, merging, noted};
 use crate::reason::Reason;
 
 /// Another keeper has the environment: said before anything is fetched.
@@ -104,6 +104,7 @@ pub(super) async fn apply(
             operations: with_manifests(&planned),
             reseed: job.reseed,
             mend: &mend,
+            merges: merges(&planned),
             conflicts: &moved.conflicts,
             manifests: moved.delta(job, &planned.reading),
             applied: &moved.applied,
@@ -219,7 +220,11 @@ async fn moves(
     let applied = reading::applied(&snapshots(&planned.reading));
     let known = known(store, job, planned).await?;
     let selection_hash = Some(planned.selection_hash.clone());
-    Ok(Moves { conflicts, known, applied, selection_hash, summary: noted::note(planned, failures) })
+    let mut summary = noted::note(planned, failures);
+    if !job.resolve.is_empty() {
+        noted::of_once(&mut summary);
+    }
+    Ok(Moves { conflicts, known, applied, selection_hash, summary })
 }
 
 /// Nothing is to be written but what the sources are at, what was found in them, and the conflicts.
@@ -315,13 +320,27 @@ fn same_finding(a: &Found, b: &Found) -> bool {
 
 /// Each operation with the canonical bytes it writes; those that come from memory are in the database already.
 pub(super) fn with_manifests(planned: &Planned) -> Vec<(&Operation, Option<Arc<str>>)> {
+    let merges = &planned.state.merges;
     // What git has in the place of what drifted is something else.
     let read = |operation: &&Operation| !planned.plan.put_back.contains(&operation.id);
     let manifest = |operation: &Operation| {
-        let place = Some(operation).filter(read)?.place.as_ref()?;
-        planned.reading.parsed(place)
+        let made = operation.to.as_ref().and_then(|to| merges.manifest(&operation.id, &to.checksum));
+        let parsed = || {
+            let operation = Some(operation).filter(read)?;
+            let (place, to) = (operation.place.as_ref()?, operation.to.as_ref()?);
+            planned.reading.parsed(place, &to.checksum)
+        };
+        made.cloned().or_else(parsed)
     };
     planned.plan.operations.iter().map(|operation| (operation, manifest(operation))).collect()
+}
+
+/// The operations that write what was merged with hand edits.
+pub(super) fn merges(planned: &Planned) -> Vec<Merging<'_>> {
+    let written = planned.plan.operations.iter();
+    let written: Vec<(&str, &str)> =
+        written.filter_map(|o| Some((o.id.as_str(), o.to.as_ref()?.checksum.as_str()))).collect();
+    merging::written(&planned.state, &written)
 }
 
 pub(super) fn snapshots(reading: &Reading) -> Vec<Snapshot> {

@@ -10,7 +10,7 @@ use super::conditions::{Conditions, Said, find, set, unset};
 use super::drifted;
 use super::kind;
 use super::next::next;
-use super::outcome::{Outcome, Verdict};
+use super::outcome::{Conflicts, Outcome, Verdict};
 use crate::reason::{Reason, With};
 
 /// As much of it as the CRD takes, in characters.
@@ -140,9 +140,8 @@ fn message(status: &EnvironmentStatus, outcome: &Outcome) -> String {
     };
     match &outcome.verdict {
         Verdict::Seeded => {
-            let skipped = outcome.conflicts.as_ref().map_or(0, |conflicts| conflicts.skipped.len());
+            let skipped = outcome.conflicts.as_ref().and_then(kept);
             let orphaned = outcome.counts.map_or(0, |counts| counts.orphaned);
-            let skipped = (skipped > 0).then(|| format!("{} skipped", plural(skipped, "conflict")));
             let orphaned = (orphaned > 0).then(|| format!("{orphaned} orphaned"));
             let kept = outcome.counts.map_or(0, |counts| counts.prune_disabled);
             let kept = (kept > 0).then(|| format!("{kept} gone and kept"));
@@ -223,15 +222,32 @@ fn source_ready(conditions: &mut Conditions, outcome: &Outcome, generation: Opti
 
 fn conflict_free(conditions: &mut Conditions, outcome: &Outcome, generation: Option<i64>, now: Timestamp) {
     let Some(conflicts) = &outcome.conflicts else { return };
-    let said = match conflicts.skipped.len() {
-        0 => Said::new(true, "NoConflicts", "No conflicts"),
-        skipped => {
-            let told = format!("{} skipped", plural(skipped, "conflict"));
-            let named = format!("{told}: {}", super::notices::names(&conflicts.skipped));
-            Said::new(false, "ConflictsSkipped", first_fitting([named, told]))
+    let said = match kept(conflicts) {
+        None => Said::new(true, "NoConflicts", "No conflicts"),
+        Some(told) => {
+            let Conflicts { skipped, unmerged, told: _ } = conflicts;
+            let mut all: Vec<&String> = skipped.iter().chain(unmerged).collect();
+            all.sort_unstable();
+            all.dedup();
+            let named = format!("{told}: {}", super::notices::names(&all));
+            let reason = if unmerged.is_empty() { "ConflictsSkipped" } else { "ConflictsNotMerged" };
+            Said::new(false, reason, first_fitting([named, told]))
         }
     };
     set(conditions, kind::CONFLICT_FREE, said, generation, now);
+}
+
+/// `2 conflicts skipped, 1 not merged`.
+fn kept(conflicts: &Conflicts) -> Option<String> {
+    let Conflicts { skipped, unmerged, told: _ } = conflicts;
+    match (skipped.len(), unmerged.len()) {
+        (0, 0) => None,
+        (skipped, 0) => Some(format!("{} skipped", plural(skipped, "conflict"))),
+        (0, unmerged) => Some(format!("{} not merged", plural(unmerged, "conflict"))),
+        (skipped, unmerged) => {
+            Some(format!("{} skipped, {unmerged} not merged", plural(skipped, "conflict")))
+        }
+    }
 }
 
 fn plural(count: usize, noun: &str) -> String {

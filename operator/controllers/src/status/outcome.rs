@@ -43,8 +43,10 @@ pub struct Outcome {
 /// Conflicts that are skipped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conflicts {
-    /// The integrations, sorted.
+    /// The integrations that keep what is there, sorted.
     pub skipped: Vec<String>,
+    /// Those that were to be merged and could not be, sorted.
+    pub unmerged: Vec<String>,
     /// The first of them, in the same order, as a status holds them.
     pub told: Vec<ConflictStatus>,
 }

@@ -112,6 +112,7 @@ impl Kit {
             only: None,
             reseed: false,
             mend: Job::unmended(),
+            resolve: sower_core::resolution::Once::new(),
             freeze_override: None,
             epoch: None,
         }

@@ -49,7 +49,7 @@ pub fn written(manifest: &str, annotations: Annotations) -> Result<Written, Stri
     })
 }
 
-fn head(id: &str, Annotations { prune_disabled }: Annotations) -> String {
+fn head(id: &str, Annotations { prune_disabled, resolve: _ }: Annotations) -> String {
     let kind = "Integration";
     // An id may spell a number, or what YAML takes for a word of its own.
     let name = yaml::scalar_in_flow(id);
@@ -153,8 +153,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::resolution::Resolutions;
 
-    const NONE: Annotations = Annotations { prune_disabled: false };
+    const NONE: Annotations = Annotations {
+        prune_disabled: false,
+        resolve: Resolutions { version: None, dependency: None, duplicate: None },
+    };
 
     #[test]
     fn a_manifest_reads_like_one_that_a_person_wrote() {
@@ -215,7 +219,7 @@ mod tests {
         ] {
             assert_eq!(written(text, NONE), Err(why.to_owned()), "{text}");
         }
-        let kept = Annotations { prune_disabled: true };
+        let kept = Annotations { prune_disabled: true, ..NONE };
         let Written { text, off, .. } =
             written(r#"{"id":"acme","name":"Acme","version":"1.0.0"}"#, kept).expect("written");
         assert_eq!(off, None);

@@ -166,7 +166,7 @@ async fn seeded(
                 let said = "it is no longer what was seeded, and exported as it is: sower drift";
                 out.say_off(&one.id, said);
             }
-            let annotations = Annotations { prune_disabled: one.prune_disabled };
+            let annotations = Annotations { prune_disabled: one.prune_disabled, ..Annotations::default() };
             out.put(&one.id, &one.manifest, annotations).map_err(Ends::Failure)?;
         }
         Ok(())

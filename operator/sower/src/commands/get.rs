@@ -299,6 +299,8 @@ fn conflict(open: &OpenConflict) -> Fields {
         .with("currentVersion", &conflict.current_version)
         .with("newVersion", &conflict.new_version)
         .with("resolution", conflict.resolution)
+        .with("unmerged", &conflict.unmerged)
+        .with("clashes", &conflict.clashes)
         .with("message", &conflict.message)
         .with("since", since)
 }

@@ -153,7 +153,7 @@ async fn updates(
     let before = store.manifests(&planned.plan.environment, &ids).await?;
     let told = updated.iter().filter_map(|operation| {
         let from = parsed(before.get(&operation.id)?)?;
-        let to = parsed(&planned.reading.manifest(operation.place.as_ref()?)?)?;
+        let to = parsed(&planned.content(operation)?)?;
         Some((operation.id.clone(), compatibility::judge(&from, &to)))
     });
     Ok(told.collect())

@@ -143,6 +143,7 @@ fn forward(args: &RollbackArgs, name: String) -> SeedArgs {
         all: false,
         only: args.id.iter().cloned().collect(),
         reseed: false,
+        resolve: None,
         take_over: false,
         timeout: None,
         no_wait: false,

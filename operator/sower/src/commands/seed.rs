@@ -14,6 +14,7 @@ use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Job, Reading, Seeded, Seeder};
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::report::Report;
+use sower_core::resolution::{Once, Resolutions};
 use sower_store::Store;
 
 use crate::choice::Asked;
@@ -66,6 +67,7 @@ async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result
             )));
         }
     }
+    once(args)?;
     let project = Project::open(settings)?;
     let refused = project.draw_problems(&context.style);
     let asked = Asked { environment: args.environment.as_deref(), all: args.all };
@@ -105,6 +107,15 @@ async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result
     Ok(exit)
 }
 
+/// What is to be done about conflicts this once, by integration.
+fn once(args: &SeedArgs) -> Result<Once, Failure> {
+    let Some(said) = &args.resolve else { return Ok(Once::new()) };
+    let bad = |why: String| Failure::usage(format!("--resolve: {why}"));
+    let said: Resolutions = said.parse().map_err(bad)?;
+    said.lasts().map_err(bad)?;
+    Ok(args.only.iter().map(|id| (id.clone(), said)).collect())
+}
+
 fn progress_text(chosen: &[&LoadedEnvironment]) -> String {
     match chosen {
         [only] => format!("seeding {}", only.name),
@@ -124,6 +135,7 @@ async fn one<'a>(
         take_over: args.take_over,
         only: (!args.only.is_empty()).then(|| args.only.iter().cloned().collect()),
         reseed: args.reseed,
+        resolve: once(args).unwrap_or_default(),
         ..job
     });
     let mut tried = Tried {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sower_controllers::seeding::Planned;
-use sower_core::plan::{Conflict, Operation, Resolution, State, Verb};
+use sower_core::plan::{Conflict, Operation, State, Verb};
 
 use crate::failure::Failure;
 
@@ -53,15 +53,12 @@ pub fn operation(operation: &Operation, state: &State) -> String {
 pub fn conflict(conflict: &Conflict) -> String {
     let version = conflict.current_version.as_ref().or(conflict.new_version.as_ref());
     let version = version.map(|version| format!(" {version}")).unwrap_or_default();
-    let done = match conflict.resolution {
-        Resolution::Skip => "skipped",
-        Resolution::Override => "overridden",
-    };
     format!(
-        "! {}{version}   {} conflict: {}; {done}",
+        "! {}{version}   {} conflict: {}; {}",
         conflict.integration,
         conflict.kind.as_str(),
-        conflict.message
+        conflict.message,
+        conflict.done()
     )
 }
 
@@ -181,7 +178,7 @@ pub fn deprecated(id: &str, replaced_by: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use sower_core::catalog::Place;
-    use sower_core::plan::{ConflictType, Content, Current};
+    use sower_core::plan::{ConflictType, Content, Current, Resolution};
 
     use super::*;
 
@@ -251,11 +248,18 @@ mod tests {
             current_version: Some("1.0.0".into()),
             new_version: Some("1.0.0".into()),
             resolution: Resolution::Skip,
+            unmerged: None,
+            clashes: Vec::new(),
             message: "git has 1.0.0 too, with other content".into(),
             fingerprint: String::new(),
         };
         let text = "! wordpress 1.0.0   version conflict: git has 1.0.0 too, with other content; skipped";
         assert_eq!(conflict(&skipped), text);
+        let merged = Conflict { resolution: Resolution::Merge, ..skipped };
+        assert_eq!(conflict(&merged), text.replace("skipped", "merged"));
+        let unmerged = Conflict { unmerged: Some("both sides changed /name".into()), ..merged };
+        let expect = text.replace("skipped", "not merged: both sides changed /name");
+        assert_eq!(conflict(&unmerged), expect);
     }
 
     #[test]

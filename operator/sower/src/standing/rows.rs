@@ -127,7 +127,12 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
     let free = Condition {
         kind: "ConflictFree".into(),
         status: if conflicts.is_empty() { "True" } else { "False" }.into(),
-        reason: if conflicts.is_empty() { "NoConflicts" } else { "ConflictsSkipped" }.into(),
+        reason: match conflicts.as_slice() {
+            [] => "NoConflicts",
+            all if all.iter().any(|open| open.conflict.unmerged.is_some()) => "ConflictsNotMerged",
+            _ => "ConflictsSkipped",
+        }
+        .into(),
         message: match conflicts.len() {
             0 => "No conflicts".to_owned(),
             several => format!(
@@ -172,11 +177,7 @@ fn judge(
     let name = member.name();
     let at = standing.revision.clone();
     let mut since = standing.seeded_at;
-    let skipped = noted
-        .conflicts
-        .iter()
-        .filter(|conflict| conflict.resolution == sower_core::plan::Resolution::Skip)
-        .count();
+    let skipped = noted.conflicts.iter().filter(|conflict| conflict.keeps()).count();
     // A seeding that had nothing to write has no line in the log, but moves the row.
     let moved = row.map(|row| row.updated_at);
     let failed = last.filter(|last| last.status == LogStatus::Failed && last.completed_at > moved);

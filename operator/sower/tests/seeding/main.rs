@@ -7,6 +7,7 @@ mod adopting;
 mod approval;
 mod between;
 mod compatibility;
+mod conflicts;
 mod drift;
 mod environments;
 mod exporting;

@@ -71,7 +71,8 @@ impl Bed {
                 self.run("DROP SCHEMA sower CASCADE; DROP TABLE environments, integration_definitions, action_registry, \
                     trigger_registry, connection_registry, event_registry, integration_versions, integration_links, integration_manifests, \
                     seeding_logs, seeding_changes, seeding_conflicts, removed_parts, seeding_retention, seeding_plans, \
-                    seeding_plan_operations, seeding_plan_contents, integration_quarantine, sower_migrations").await;
+                    seeding_plan_operations, seeding_plan_contents, integration_quarantine, integration_merges, \
+                    sower_migrations").await;
             }
             Raw::Sqlite(_) => {
                 for table in [
@@ -93,6 +94,7 @@ impl Bed {
                     "seeding_plan_operations",
                     "seeding_plan_contents",
                     "integration_quarantine",
+                    "integration_merges",
                     "sower_migrations",
                 ] {
                     self.run(&format!("DROP TABLE {table}")).await;
@@ -182,6 +184,7 @@ pub fn write<'a>(
         operations: operations.iter().map(|(operation, manifest)| (operation, manifest.clone())).collect(),
         reseed: false,
         mend: &NOTHING,
+        merges: Vec::new(),
         conflicts: &[],
         manifests: ManifestDelta::default(),
         applied,
@@ -290,6 +293,8 @@ pub fn conflict(id: &str, fingerprint: &str, resolution: sower_core::plan::Resol
         current_version: Some("1.0.0".into()),
         new_version: Some("1.0.0".into()),
         resolution,
+        unmerged: None,
+        clashes: Vec::new(),
         message: "git has 1.0.0 too, with other content".into(),
         fingerprint: fingerprint.to_owned(),
     }

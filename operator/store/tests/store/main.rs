@@ -10,6 +10,7 @@ mod fence;
 mod foreign;
 mod hints;
 mod mending;
+mod hand;
 mod migrations;
 mod plans;
 mod pooler;

@@ -134,6 +134,8 @@ async fn a_rollback_writes_what_there_was_and_keeps_out_what_is_left(bed: Bed) {
     // Of a content that nobody keeps, nothing is made; and nothing of the rest is written.
     bed.run("DELETE FROM integration_versions WHERE integration_id = 'gone'").await;
     bed.run("DELETE FROM integration_manifests").await;
+    // What was taken out is kept for a while, too.
+    bed.run("DELETE FROM integration_definitions WHERE status = 'removed'").await;
     let rows = bed.ask(ROWS).await;
     let error = roll_back(&bed, 1, None).await.unwrap_err();
     assert!(error.to_string().contains("the manifest of gone"), "{error}");

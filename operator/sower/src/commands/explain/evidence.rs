@@ -6,18 +6,21 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
-use sower_controllers::seeding::{Planned, Reading};
-use sower_core::catalog::{Found, SourceCatalog, Summary};
+use sower_controllers::seeding::{Asked, Contents, Planned, Reading};
+use sower_core::catalog::{Found, Place, SourceCatalog, Summary};
 use sower_core::compare::{self, Change};
 use sower_core::diff::{Wish, diff};
 use sower_core::gate::Moment;
 use sower_core::hash::spec_digest;
-use sower_core::plan::{Conflict, Current, Excluded, Kept, KeptWhy, Operation, Plan, Resolution, State};
+use sower_core::plan::{
+    Conflict, ConflictType, Current, Excluded, Kept, KeptWhy, Operation, Plan, Resolution, State,
+};
 use sower_core::problem::Problem;
 use sower_core::report::Failure as Entry;
 use sower_core::resolve::resolve;
 use sower_core::select::select;
 use sower_core::snapshot::Revision;
+use sower_crds::RESOLVE;
 use sower_crds::environment::EnvironmentSpec;
 use sower_store::{Definition, Logged, Quarantined, Removal, Store, StoreError, document_id};
 
@@ -80,6 +83,16 @@ impl Evidence {
     #[must_use]
     pub fn summary(&self) -> Option<&Summary> {
         self.offers.iter().find_map(|found| found.summary.as_ref())
+    }
+
+    /// What says what is done about a conflict of this type.
+    #[must_use]
+    pub fn said_by(&self, kind: ConflictType) -> String {
+        let mut offers = self.offers.iter().filter_map(|found| found.summary.as_ref());
+        match offers.find_map(|summary| summary.annotations.resolve.of(kind)) {
+            Some(_) => format!("{RESOLVE}: {}", kind.as_str()),
+            None => format!("conflicts.{}", kind.as_str()),
+        }
     }
 
     /// The revision that brought this very content, and the seeding that read it.
@@ -291,10 +304,30 @@ async fn remembered(store: &Store, member: &Member) -> Result<(Vec<SourceCatalog
     let listed = |source: &SourceCatalog| spec.sources.iter().position(|known| known.name == source.name);
     catalogs.sort_by_key(|source| listed(source).unwrap_or(usize::MAX));
     let selection = select(name, spec, &job::platform(), &catalogs);
+    let asked = Asked { environment: name, spec, catalogs: &catalogs, selection: &selection, only: None };
+    let contents = kept_contents(store, name, &asked.to_unite()).await?;
+    asked.unite(&mut state, &contents);
     state.carried = store.carried(name, &sower_core::resolve::questions(&selection, &state)).await?;
-    let settled = resolve(spec, &catalogs, &selection, &state, None);
-    let plan = diff(&spec_digest(spec), &selection, settled, &state, Wish::default());
+    let merged = asked.to_merge(&state);
+    let places: Vec<Place> = merged.iter().map(|wanted| wanted.place.clone()).collect();
+    let contents = kept_contents(store, name, &places).await?;
+    asked.merge(store, &mut state, &merged, &contents).await?;
+    let decide = |state: &State| {
+        let settled = resolve(spec, &catalogs, &selection, state, None);
+        diff(&spec_digest(spec), &selection, settled, state, Wish::default())
+    };
+    let plan = decide(&state);
+    let plan = asked.agree(store, &mut state, plan, decide).await?;
     Ok((catalogs, plan, state))
+}
+
+/// What the database remembers of the contents of some documents.
+async fn kept_contents(store: &Store, environment: &str, places: &[Place]) -> Result<Contents, StoreError> {
+    let documents: Vec<String> = places.iter().map(document_id).collect();
+    let asked: Vec<&str> = documents.iter().map(String::as_str).collect();
+    let mut kept = store.remembered(environment, &asked).await?;
+    let known = places.iter().zip(&documents);
+    Ok(known.filter_map(|(place, document)| Some((place.clone(), kept.remove(document)?))).collect())
 }
 
 /// When the seeding that wrote it was committed, with its number.

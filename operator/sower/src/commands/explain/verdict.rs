@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sower_controllers::seeding::retention;
 use sower_core::compare::Change;
-use sower_core::plan::{Cause, Conflict, ConflictType, KeptWhy, Resolution, Verb};
+use sower_core::plan::{Cause, Conflict, ConflictType, KeptWhy, Verb};
 use sower_crds::PRUNE;
 use sower_store::Removal;
 
@@ -36,6 +36,8 @@ pub struct Verdict {
     notes: Vec<Note>,
     /// What carries it there, settles or mends it.
     remedy: Option<(&'static str, String)>,
+    /// The command that settles a conflict this once.
+    once: Option<String>,
 }
 
 /// A line below, and what differs.
@@ -44,11 +46,12 @@ struct Note {
     text: String,
     kind: Option<ConflictType>,
     changes: Vec<(String, String)>,
+    clashes: Vec<String>,
 }
 
 impl Note {
     fn plain(text: String) -> Self {
-        Self { text, kind: None, changes: Vec::new() }
+        Self { text, kind: None, changes: Vec::new(), clashes: Vec::new() }
     }
 
     fn unmarked(&self) -> &str {
@@ -218,22 +221,24 @@ impl Verdict {
     fn conflict(&mut self, member: &Member, evidence: &Evidence, conflict: &Conflict, changes: &[Change]) {
         let kind = conflict.kind;
         let word = kind.as_str();
-        let outcome = match conflict.resolution {
-            Resolution::Skip => "skipped",
-            Resolution::Override => "overridden",
-        };
         let text = format!(
-            "! {word} conflict: {}; {outcome} (conflicts.{word}: {})",
+            "! {word} conflict: {}; {} ({}: {})",
             conflict.message,
+            conflict.done(),
+            evidence.said_by(kind),
             conflict.resolution.as_str()
         );
         let changes = match kind {
             ConflictType::Version => changes.iter().map(|change| (change.path(), change.values())).collect(),
             ConflictType::Dependency | ConflictType::Duplicate => Vec::new(),
         };
-        self.notes.push(Note { text, kind: Some(kind), changes });
-        if conflict.resolution == Resolution::Override && evidence.carried.is_some() {
+        self.notes.push(Note { text, kind: Some(kind), changes, clashes: conflict.clashes.clone() });
+        if !conflict.keeps() && evidence.carried.is_some() {
             return;
+        }
+        if kind == ConflictType::Version && conflict.keeps() {
+            let (name, id) = (member.name(), &conflict.integration);
+            self.once = Some(format!("sower seed -e {name} --only {id} --resolve version=override"));
         }
         let line = |field: &str| {
             let found = evidence.shown()?;
@@ -264,9 +269,10 @@ impl Verdict {
         let conflict = |note: &Note| {
             let change = |(path, values): &(String, String)| json!({ "path": path, "change": values });
             let changes: Vec<Value> = note.changes.iter().map(change).collect();
-            Some(
-                json!({ "type": note.kind?.as_str(), "message": note.text.trim_start_matches("! "), "changes": changes }),
-            )
+            Some(json!({
+                "type": note.kind?.as_str(), "message": note.text.trim_start_matches("! "), "changes": changes,
+                "clashes": note.clashes,
+            }))
         };
         let notes = self.notes.iter().filter(|note| note.kind.is_none()).map(|note| note.text.as_str());
         Fields::default()
@@ -407,9 +413,11 @@ pub fn table<'a>(all: impl Iterator<Item = (&'a str, &'a Verdict)>, names: usize
 
 /// What would change it: said once where it is the same for all, else by environment.
 #[must_use]
-pub fn remedies<'a>(all: impl Iterator<Item = (&'a str, &'a Verdict)>) -> String {
+pub fn remedies<'a>(all: impl Iterator<Item = (&'a str, &'a Verdict)>, flags: &str) -> String {
     let mut by_remedy: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    let mut once = Vec::new();
     for (name, verdict) in all {
+        once.extend(&verdict.once);
         if let Some((head, remedy)) = &verdict.remedy {
             by_remedy.entry((head, remedy)).or_default().push(name);
         }
@@ -421,6 +429,9 @@ pub fn remedies<'a>(all: impl Iterator<Item = (&'a str, &'a Verdict)>) -> String
         let which = if alone { String::new() } else { format!(" in {}", names.join(", ")) };
         let head = if alone { (*head).to_owned() } else { head.replace(" there", "") };
         text.push_str(&format!("{head}{which}: {remedy}\n"));
+    }
+    for command in once {
+        text.push_str(&format!("      or once: {command}{flags}\n"));
     }
     text
 }

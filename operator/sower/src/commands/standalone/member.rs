@@ -295,7 +295,7 @@ async fn updates(store: &Store, planned: &Planned) -> BTreeMap<String, Vec<Chang
     };
     let told = updated.iter().filter_map(|operation| {
         let from = serde_json::from_str(before.get(&operation.id)?).ok()?;
-        let to = serde_json::from_str(&planned.reading.manifest(operation.place.as_ref()?)?).ok()?;
+        let to = serde_json::from_str(&planned.content(operation)?).ok()?;
         Some((operation.id.clone(), compare(&from, &to)))
     });
     told.collect()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sower_controllers::drift::Found;
 use sower_controllers::seeding::Seeded;
 use sower_core::compare::{Change, summary};
-use sower_core::plan::{Conflict, ConflictType, Operation, Plan, Resolution, Verb};
+use sower_core::plan::{Conflict, ConflictType, Operation, Plan, Verb};
 use sower_core::report::{Failure as Entry, Report};
 
 use super::line::Line;
@@ -98,8 +98,7 @@ impl Told {
                 self.stopped = None;
                 self.revision = seed::revision(seeded);
                 self.errors.clone_from(&report.errors);
-                self.conflicts =
-                    report.conflicts.iter().filter(|c| c.resolution == Resolution::Skip).map(key).collect();
+                self.conflicts = report.conflicts.iter().filter(|c| c.keeps()).map(key).collect();
             }
         }
     }
@@ -178,14 +177,14 @@ fn one(operation: &Operation, plan: &Plan, updates: &BTreeMap<String, Vec<Change
             }
             let inside = updates.get(id).map(|changes| summary(changes)).filter(|text| !text.is_empty());
             let inside = inside.map(|text| format!(": {text}")).unwrap_or_default();
-            let overridden = |c: &&Conflict| c.integration == *id && c.resolution == Resolution::Override;
-            let why = match plan.conflicts.iter().find(overridden) {
-                _ if operation.revert => " (a revert)",
-                Some(conflict) if conflict.kind == ConflictType::Version && from == to => {
-                    " (same version: override)"
+            let taken = |c: &&Conflict| c.integration == *id && c.ends_when_written();
+            let why = match plan.conflicts.iter().find(taken) {
+                _ if operation.revert => " (a revert)".to_owned(),
+                Some(conflict) => {
+                    let which = if from == to { "same" } else { "a lower" };
+                    format!(" ({which} version: {})", conflict.resolution.as_str())
                 }
-                Some(conflict) if conflict.kind == ConflictType::Version => " (a lower version: override)",
-                Some(_) | None => "",
+                None => String::new(),
             };
             format!("{named}{inside}{why}")
         }

@@ -80,13 +80,15 @@ fn waiting(plan: &PlanStatus, carried: usize) -> (usize, usize) {
 
 /// None where its words are those of another Sower.
 fn conflict(told: &ConflictStatus) -> Option<Conflict> {
-    let ConflictStatus { integration, kind, current_version, new_version, resolution } = told;
+    let ConflictStatus { integration, kind, current_version, new_version, resolution, unmerged } = told;
     Some(Conflict {
         integration: integration.clone(),
         kind: serde_json::from_value(kind.as_str().into()).ok()?,
         current_version: current_version.clone(),
         new_version: new_version.clone(),
         resolution: serde_json::from_value(resolution.as_str().into()).ok()?,
+        unmerged: unmerged.clone(),
+        clashes: Vec::new(),
         message: String::new(),
         fingerprint: String::new(),
     })
