@@ -6,8 +6,8 @@ mod operator {
     mod between;
     mod changing;
     mod conduct;
-    mod drifting;
     mod conflicts;
+    mod drifting;
     mod e2e_01_rows;
     mod e2e_02_change;
     mod e2e_03_nothing;

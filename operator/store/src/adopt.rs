@@ -10,7 +10,7 @@ use sower_core::adopt::{DefinitionThere, HandMade, RowThere};
 use sower_core::plan::{Operation, Verb};
 use sower_core::rows::{Kind, RegistryRow};
 
-use crate::apply::{Anew, self, Incoming, ROWS, Writing, chunks};
+use crate::apply::{self, Anew, Incoming, ROWS, Writing, chunks};
 use crate::bulk::{Bulk, Column};
 use crate::environment::AppliedSource;
 use crate::error::StoreError;
@@ -105,8 +105,7 @@ impl Store {
             updated.into_iter().map(|one| (&one.operation, Some(one.manifest.clone()))).collect();
         if !updated.is_empty() {
             let no_documents = ManifestDelta::default();
-            apply::apply(&mut tx, seeding, seq, updated, nothing(), &now, &no_documents, applied)
-                .await?;
+            apply::apply(&mut tx, seeding, seq, updated, nothing(), &now, &no_documents, applied).await?;
         }
         let ids: Vec<&str> = adoptions.iter().map(|one| one.operation.id.as_str()).collect();
         memory::settle_status(&mut tx, environment, &ids, &now).await?;

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sower_core::catalog::{Place, SourceCatalog, Summary};
+use sower_core::hand::There;
 use sower_core::merges::{self, Made, Unmerged};
 use sower_core::plan::{Plan, Resolution, State, Wanted};
 use sower_core::resolution::Resolutions;
 use sower_core::resolve::{to_know, to_merge, to_unite};
+use sower_core::rows::{Rows, rows};
 use sower_core::select::Selection;
+use sower_crds::drift::DriftMode;
 use sower_crds::environment::EnvironmentSpec;
 use sower_store::{Known, Merging, Store, StoreError};
 
@@ -84,6 +87,7 @@ impl Asked<'_> {
     ) -> Result<(), StoreError> {
         let ids: Vec<&str> = wanted.iter().map(|wanted| wanted.summary.id.as_str()).collect();
         let hands = store.hands(self.environment, &ids).await?;
+        let corrects = self.spec.drift.mode == DriftMode::Correct;
         for wanted in wanted {
             let id = &wanted.summary.id;
             let made = state.merges.manifest(id, &wanted.summary.checksum);
@@ -93,8 +97,13 @@ impl Asked<'_> {
             let merged = match (hand, seeded, theirs) {
                 (Some(hand), Some(seeded), Some(theirs)) => {
                     let base = hand.base.as_ref().unwrap_or(seeded);
-                    let tried =
-                        merges::of_version(base, seeded, &hand.there(), (wanted, &theirs), hand.seen());
+                    // What is corrected is not merged: hands count for nothing there.
+                    let sound = rows(seeded).ok().filter(|_| corrects);
+                    let there = sound.map_or_else(
+                        || hand.there(),
+                        |Rows { definition, registry }| There { definition, registry, foreign: Vec::new() },
+                    );
+                    let tried = merges::of_version(base, seeded, &there, (wanted, &theirs), hand.seen());
                     tried.map_err(|unmerged| Unmerged { seen: Some(hand.seen()), ..unmerged })
                 }
                 (_, None, _) => Err(Unmerged::because("what was seeded before is not kept any more")),

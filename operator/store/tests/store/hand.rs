@@ -85,7 +85,10 @@ async fn a_merge_is_written_whole_with_its_base(bed: Bed) {
     assert_eq!(state.merged.get("acme"), Some(&base));
     let hand = bed.store.hands(ENV, &["acme"]).await.unwrap().remove("acme").unwrap();
     assert_eq!((hand.seeded, hand.base), (Some(merged.clone()), Some(git.clone())));
-    assert!(bed.store.drift(ENV, &sower_core::drift::Ignored::default()).await.unwrap().rows.is_empty(), "the hand's row is Sower's again");
+    assert!(
+        bed.store.drift(ENV, &sower_core::drift::Ignored::default()).await.unwrap().rows.is_empty(),
+        "the hand's row is Sower's again"
+    );
     assert_eq!(bed.ask("SELECT status FROM integration_manifests").await, ["seeded"]);
     assert!(bed.store.open_conflicts(Some(ENV)).await.unwrap().is_empty());
     assert_eq!(bed.ask("SELECT resolution FROM seeding_conflicts").await, ["merge"]);
