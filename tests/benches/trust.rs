@@ -5,6 +5,8 @@
 
 #[path = "trust/drift.rs"]
 mod drift;
+#[path = "trust/plan.rs"]
+mod plan;
 #[allow(dead_code, reason = "nothing is fetched here")]
 #[path = "seeding/watched.rs"]
 mod watched;
@@ -28,7 +30,8 @@ async fn measure() -> Result<()> {
     for size in sizes.split(',') {
         let size = size.parse()?;
         println!("{size} integrations, 10 actions each");
-        for (name, cell) in drift::measure(&postgres, size).await? {
+        let looked = drift::measure(&postgres, size).await?;
+        for (name, cell) in looked.into_iter().chain(plan::measure(&postgres, size).await?) {
             println!("  {name}: {cell}");
         }
     }
