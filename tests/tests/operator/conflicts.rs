@@ -78,6 +78,7 @@ async fn what_hands_changed_is_merged_or_told_and_settled_once() -> Result<()> {
             .fetch_one(&bed.pool)
             .await?;
     ensure!(clashes.contains("\"clashes\":[\"/description\"]"), "{clashes}");
+    bed.told("production", "ConflictsNotMerged", "").await?;
     let events = bed.events("Environment", "production").await?;
     let told = events.iter().filter(|(reason, _)| reason == "ConflictsNotMerged").count();
     ensure!(told == 1, "{events:?}");

@@ -93,8 +93,7 @@ async fn a_rollback_is_obeyed_once_and_holds_until_something_newer_arrives() -> 
     let read = says(&bed, &format!("Seeded {}; 3 quarantined", short(&second))).await?;
     let counts = read.status.as_ref().and_then(|status| status.counts).context("counts")?;
     ensure!(counts.quarantined == 3 && counts.integrations == 3, "{counts:?}");
-    let events = bed.events("Environment", "production").await?;
-    ensure!(events.contains(&("RolledBack".to_owned(), message.clone())), "{events:?}");
+    bed.told("production", "RolledBack", &message).await?;
     let before = bed.tables().await?;
     let old = versions([("ash", "1.0.0"), ("elm", "1.0.0"), ("oak", "1.0.0")]);
     ensure!(before.carried("production") == old, "{:?}", before.carried("production"));
