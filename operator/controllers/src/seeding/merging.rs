@@ -138,7 +138,10 @@ impl Asked<'_> {
             }
             state.merges.known.extend(ids.iter().map(|id| ((*id).clone(), Vec::new())));
             let ids: Vec<&str> = ids.into_iter().map(String::as_str).collect();
-            for known in store.known_versions(self.environment, &ids, KNOWN).await? {
+            let quarantine = state.quarantine.clone();
+            let known = store.known_versions(self.environment, &ids, KNOWN).await?;
+            // What was rolled back from comes back by no agreement.
+            for known in known.into_iter().filter(|k| !quarantine.holds(&k.integration, &k.checksum)) {
                 let id = known.integration.clone();
                 let made = again(known);
                 state.merges.known.entry(id).or_default().extend(made);

@@ -88,6 +88,7 @@ fn an_environment_is_rolled_back_and_stays_so_until_something_newer_arrives() {
     CONDITION   STATUS   REASON   SINCE   MESSAGE
     Ready   True   Seeded   NOW   Seeded main@COMMIT7; 3 quarantined
     ConflictFree   True   NoConflicts   NOW   No conflicts
+    Drifted   False   NoDrift   -   No drift
 
     SEEDING   WHEN   REVISION   CHANGED   RESULT   REASON
     3   NOW   main@COMMIT7   +1 ~1 -1   completed   rollback to 1 by AUTHOR

@@ -16,7 +16,7 @@ CREATE TABLE integration_quarantine (
 CREATE INDEX integration_quarantine_open ON integration_quarantine (environment) WHERE lifted_at IS NULL;
 
 -- What asked for the last rollback, and what came of it: the annotation of a resource is obeyed once.
-ALTER TABLE environments ADD COLUMN rollback TEXT CHECK (json_valid(rollback));
+ALTER TABLE environments ADD COLUMN rollback TEXT CHECK (rollback IS NULL OR json_valid(rollback));
 
 -- As the rows had it from this seeding on; null: it is not known, or they went.
 ALTER TABLE seeding_changes ADD COLUMN source TEXT;

@@ -70,7 +70,7 @@ fn what_is_done_about_conflicts_is_read_or_refused() {
     assert_eq!(resolve.duplicate, Some(Resolution::Override));
     let stored = serde_json::to_value(&told).unwrap();
     assert_eq!(serde_json::from_value::<crate::catalog::Summary>(stored).unwrap(), told);
-    for value in ["version", "version=replace", "name=skip", "[version]", "~"] {
+    for value in ["version", "version=replace", "name=skip", "[version]"] {
         let problems = problems(&enveloped(&format!("{{ sower.dev/resolve: {value} }}")));
         let errors = problems.iter().filter(|p| p.is_error());
         let told: Vec<_> = errors.map(|p| (p.code.as_str(), p.line, p.pointer.as_str())).collect();
