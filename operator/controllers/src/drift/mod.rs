@@ -158,12 +158,13 @@ async fn look(
     Ok((found.rows, found.seeding))
 }
 
-/// The job with what is to be corrected, for whoever seeds or plans once.
+/// The job with what is to be corrected, for whoever seeds or plans once: where the spec says so, and where everything is
+/// written again, for what is stored of a row that drifted says nothing of what it holds.
 ///
 /// # Errors
 /// Where the database does not answer, or `ignoreFields` cannot be read.
 pub async fn mending(store: &Store, job: Job) -> Result<Job, SeedingError> {
-    if job.spec.drift.mode != DriftMode::Correct {
+    if job.spec.drift.mode != DriftMode::Correct && !job.reseed {
         return Ok(job);
     }
     if let Some((pointer, why)) = bad_fields(&job.spec).into_iter().next() {

@@ -36,6 +36,8 @@ pub struct Asked<'a> {
     pub selection: &'a Selection,
     /// None but these integrations.
     pub only: Option<&'a BTreeSet<String>>,
+    /// What drifted is put back.
+    pub mends: bool,
 }
 
 impl Asked<'_> {
@@ -87,7 +89,7 @@ impl Asked<'_> {
     ) -> Result<(), StoreError> {
         let ids: Vec<&str> = wanted.iter().map(|wanted| wanted.summary.id.as_str()).collect();
         let hands = store.hands(self.environment, &ids).await?;
-        let corrects = self.spec.drift.mode == DriftMode::Correct;
+        let corrects = self.mends || self.spec.drift.mode == DriftMode::Correct;
         for wanted in wanted {
             let id = &wanted.summary.id;
             let made = state.merges.manifest(id, &wanted.summary.checksum);

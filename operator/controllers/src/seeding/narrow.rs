@@ -115,7 +115,14 @@ impl Offered {
     /// Whether something is to be merged with what the rows hold.
     fn merges(&self, job: &Job) -> bool {
         let (environment, spec) = (job.environment.as_str(), &job.spec);
-        let asked = Asked { environment, spec, catalogs: &self.new, selection: &self.chosen, only: None };
+        let asked = Asked {
+            environment,
+            spec,
+            catalogs: &self.new,
+            selection: &self.chosen,
+            only: None,
+            mends: false,
+        };
         !asked.to_merge(&self.gathered.here.state).is_empty()
     }
 }

@@ -84,7 +84,14 @@ pub(super) async fn make(
 }
 
 fn asked<'a>(job: &'a Job, catalogs: &'a [SourceCatalog], selection: &'a Selection) -> Asked<'a> {
-    Asked { environment: &job.environment, spec: &job.spec, catalogs, selection, only: job.only.as_ref() }
+    Asked {
+        environment: &job.environment,
+        spec: &job.spec,
+        catalogs,
+        selection,
+        only: job.only.as_ref(),
+        mends: !job.mend.is_empty(),
+    }
 }
 
 /// Makes unions of what several sources offer, where that is asked for.

@@ -132,6 +132,18 @@ fn a_reseeding_mends_what_drifted_and_leaves_foreign_rows() {
     checkout.sql("DELETE FROM action_registry WHERE id = 'stripe/mine'");
     assert_eq!(checkout.run("drift --exit-code -q").exit, 0);
 
+    // What says which content it is, and not the content.
+    for (column, value) in [("checksum", "v1:00"), ("version", "9.0.0")] {
+        checkout.sql(&format!(
+            "UPDATE integration_definitions SET {column} = '{value}' WHERE environment = 'production' AND id = 'stripe'"
+        ));
+        assert_eq!(checkout.run("drift -e production --exit-code -q").exit, 3, "{column}");
+        let told = checkout.run("seed -e production -q --reseed");
+        assert!(told.exit == 0 && !told.out.contains("conflict"), "{column}: {}", told.out);
+        assert_eq!(checkout.run("drift --exit-code -q").exit, 0, "{column}");
+        assert!(checkout.json("get conflicts -o json").as_array().expect("an array").is_empty(), "{column}");
+    }
+
     // A copy of a row of ours.
     let columns = "integration_id, identifier, name, category, definition, environment, source, revision, path, checksum, row_hash, seeding";
     checkout.sql(&format!(

@@ -304,7 +304,14 @@ async fn remembered(store: &Store, member: &Member) -> Result<(Vec<SourceCatalog
     let listed = |source: &SourceCatalog| spec.sources.iter().position(|known| known.name == source.name);
     catalogs.sort_by_key(|source| listed(source).unwrap_or(usize::MAX));
     let selection = select(name, spec, &job::platform(), &catalogs);
-    let asked = Asked { environment: name, spec, catalogs: &catalogs, selection: &selection, only: None };
+    let asked = Asked {
+        environment: name,
+        spec,
+        catalogs: &catalogs,
+        selection: &selection,
+        only: None,
+        mends: false,
+    };
     let contents = kept_contents(store, name, &asked.to_unite()).await?;
     asked.unite(&mut state, &contents);
     state.carried = store.carried(name, &sower_core::resolve::questions(&selection, &state)).await?;
