@@ -13,10 +13,10 @@ use sower_tests::operator::Operator;
 use sower_tests::tables::Tables;
 use sower_tests::wait::until;
 
-use super::random::Random;
+use super::random::{Random, kills};
 
 const IDS: [&str; 5] = ["ash", "box", "elm", "oak", "yew"];
-/// How often it is killed, unless `SOWER_TEST_KILLS` says otherwise.
+/// How often it is killed, unless it is said.
 const KILLS: u64 = 8;
 
 fn raise(catalog: &Catalog, version: &str) -> Result<String> {
@@ -60,8 +60,7 @@ fn applied(tables: &Tables, version: &str, hash: &str) -> Result<bool> {
 
 #[tokio::test]
 async fn e2e_09_an_approval_under_kill_is_obeyed_once_and_whole() -> Result<()> {
-    let kills =
-        std::env::var("SOWER_TEST_KILLS").ok().map(|kills| kills.parse()).transpose()?.unwrap_or(KILLS);
+    let kills = kills(KILLS)?;
     let mut random = Random::seeded()?;
     let mut bed = Bed::with("killapprove", &["leaderElection.enabled=false"]).await?;
     let catalog = bed.catalog()?;

@@ -13,10 +13,10 @@ use sower_tests::operator::Operator;
 use sower_tests::tables::Tables;
 use sower_tests::wait::until;
 
-use super::random::Random;
+use super::random::{Random, kills};
 
 const IDS: [&str; 5] = ["ash", "box", "elm", "oak", "yew"];
-/// How often it is killed, unless `SOWER_TEST_KILLS` says otherwise.
+/// How often it is killed, unless it is said.
 const KILLS: u64 = 8;
 
 fn raise(catalog: &Catalog, version: &str) -> Result<String> {
@@ -69,8 +69,7 @@ fn tables_seq(tables: &Tables) -> serde_json::Value {
 
 #[tokio::test]
 async fn e2e_09_a_rollback_under_kill_is_whole_or_not_there() -> Result<()> {
-    let kills =
-        std::env::var("SOWER_TEST_KILLS").ok().map(|kills| kills.parse()).transpose()?.unwrap_or(KILLS);
+    let kills = kills(KILLS)?;
     let mut random = Random::seeded()?;
     let mut bed = Bed::with("killback", &["leaderElection.enabled=false"]).await?;
     let catalog = bed.catalog()?;
