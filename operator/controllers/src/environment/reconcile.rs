@@ -240,15 +240,22 @@ async fn seed(
     let shared = &context.shared;
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
     let begun = tokio::time::Instant::now();
-    let (job, database) = tokio::join!(
-        dereference::job(
-            &shared.client,
-            dereference::Resources::Watched(&context.scope),
-            environment,
-            &shared.rules.cluster_name
-        ),
-        dereference::database(&shared.client, environment, &shared.rules),
-    );
+    let (job, database) = loop {
+        let followed = tokio::join!(
+            dereference::job(
+                &shared.client,
+                dereference::Resources::Watched(&context.scope),
+                environment,
+                &shared.rules.cluster_name
+            ),
+            dereference::database(&shared.client, environment, &shared.rules),
+        );
+        // What went while they were followed is the beginning of a deletion, whose whole is one plan.
+        match context.scope.quiet_at(&namespace, &name) {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => break followed,
+        }
+    };
     // Where several things are wrong, the first reason of the list is said: the spec, then the database, then sources.
     if job.as_ref().is_err_and(|error| error.reason == Reason::InvalidSpec) {
         job.as_ref().map_err(Clone::clone)?;
