@@ -124,6 +124,9 @@ fn say_in_words(node: &mut Map<String, Value>, word: &str) {
             format!("type(self) == int || {fits}"),
             "pruneLimit must be a percentage from 0% to 100%, such as 20%, or a count",
         ),
+        "column" => {
+            (fits, "ignoreFields must be columns such as name, or JSON pointers such as /description")
+        }
         "schedule" => (fits, "schedule must be five fields of cron, such as 0 18 * * FRI"),
         "time-zone" => (fits, "timeZone must be a name such as UTC or Europe/Berlin"),
         _ => return,

@@ -7,7 +7,9 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::defaults::{is_default, is_on, on};
+use crate::drift::Drift;
 use crate::freeze::FreezeWindow;
+use crate::notification::Notification;
 use crate::period::{self, Period};
 use crate::prune_limit::PruneLimit;
 use crate::retention::Retention;
@@ -63,6 +65,10 @@ words! {
         Skip = "skip",
         /// The new is taken (of two sources: the last).
         Override = "override",
+        /// Both become one: git with what hands changed here, field by field; the offers of two sources, the first winning
+        /// where they clash; the highest known version that all who need it can have. What cannot be merged is kept, as by
+        /// skip, and said.
+        Merge = "merge",
     }
 }
 
@@ -201,10 +207,19 @@ pub struct EnvironmentSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 16))]
     pub freeze_windows: Vec<FreezeWindow>,
+    /// What is done about rows that somebody else's hand changed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = {}))]
+    pub drift: Drift,
     /// What is done about conflicts, by their type.
     #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(extend("default" = {}))]
     pub conflicts: Conflicts,
+    /// Where each commit that is read gets a status, so that whoever pushed sees what became of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[schemars(extend("maxItems" = 4))]
+    pub notifications: Vec<Notification>,
 }
 
 fn interval() -> Period {
@@ -252,7 +267,9 @@ impl Default for EnvironmentSpec {
             approval: Approval::default(),
             policy: Policy::default(),
             freeze_windows: Vec::new(),
+            drift: Drift::default(),
             conflicts: Conflicts::default(),
+            notifications: Vec::new(),
         }
     }
 }
@@ -311,7 +328,8 @@ pub struct Conflicts {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentStatus {
-    /// Ready, always; Reconciling and Stalled only while they are true; SourceReady and ConflictFree.
+    /// Ready, always; Reconciling and Stalled only while they are true; SourceReady, ConflictFree and
+    /// Drifted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "status::conditions")]
     pub conditions: Vec<Condition>,
@@ -339,6 +357,9 @@ pub struct EnvironmentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "text::line")]
     pub last_handled_reconcile_at: Option<String>,
+    /// The rollback that was asked for last by the annotation `sower.dev/rollback`, and what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackStatus>,
     /// The plan that was made last, while it is not applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
@@ -355,6 +376,10 @@ pub struct EnvironmentStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 20))]
     pub conflicts: Vec<ConflictStatus>,
+    /// What commits were told, by notification and source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 64))]
+    pub notifications: Vec<NotificationStatus>,
     /// The one command that unblocks it; absent when nobody is asked for anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "text::paragraph")]
@@ -380,6 +405,24 @@ pub struct SourceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "text::revision")]
     pub attempted: Option<String>,
+}
+
+/// A rollback that was asked for, and what came of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackStatus {
+    /// The value of the annotation `sower.dev/rollback` that was obeyed last.
+    #[schemars(schema_with = "text::line")]
+    pub last_handled: String,
+    /// Number of the seeding that did it; absent where nothing was to be written, or nothing could be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeding: Option<i64>,
+    /// What came of it.
+    #[schemars(schema_with = "text::paragraph")]
+    pub message: String,
+    /// It could not be done. Default false.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub failed: bool,
 }
 
 /// A plan in short; the whole is in the database.
@@ -444,6 +487,35 @@ pub struct ConflictStatus {
     /// What is done about it.
     #[schemars(schema_with = "text::line")]
     pub resolution: String,
+    /// Why it is not merged, where it was to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::paragraph")]
+    pub unmerged: Option<String>,
+}
+
+/// What a commit was told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationStatus {
+    /// Name of the notification.
+    #[schemars(schema_with = "text::label")]
+    pub name: String,
+    /// Name of the source.
+    #[schemars(schema_with = "text::label")]
+    pub source: String,
+    /// The commit.
+    #[schemars(schema_with = "text::line")]
+    pub commit: String,
+    /// pending, success, failure or error.
+    #[schemars(schema_with = "text::line")]
+    pub state: String,
+    /// In a sentence.
+    #[schemars(schema_with = "text::line")]
+    pub message: String,
+    /// Why it could not be told; it is tried again with the next reconcile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "text::line")]
+    pub error: Option<String>,
 }
 
 words! {
@@ -494,6 +566,9 @@ pub struct Counts {
     /// Integrations that are carried although they are gone from their sources: their annotation `sower.dev/prune` keeps them.
     #[serde(default)]
     pub prune_disabled: i32,
+    /// Integrations that are not as the sources have them, because they were rolled back; `sower get quarantine`.
+    #[serde(default)]
+    pub quarantined: i32,
     /// Integrations that the filters keep out.
     pub excluded: i32,
     /// Manifests refused.

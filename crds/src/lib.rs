@@ -17,6 +17,8 @@ pub mod case;
 pub mod connection;
 /// The CustomResourceDefinitions.
 pub mod crd;
+/// What is done about drift.
+pub mod drift;
 /// The JSON Schema for editors.
 pub mod editor;
 /// The resource `Environment`.
@@ -25,6 +27,8 @@ pub mod environment;
 pub mod freeze;
 /// The resource `Integration`.
 pub mod integration;
+/// Notifications: where it is said what became of a push.
+pub mod notification;
 /// Durations as documents write them.
 pub mod period;
 /// The prune limit.
@@ -46,11 +50,13 @@ pub mod trigger;
 pub mod webhook;
 
 pub use crd::{crd_files, environment_crd, integration_crd};
+pub use drift::{Drift, DriftMode};
 pub use editor::editor_schema;
 pub use environment::{Environment, EnvironmentSpec, EnvironmentStatus};
 pub use freeze::FreezeWindow;
 pub use integration::{Integration, IntegrationSpec, IntegrationStatus};
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+pub use notification::Notification;
 pub use period::Period;
 pub use prune_limit::PruneLimit;
 pub use reference::{environment_reference, manifest_reference};
@@ -74,5 +80,14 @@ pub const PRUNE: &str = "sower.dev/prune";
 pub const APPROVE: &str = "sower.dev/approve";
 /// The annotation of an Environment that says who approved.
 pub const APPROVED_BY: &str = "sower.dev/approved-by";
+/// The annotation of an Environment that rolls it back, once: to a seeding or a revision, or one integration as
+/// `<id>=<version>`; `undo` and `<id>=undo` take it back.
+pub const ROLLBACK: &str = "sower.dev/rollback";
+/// The annotation of an Environment that says who asks for the rollback.
+pub const ROLLED_BACK_BY: &str = "sower.dev/rolled-back-by";
+/// The annotation of an Integration, in git or in a cluster, that says what is done about its conflicts:
+/// `version=override`, of several types joined by `,`. On an Environment it is obeyed once, and names the integration:
+/// `slack:version=override`, of several joined by `;`.
+pub const RESOLVE: &str = "sower.dev/resolve";
 /// The value of `apiVersion` in documents.
 pub const API_VERSION: &str = "sower.dev/v1alpha1";

@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::schema::annotated;
 use crate::{
-    action, case, connection, environment, freeze, integration, request, retention, source, trigger, webhook,
+    action, case, connection, drift, environment, freeze, integration, notification, request, retention,
+    source, trigger, webhook,
 };
 
 /// A type, its name, and its schema.
@@ -66,6 +67,8 @@ pub(crate) fn of_environment() -> Vec<Named> {
         named::<environment::Database>("Database"),
         named::<freeze::FreezeWindow>("FreezeWindow"),
         named::<retention::Retention>("Retention"),
+        named::<notification::Notification>("Notification"),
+        named::<drift::Drift>("Drift"),
         named::<environment::Conflicts>("Conflicts"),
     ]
 }

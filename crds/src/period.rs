@@ -13,6 +13,9 @@ pub const PATTERN: &str = "^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$";
 /// In CEL: a duration as [`PATTERN`] has it, of at least a second.
 pub(crate) const A_SECOND: &str = "self != '' && self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') && duration(self) >= duration('1s')";
 
+/// The same, of at least ten seconds.
+pub(crate) const TEN_SECONDS: &str = "self != '' && self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') && duration(self) >= duration('10s')";
+
 /// A duration as it was written: hours, minutes and seconds in that order, such as `30s`, `5m` or `1h30m`.
 ///
 /// The text is kept, so that what was written is what is stored; [`Period::duration`] reads it.
@@ -100,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_rule_has_the_pattern() {
-        assert!(A_SECOND.contains(PATTERN));
+        assert!(A_SECOND.contains(PATTERN) && TEN_SECONDS.contains(PATTERN));
     }
 
     #[test]

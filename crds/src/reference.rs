@@ -108,6 +108,7 @@ fn text(word: &str) -> &'static str {
         "path" | "folder" => "path",
         "range" => "range of versions",
         "percent" => "percentage",
+        "column" => "column or JSON pointer",
         "schedule" => "cron, five fields",
         "time-zone" => "time zone",
         "commit" => "40 hex digits",

@@ -13,7 +13,8 @@ use crate::{EnvironmentSpec, IntegrationSpec};
 /// closed lists of words are `{type: string, enum: [...]}`; one-or-many and the like are `anyOf` of such schemas; no
 /// field takes null. `x-sower` says what a value means: id, item, version, duration, url, git-url, link, path, folder,
 /// pattern, percent, range, commit, glob, dependency, expression (a text with `${ }`), template (any JSON whose texts are), schema (a
-/// JSON Schema), schemas (a map of them), schedule (cron), time-zone, any (opaque).
+/// JSON Schema), schemas (a map of them), schedule (cron), time-zone, column (or a JSON
+/// pointer), any (opaque).
 #[must_use]
 pub fn integration_schema() -> Value {
     plain::<IntegrationSpec>()

@@ -12,6 +12,9 @@ pub const VERSION_PATTERN: &str = "^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9]
 
 /// A cron schedule as far as a pattern can say it: five fields, one space between them.
 pub const SCHEDULE_PATTERN: &str = "^([0-9A-Za-z*/,#?-]+ ){4}[0-9A-Za-z*/,#?-]+$";
+/// A column of the catalog's tables that a hash covers, or a JSON pointer.
+pub const COLUMN_PATTERN: &str =
+    "^(name|version|author|manifest|status|integration_id|identifier|category|definition|(/[^/]{1,128})+)$";
 /// The name of a time zone, as far as a pattern can say it.
 pub const TIME_ZONE_PATTERN: &str = "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$";
 
@@ -110,6 +113,15 @@ pub(crate) fn schedule(_: &mut SchemaGenerator) -> Schema {
 /// A time zone, as the IANA database names it.
 pub(crate) fn time_zone(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "minLength": 1, "maxLength": 64, "pattern": TIME_ZONE_PATTERN, "x-sower": "time-zone" })
+}
+
+/// Columns, and JSON pointers into those that hold JSON.
+pub(crate) fn columns(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "items": { "type": "string", "minLength": 2, "maxLength": 256, "pattern": COLUMN_PATTERN, "x-sower": "column" },
+    })
 }
 
 /// A JSON Schema.

@@ -133,6 +133,16 @@ impl Bed {
         Tables::read(&self.pool).await
     }
 
+    /// Waits for an Event of an Environment with this reason and text: Events come after the status that they go with.
+    pub async fn told(&self, name: &str, reason: &str, text: &str) -> Result<()> {
+        self.until(&format!("the event {reason}"), async || {
+            let events = self.events("Environment", name).await?;
+            ensure!(events.iter().any(|(one, note)| one == reason && note.contains(text)), "{events:?}");
+            Ok(())
+        })
+        .await
+    }
+
     /// The notes of Events about an object: reason and text.
     pub async fn events(&self, kind: &str, name: &str) -> Result<Vec<(String, String)>> {
         let api: Api<k8s_openapi::api::events::v1::Event> = self.namespace.api();

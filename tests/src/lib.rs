@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod certificates;
 pub mod control_plane;
 pub mod expected;
+pub mod forge;
 pub mod git_server;
 pub mod namespace;
 pub mod operator;

@@ -1,10 +1,12 @@
 //! Faults, made on purpose: a lost lease, a frozen leader, kill -9 at any instant.
 
 mod faults {
+    mod approving;
     mod e2e_09_kill;
     mod e2e_09_leases;
     mod namespace;
     mod outages;
     mod pruning;
     mod random;
+    mod rolling_back;
 }

@@ -2,5 +2,6 @@
 
 mod files {
     mod docs;
+    mod drifting;
     pub(crate) mod e2e_11_standalone;
 }

@@ -6,6 +6,8 @@ mod operator {
     mod between;
     mod changing;
     mod conduct;
+    mod conflicts;
+    mod drifting;
     mod e2e_01_rows;
     mod e2e_02_change;
     mod e2e_03_nothing;
@@ -15,7 +17,10 @@ mod operator {
     mod e2e_07_refused;
     mod e2e_08_environments;
     mod freezing;
+    mod keeping;
+    mod notifying;
     mod planning;
     mod pruning;
+    mod rolling_back;
     mod transports;
 }

@@ -10,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use sower_core::drift::Counted;
 use sower_core::plan::{Conflict, ConflictType, Plan, Verb};
 use sower_core::report::{Outcome, Report};
 
@@ -20,6 +21,15 @@ pub struct EnvironmentLabels {
     pub namespace: String,
     /// Name of the environment.
     pub environment: String,
+}
+
+impl EnvironmentLabels {
+    /// Of an environment with this keeper: `files`, or `<clusterName>/<namespace>/<name>`.
+    #[must_use]
+    pub fn of(keeper: &str, environment: &str) -> Self {
+        let namespace = keeper.rsplit('/').nth(1).unwrap_or_default().to_owned();
+        Self { namespace, environment: environment.to_owned() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -34,6 +44,13 @@ struct OperationLabels {
     namespace: String,
     environment: String,
     operation: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DriftLabels {
+    namespace: String,
+    environment: String,
+    what: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -61,6 +78,7 @@ const RESULTS: [Outcome; 4] = [Outcome::Completed, Outcome::Unchanged, Outcome::
 /// What comes of approvals.
 const APPROVALS: [&str; 4] = ["applied", "before", "waits", "refused"];
 const VERBS: [Verb; 4] = [Verb::Create, Verb::Update, Verb::Move, Verb::Remove];
+const DRIFT: [&str; 3] = ["missing", "changed", "foreign"];
 const CONFLICTS: [ConflictType; 3] =
     [ConflictType::Version, ConflictType::Dependency, ConflictType::Duplicate];
 
@@ -80,6 +98,8 @@ pub struct Metrics {
     invalid: Family<EnvironmentLabels, Gauge>,
     approvals: Family<ApprovalLabels, Counter>,
     plans_waiting: Family<EnvironmentLabels, Gauge>,
+    drifted: Family<DriftLabels, Gauge>,
+    drift_duration: Family<EnvironmentLabels, Histogram>,
     fetch_duration: Family<SourceLabels, Histogram>,
     sources: Arc<Mutex<BTreeSet<SourceLabels>>>,
 }
@@ -98,6 +118,8 @@ impl Metrics {
             invalid: Family::default(),
             approvals: Family::default(),
             plans_waiting: Family::default(),
+            drifted: Family::default(),
+            drift_duration: Family::new_with_constructor(seconds),
             fetch_duration: Family::new_with_constructor(seconds),
             sources: Arc::default(),
         };
@@ -111,6 +133,8 @@ impl Metrics {
             invalid,
             approvals,
             plans_waiting,
+            drifted,
+            drift_duration,
             fetch_duration,
             sources: _,
         } = &metrics;
@@ -129,6 +153,13 @@ impl Metrics {
         registry.register("approvals", "Approvals by what came of them", approvals.clone());
         registry.register("plans_waiting", "Plans that wait for an approval", plans_waiting.clone());
         registry.register("invalid_manifests", "Manifests that are refused", invalid.clone());
+        registry.register("drifted_rows", "Rows that are not what was seeded", drifted.clone());
+        registry.register_with_unit(
+            "drift_scan_duration",
+            "Time to look through an environment for drift",
+            Unit::Seconds,
+            drift_duration.clone(),
+        );
         registry.register_with_unit(
             "fetch_duration",
             "Time to fetch a source",
@@ -164,6 +195,21 @@ impl Metrics {
         };
         self.fetch_duration.get_or_create(&labels).observe(took.as_secs_f64());
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).insert(labels);
+    }
+
+    /// An environment was looked through for drift.
+    pub fn looked(&self, at: &EnvironmentLabels, found: Counted, took: Duration) {
+        for (what, rows) in DRIFT.into_iter().zip([found.missing, found.changed, found.foreign]) {
+            self.drifted.get_or_create(&drift(at, what)).set(count(rows));
+        }
+        self.drift_duration.get_or_create(at).observe(took.as_secs_f64());
+    }
+
+    /// Nobody looks for drift there.
+    pub fn ignores_drift(&self, at: &EnvironmentLabels) {
+        for what in DRIFT {
+            self.drifted.remove(&drift(at, what));
+        }
     }
 
     /// A plan was made.
@@ -232,6 +278,8 @@ impl Metrics {
         for result in APPROVALS {
             self.approvals.remove(&approval(at, result));
         }
+        self.ignores_drift(at);
+        self.drift_duration.remove(at);
         for result in RESULTS {
             self.reconciles.remove(&outcome(at, result));
         }
@@ -267,6 +315,10 @@ fn operation(at: &EnvironmentLabels, verb: Verb) -> OperationLabels {
         environment: at.environment.clone(),
         operation: verb.as_str(),
     }
+}
+
+fn drift(at: &EnvironmentLabels, what: &'static str) -> DriftLabels {
+    DriftLabels { namespace: at.namespace.clone(), environment: at.environment.clone(), what }
 }
 
 fn conflict(at: &EnvironmentLabels, kind: ConflictType) -> ConflictLabels {

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Scope, Scopes};
+use crate::drift::{Hearing, Watches};
 use crate::environment::{self, Patience, Rules, Shared};
 use crate::events::Events;
 use crate::integration::{self, Carriers};
@@ -68,6 +69,8 @@ impl Operator {
             seeder: Seeder::new(fetcher, platform, Some(metrics.clone())).held_by(&election.identity),
             stores: Stores::default(),
             carriers: Arc::new(Carriers::default()),
+            watches: Watches::default(),
+            hearing: Hearing::default(),
             patience: Patience::default(),
             events: Events::new(client.clone(), &election.identity),
             metrics,
@@ -165,4 +168,7 @@ async fn work(shared: &Arc<Shared>, scopes: &[Arc<Scope>], term: &Arc<Term>) {
         tracing::warn!("something did not end in time and is dropped");
     }
     controllers.shutdown().await;
+    // Whoever leads next knows better.
+    shared.hearing.clear();
+    shared.watches.clear();
 }

@@ -484,7 +484,9 @@ async fn incremental_equals_full() {
             ", \"conflicts\": {\"version\": \"override\"}",
             ", \"conflicts\": {\"duplicate\": \"override\"}, \"featureFlags\": {\"betaFeatures\": true}",
             ", \"blockedIntegrations\": [\"d*\", \"z\"]",
-        ][numbers.below(6)];
+            ", \"conflicts\": {\"version\": \"merge\", \"dependency\": \"merge\"}",
+            ", \"conflicts\": {\"version\": \"merge\", \"dependency\": \"merge\", \"duplicate\": \"merge\"}",
+        ][numbers.below(8)];
         for step in 0..10 {
             for _ in 0..=numbers.below(2) {
                 edit(&kit, &mut numbers, step);

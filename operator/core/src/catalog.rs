@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
+use crate::resolution::Resolutions;
 use crate::snapshot::Revision;
 
 /// Where a document stands.
@@ -85,6 +86,9 @@ pub struct Annotations {
     /// `sower.dev/prune: disabled`: its rows stay when it goes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prune_disabled: bool,
+    /// `sower.dev/resolve`: what is done about its conflicts.
+    #[serde(default, skip_serializing_if = "Resolutions::is_empty")]
+    pub resolve: Resolutions,
 }
 
 impl Annotations {
@@ -92,6 +96,31 @@ impl Annotations {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl Summary {
+    /// What is known of a content that nobody has read yet.
+    #[must_use]
+    pub fn of_content(id: &str, version: &str, checksum: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            version: version.to_owned(),
+            checksum: checksum.to_owned(),
+            stability: Stability::default(),
+            lifecycle: Lifecycle::default(),
+            replaced_by: None,
+            environment: Vec::new(),
+            min_platform_version: None,
+            dependencies: Vec::new(),
+            actions: 0,
+            triggers: 0,
+            connections: 0,
+            events: 0,
+            lines: BTreeMap::new(),
+            annotations: Annotations::default(),
+        }
     }
 }
 

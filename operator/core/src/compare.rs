@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::plan::Verb;
 
 /// The lists of a manifest whose items have a name of their own: field, the item's key, and what one item is called.
-const LISTS: &[(&str, &str, &str)] = &[
+pub(crate) const LISTS: &[(&str, &str, &str)] = &[
     ("connections", "id", "connection"),
     ("actions", "id", "action"),
     ("triggers", "id", "trigger"),
@@ -18,7 +18,7 @@ const LISTS: &[(&str, &str, &str)] = &[
 ];
 
 /// The maps of a manifest whose entries are things of their own.
-const MAPS: &[(&str, &str)] = &[("credentialSchema", "credential"), ("schemas", "schema")];
+pub(crate) const MAPS: &[(&str, &str)] = &[("credentialSchema", "credential"), ("schemas", "schema")];
 
 /// What happened at one place.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,10 +159,10 @@ pub fn summary(changes: &[Change]) -> String {
 /// How many things a summary names.
 const NAMED: usize = 3;
 
-type Items<'a> = Vec<(&'a str, &'a Value)>;
+pub(crate) type Items<'a> = Vec<(&'a str, &'a Value)>;
 
 /// A list by its items' keys; nothing if an item has none, or two have one.
-fn keyed<'a>(list: Option<&'a Value>, key: &str) -> Option<Items<'a>> {
+pub(crate) fn keyed<'a>(list: Option<&'a Value>, key: &str) -> Option<Items<'a>> {
     let Some(list) = list else { return Some(Vec::new()) };
     let items: Items<'a> =
         list.as_array()?.iter().map(|item| Some((item.get(key)?.as_str()?, item))).collect::<Option<_>>()?;
@@ -231,7 +231,7 @@ fn values(from: &Value, to: &Value, at: String, changes: &mut Vec<(String, What)
 }
 
 /// A name as a JSON pointer holds it (RFC 6901).
-fn escaped(name: &str) -> String {
+pub(crate) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 

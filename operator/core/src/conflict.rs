@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 
 use semver::Version;
 
+use crate::composite;
 use crate::hash::Encoder;
+use crate::merges::{Made, Unmerged};
 use crate::plan::{Conflict, ConflictType, Content, Current, Resolution, State};
 
 /// How many names a message lists before it counts the rest: messages stay readable, and a catalog in which all need one
@@ -26,6 +28,8 @@ pub fn precedence(a: &str, b: &str) -> Ordering {
 pub enum Step {
     /// The same content.
     Same,
+    /// The content of git that hand edits here were merged into.
+    Merged,
     /// A newer version.
     Newer,
     /// A lower version that was carried before: a `git revert`.
@@ -40,16 +44,26 @@ pub fn step(current: &Current, version: &str, checksum: &str, state: &State) -> 
     if current.content.checksum == checksum {
         return Step::Same;
     }
+    if state.merged.get(&current.id).is_some_and(|merged| merged == checksum) {
+        return Step::Merged;
+    }
     match precedence(version, &current.content.version) {
         Ordering::Greater => Step::Newer,
+        Ordering::Equal if composite::is_newer(version, &current.content.version) => Step::Newer,
         Ordering::Less if state.carried.contains(&(current.id.clone(), checksum.to_owned())) => Step::Revert,
         _ => Step::Conflict,
     }
 }
 
-/// The conflict of a version that is no newer than what is there.
+/// The conflict of a version that is no newer than what is there; with why it cannot be merged, where it was to be.
 #[must_use]
-pub fn version(current: &Current, version: &str, checksum: &str, resolution: Resolution) -> Conflict {
+pub fn version(
+    current: &Current,
+    version: &str,
+    checksum: &str,
+    resolution: Resolution,
+    unmerged: Option<&Unmerged>,
+) -> Conflict {
     let here = &current.content;
     let message = if version == here.version {
         format!("git has {version} too, with other content")
@@ -64,6 +78,8 @@ pub fn version(current: &Current, version: &str, checksum: &str, resolution: Res
         current_version: Some(here.version.clone()),
         new_version: Some(version.to_owned()),
         resolution,
+        unmerged: unmerged.map(|unmerged| unmerged.why.clone()),
+        clashes: unmerged.map(|unmerged| unmerged.clashes.clone()).unwrap_or_default(),
         message,
         fingerprint: fingerprint(ConflictType::Version, &[&here.checksum, checksum]),
     }
@@ -81,24 +97,33 @@ pub struct Offer<'a> {
 }
 
 /// The conflict of an id that several sources offer, the first in order first: what is carried, and what the next best
-/// offer is. `here` is what the database holds.
+/// offer is. `here` is what the database holds, `union` what became of merging them.
 #[must_use]
 pub fn duplicate(
     id: &str,
     here: Option<&Content>,
     offers: &[Offer<'_>],
     resolution: Resolution,
+    union: Option<&Result<Made, Unmerged>>,
 ) -> Option<Conflict> {
     let (first, last) = (offers.first()?, offers.last()?);
+    let union = union.filter(|_| resolution == Resolution::Merge);
+    let made = union.and_then(|union| union.as_ref().ok());
+    let joined = made.map(|made| {
+        let summary = &made.wanted.summary;
+        Offer { source: first.source, version: &summary.version, checksum: &summary.checksum }
+    });
     let (winner, other) = match resolution {
         Resolution::Skip => (first, offers.get(1)?),
         Resolution::Override => (last, offers.iter().rev().nth(1)?),
+        Resolution::Merge => (joined.as_ref().unwrap_or(first), offers.get(1)?),
     };
     // What is carried from now on: the winner, unless its version is a conflict with what is there.
     let carried = match here {
         Some(here)
             if here.checksum != winner.checksum
-                && precedence(winner.version, &here.version) != Ordering::Greater =>
+                && precedence(winner.version, &here.version) != Ordering::Greater
+                && !composite::is_newer(winner.version, &here.version) =>
         {
             &here.version
         }
@@ -114,10 +139,27 @@ pub fn duplicate(
         current_version: Some(carried.to_owned()),
         new_version: Some(other.version.to_owned()),
         resolution,
-        message: format!("{told}: {} wins", winner.source),
+        unmerged: match (resolution, union) {
+            (Resolution::Merge, Some(Err(unmerged))) => Some(unmerged.why.clone()),
+            (Resolution::Merge, None) => Some(UNSEEN.to_owned()),
+            _ => None,
+        },
+        clashes: match union {
+            Some(Ok(made)) => made.clashes.clone(),
+            Some(Err(unmerged)) => unmerged.clashes.clone(),
+            None => Vec::new(),
+        },
+        message: match made {
+            Some(made) if made.clashes.is_empty() => told,
+            Some(_) => format!("{told}: {} wins where they differ", first.source),
+            None => format!("{told}: {} wins", winner.source),
+        },
         fingerprint: fingerprint(ConflictType::Duplicate, &parts),
     })
 }
+
+/// Nobody worked out what merging makes of it.
+pub(crate) const UNSEEN: &str = "its contents are not at hand here";
 
 /// What makes a conflict this one and no other.
 #[must_use]
@@ -171,7 +213,7 @@ mod tests {
             (Some(here("3.0.0", "v1:b")), Resolution::Override, "3.0.0", "1.0.0"),
             (Some(here("2.0.0", "v1:c")), Resolution::Skip, "2.0.0", "3.0.0"),
         ] {
-            let found = duplicate("x", here.as_ref(), &offers, resolution).expect("a conflict");
+            let found = duplicate("x", here.as_ref(), &offers, resolution, None).expect("a conflict");
             let versions = (found.current_version.as_deref(), found.new_version.as_deref());
             assert_eq!(versions, (Some(carried), Some(other)), "{here:?} {resolution:?}");
         }

@@ -5,12 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nodejs_semver::{Range, Version};
+use sower_crds::environment::Conflicts;
 
+use crate::agree::{Agreement, Requirers, agree, disagreeing, satisfies};
 use crate::catalog::Dependency;
 use crate::conflict::{fingerprint, listed};
 use crate::cycle::components;
 use crate::plan::{Conflict, ConflictType, KeptWhy, Resolution, State, Wanted};
+use crate::resolution;
 use crate::resolve::{Fate, Settled, standing};
 use crate::select::Selection;
 
@@ -30,32 +32,28 @@ struct Unmet<'a> {
     found: Held<'a>,
 }
 
-/// Turns the fate of every integration whose dependencies are not met into what `resolution` says, and tells each.
+/// Turns the fate of every integration whose dependencies are not met into what is said of such a conflict, and tells each.
 /// `restricted` says that the plan leaves some integrations alone.
 pub(crate) fn settle<'a>(
     settled: &mut Settled<'a>,
     selection: &'a Selection,
     state: &'a State,
-    resolution: Resolution,
+    environment: Conflicts,
     restricted: bool,
 ) {
     let Settled { fates, conflicts } = settled;
-    let needy: BTreeMap<&str, &Wanted> = fates
-        .iter()
-        .filter_map(|(id, fate)| match fate {
-            Fate::Take { wanted, .. } if !wanted.summary.dependencies.is_empty() => Some((*id, *wanted)),
-            _ => None,
-        })
-        .collect();
+    let needy = needing(fates);
     if needy.is_empty() {
         return;
     }
-    let mut requirers: BTreeMap<&str, Vec<(&str, &Dependency)>> = BTreeMap::new();
-    for (id, wanted) in &needy {
-        for dependency in &wanted.summary.dependencies {
-            requirers.entry(&dependency.id).or_default().push((id, dependency));
-        }
-    }
+    let by = |wanted: &Wanted| {
+        resolution::resolution(environment, ConflictType::Dependency, std::slice::from_ref(wanted))
+    };
+    let merges = |id: &str| needy.get(id).is_some_and(|wanted| by(wanted) == Resolution::Merge);
+    let agreements = agree(fates, &requirers(&needy), selection, state, merges);
+    // What was agreed on may need something else.
+    let needy = if agreements.is_empty() { needy } else { needing(fates) };
+    let requirers = requirers(&needy);
     let excluded: BTreeSet<&str> = selection.excluded.iter().map(|e| e.id.as_str()).collect();
 
     for component in components(&needy) {
@@ -63,36 +61,68 @@ pub(crate) fn settle<'a>(
         let mut back = Vec::new();
         for id in &component.members {
             let Some(wanted) = needy.get(id) else { continue };
-            let unmet: Vec<Unmet<'_>> = wanted
-                .summary
+            let (summary, resolution) = (&wanted.summary, by(wanted));
+            let unmet: Vec<Unmet<'_>> = summary
                 .dependencies
                 .iter()
                 .filter(|dependency| component.members.binary_search(&dependency.id.as_str()).is_err())
                 .filter_map(|dependency| unmet(dependency, fates, state, &excluded, restricted))
                 .collect();
-            if cycle.is_none() && unmet.is_empty() {
+            let agreed: Vec<(&Dependency, &Agreement<'_>)> = summary
+                .dependencies
+                .iter()
+                .filter_map(|dependency| Some((dependency, agreements.get(dependency.id.as_str())?)))
+                .filter(|(need, agreement)| {
+                    need.range.as_ref().is_some_and(|range| !satisfies(agreement.offered, range))
+                })
+                .collect();
+            let met = cycle.is_none() && unmet.is_empty();
+            if met && agreed.is_empty() {
                 continue;
             }
-            let summary = &wanted.summary;
+            let told = Told { wanted, cycle, unmet: &unmet, requirers: &requirers, selection, state };
             conflicts.push(Conflict {
                 integration: summary.id.clone(),
                 kind: ConflictType::Dependency,
                 current_version: standing(state, id).map(|current| current.content.version.clone()),
                 new_version: Some(summary.version.clone()),
-                resolution,
-                message: message(wanted, cycle, &unmet, &requirers),
-                fingerprint: mark(cycle, &unmet),
+                resolution: if met { Resolution::Merge } else { resolution },
+                unmerged: (!met && resolution == Resolution::Merge).then(|| told.unmerged()),
+                clashes: Vec::new(),
+                message: if met { agreement(&agreed) } else { told.message() },
+                fingerprint: if met { agreement_mark(&agreed) } else { mark(cycle, &unmet) },
             });
-            back.push(*id);
+            if !met && resolution != Resolution::Override {
+                back.push(*id);
+            }
         }
-        if resolution == Resolution::Skip {
-            for id in back {
-                if let Some(wanted) = needy.get(id) {
-                    fates.insert(id, Fate::Hold(wanted));
-                }
+        for id in back {
+            if let Some(wanted) = needy.get(id) {
+                fates.insert(id, Fate::Hold(wanted));
             }
         }
     }
+}
+
+/// The integrations that need others.
+fn needing<'a>(fates: &BTreeMap<&'a str, Fate<'a>>) -> BTreeMap<&'a str, &'a Wanted> {
+    let needing = fates.iter().filter_map(|(id, fate)| match fate {
+        Fate::Take { wanted, .. } | Fate::Stay(wanted) if !wanted.summary.dependencies.is_empty() => {
+            Some((*id, *wanted))
+        }
+        _ => None,
+    });
+    needing.collect()
+}
+
+fn requirers<'a>(needy: &BTreeMap<&'a str, &'a Wanted>) -> Requirers<'a> {
+    let mut requirers = Requirers::new();
+    for (id, wanted) in needy {
+        for dependency in &wanted.summary.dependencies {
+            requirers.entry(&dependency.id).or_default().push((id, dependency));
+        }
+    }
+    requirers
 }
 
 fn unmet<'a>(
@@ -112,14 +142,6 @@ fn unmet<'a>(
     (!met).then_some(Unmet { dependency, found })
 }
 
-/// As npm has it: a pre-release satisfies only a range that names a pre-release of the same version.
-fn satisfies(version: &str, range: &str) -> bool {
-    match (Version::parse(version), Range::parse(range)) {
-        (Ok(version), Ok(range)) => range.satisfies(&version),
-        _ => false,
-    }
-}
-
 fn held<'a>(
     id: &str,
     fates: &BTreeMap<&'a str, Fate<'a>>,
@@ -134,7 +156,10 @@ fn held<'a>(
         (Some(Fate::Remove), _) => Held::Absent("is gone from git"),
         (Some(Fate::Keep(KeptWhy::ForeignRow)), _) => Held::Foreign,
         (_, Some(stays)) => stays,
-        (Some(Fate::Hold(_)), None) => Held::Absent("is itself in conflict"),
+        (Some(Fate::Hold(_) | Fate::Stay(_) | Fate::Agreed(_)), None) => {
+            Held::Absent("is itself in conflict")
+        }
+        (Some(Fate::Keep(KeptWhy::Quarantined)), None) => Held::Absent("was rolled back"),
         (Some(Fate::Keep(_)), None) => Held::Absent("has an invalid manifest"),
         (None, None) if state.foreign.contains(id) => Held::Foreign,
         (None, None) if excluded.contains(id) => Held::Absent("is not let in here"),
@@ -150,42 +175,109 @@ fn written(dependency: &Dependency) -> String {
     }
 }
 
-/// `needs http@^2, and http is 1.4.0; needed by crm (@^1) and mail too`. What comes after some 2,000 characters is counted.
-fn message(
-    wanted: &Wanted,
-    cycle: Option<&str>,
-    unmet: &[Unmet<'_>],
-    requirers: &BTreeMap<&str, Vec<(&str, &Dependency)>>,
-) -> String {
-    const ENOUGH: usize = 2_000;
-    let mut told = cycle.unwrap_or_default().to_owned();
-    for (n, Unmet { dependency, found }) in unmet.iter().enumerate() {
-        if told.len() > ENOUGH {
-            told.push_str(&format!("; and {} more are not met", unmet.len() - n));
-            break;
-        }
-        let what = match found {
-            Held::Version(version) => format!("is {version}"),
-            Held::Foreign => "is a row that Sower did not write".into(),
-            Held::Absent(why) => (*why).to_owned(),
-        };
-        let separator = if told.is_empty() { "" } else { "; " };
-        told.push_str(&format!("{separator}needs {}, and {} {what}", written(dependency), dependency.id));
-        let all = requirers.get(dependency.id.as_str()).map_or(&[][..], Vec::as_slice);
-        let own = wanted.summary.dependencies.iter().filter(|d| d.id == dependency.id).count();
-        let others =
-            all.iter().filter(|(other, _)| *other != wanted.summary.id).map(|(other, theirs)| match &theirs
-                .range
-            {
-                Some(range) => format!("{other} (@{range})"),
-                None => (*other).to_owned(),
-            });
-        let others = listed(others, all.len().saturating_sub(own));
-        if !others.is_empty() {
-            told.push_str(&format!("; needed by {others} too"));
+fn ranged((id, dependency): &(&str, &Dependency)) -> String {
+    match &dependency.range {
+        Some(range) => format!("{id} (@{range})"),
+        None => (*id).to_owned(),
+    }
+}
+
+/// What is told of a conflict.
+struct Told<'a, 'b> {
+    wanted: &'a Wanted,
+    cycle: Option<&'b str>,
+    unmet: &'b [Unmet<'a>],
+    requirers: &'b Requirers<'a>,
+    selection: &'b Selection,
+    state: &'b State,
+}
+
+impl<'a> Told<'a, '_> {
+    fn needs(&self, id: &str) -> &[(&'a str, &'a Dependency)] {
+        self.requirers.get(id).map_or(&[][..], Vec::as_slice)
+    }
+
+    /// Those who cannot agree on one that is there: the smallest set of them.
+    fn disagreeing(&self, unmet: &Unmet<'_>) -> Vec<(&'a str, &'a Dependency)> {
+        let Unmet { dependency, found } = unmet;
+        match found {
+            Held::Version(_) => {
+                disagreeing(&dependency.id, self.needs(&dependency.id), self.selection, self.state)
+            }
+            Held::Foreign | Held::Absent(_) => Vec::new(),
         }
     }
-    told
+
+    /// `needs http@^2, and http is 1.4.0; needed by crm (@^1) and mail too; crm (@^1) and shop (@^2) cannot agree`. What
+    /// comes after some 2,000 characters is counted.
+    fn message(&self) -> String {
+        const ENOUGH: usize = 2_000;
+        let Self { wanted, cycle, unmet, .. } = self;
+        let mut told = cycle.unwrap_or_default().to_owned();
+        for (n, one) in unmet.iter().enumerate() {
+            let Unmet { dependency, found } = one;
+            if told.len() > ENOUGH {
+                told.push_str(&format!("; and {} more are not met", unmet.len() - n));
+                break;
+            }
+            let what = match found {
+                Held::Version(version) => format!("is {version}"),
+                Held::Foreign => "is a row that Sower did not write".into(),
+                Held::Absent(why) => (*why).to_owned(),
+            };
+            let separator = if told.is_empty() { "" } else { "; " };
+            told.push_str(&format!("{separator}needs {}, and {} {what}", written(dependency), dependency.id));
+            let all = self.needs(&dependency.id);
+            let own = wanted.summary.dependencies.iter().filter(|d| d.id == dependency.id).count();
+            let others = all.iter().filter(|(other, _)| *other != wanted.summary.id).map(ranged);
+            let others = listed(others, all.len().saturating_sub(own));
+            if !others.is_empty() {
+                told.push_str(&format!("; needed by {others} too"));
+            }
+            let disagreeing = self.disagreeing(one);
+            if disagreeing.len() > 1 {
+                let names = listed(disagreeing.iter().map(ranged), disagreeing.len());
+                told.push_str(&format!("; {names} cannot agree"));
+            }
+        }
+        told
+    }
+
+    /// Why no version does for all.
+    fn unmerged(&self) -> String {
+        let Some(unmet) = self.unmet.first() else { return "no version ends a cycle".to_owned() };
+        let Unmet { dependency, found } = unmet;
+        let id = &dependency.id;
+        let disagreeing = self.disagreeing(unmet);
+        match found {
+            Held::Absent(why) => format!("{id} {why}"),
+            Held::Foreign => format!("{id} is a row that Sower did not write"),
+            Held::Version(_) if disagreeing.len() > 1 => {
+                let names = listed(disagreeing.iter().map(ranged), disagreeing.len());
+                format!("{names} cannot agree on {id}")
+            }
+            Held::Version(_) if disagreeing.is_empty() => format!("{id} stays as it is"),
+            Held::Version(_) => format!("no known version of {id} is for {}", written(dependency)),
+        }
+    }
+}
+
+/// `needs http@^1, and git has http 2.0.0; http 1.4.0 is for all that need it`.
+fn agreement(agreed: &[(&Dependency, &Agreement<'_>)]) -> String {
+    let one = |(need, agreement): &(&Dependency, &Agreement<'_>)| {
+        let Agreement { offered, agreed } = agreement;
+        let id = &need.id;
+        format!("needs {}, and git has {id} {offered}; {id} {agreed} is for all that need it", written(need))
+    };
+    listed(agreed.iter().map(one), agreed.len())
+}
+
+fn agreement_mark(agreed: &[(&Dependency, &Agreement<'_>)]) -> String {
+    let parts = agreed.iter().flat_map(|(need, agreement)| {
+        [written(need), agreement.offered.to_owned(), agreement.agreed.to_owned()]
+    });
+    let parts: Vec<String> = std::iter::once("agreed".to_owned()).chain(parts).collect();
+    fingerprint(ConflictType::Dependency, &parts.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// Other requirers come and go without making it another conflict.

@@ -1,10 +1,12 @@
 //! The row-level difference between what was settled and what the database holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::Lifecycle;
+use crate::catalog::{Lifecycle, Place, Summary};
+use crate::drift::Left;
 use crate::hash::plan_hash;
 use crate::plan::{Content, Current, Excluded, Kept, KeptWhy, Operation, Plan, State, Verb, Wanted};
+use crate::quarantine::ABSENCE;
 use crate::resolve::{Fate, Settled, standing};
 use crate::select::Selection;
 
@@ -15,6 +17,15 @@ pub struct Wish<'a> {
     pub only: Option<&'a BTreeSet<String>>,
     /// Rows that are as they should be are written again.
     pub reseed: bool,
+    /// What drifted: it becomes again what the last seeding left, unless git has something else for it. The state says what
+    /// was left, and not what is there.
+    pub mend: Option<&'a BTreeMap<String, Left>>,
+}
+
+impl Wish<'_> {
+    fn left(&self, id: &str) -> Option<&Left> {
+        self.mend?.get(id)
+    }
 }
 
 /// The plan that makes the database what was settled. `spec_digest` is [`crate::hash::spec_digest`]'s.
@@ -30,23 +41,50 @@ pub fn diff(
     let mut operations = Vec::new();
     let mut kept = Vec::new();
     let mut deprecated = Vec::new();
+    let mut put_back = BTreeSet::new();
     let mut unchanged = 0;
     let mut processed = 0;
+    let mut lifted = Vec::new();
     for (id, fate) in fates {
         let current = standing(state, id);
         match fate {
             Fate::Take { wanted, revert } => {
                 processed += 1;
+                if state.quarantine.is_about(id) {
+                    lifted.push(id.to_owned());
+                }
                 if wanted.summary.lifecycle == Lifecycle::Deprecated {
                     deprecated.push((id.to_owned(), wanted.summary.replaced_by.clone()));
                 }
-                match take(wanted, revert, current, wish.reseed) {
+                // What is merged is written although the content may be the same: from now on it is of this content of git.
+                let merges = state.merges.merged(id, &wanted.summary.checksum).is_some();
+                match take(wanted, revert, current, wish.reseed || wish.left(id).is_some() || merges) {
                     Some(operation) => operations.push(operation),
                     None => unchanged += 1,
                 }
             }
-            Fate::Hold(_) => processed += 1,
+            Fate::Stay(wanted) => {
+                processed += 1;
+                let anew = wish.reseed || wish.left(id).is_some();
+                match current.and_then(|current| stay(wanted, current, anew)) {
+                    Some(operation) => operations.push(operation),
+                    None => unchanged += 1,
+                }
+            }
+            Fate::Agreed(_) => {
+                processed += 1;
+                match wish.left(id) {
+                    Some(left) => operations.push(restore(id, left, &mut put_back)),
+                    None => unchanged += 1,
+                }
+            }
+            Fate::Hold(_) => {
+                processed += 1;
+                operations.extend(wish.left(id).map(|left| restore(id, left, &mut put_back)));
+            }
             Fate::Keep(why) => {
+                let left = wish.left(id).filter(|_| why != KeptWhy::ForeignRow);
+                operations.extend(left.map(|left| restore(id, left, &mut put_back)));
                 processed += usize::from(matches!(why, KeptWhy::ForeignRow | KeptWhy::Understated));
                 kept.push(Kept {
                     id: id.to_owned(),
@@ -54,7 +92,12 @@ pub fn diff(
                     why,
                 });
             }
-            Fate::Remove => operations.extend(current.map(remove)),
+            Fate::Remove => {
+                if state.quarantine.is_asked_back(id, ABSENCE) {
+                    lifted.push(id.to_owned());
+                }
+                operations.extend(current.map(remove));
+            }
         }
     }
     let hash = plan_hash(&selection.environment, spec_digest, state.base, &operations, &conflicts);
@@ -64,17 +107,19 @@ pub fn diff(
         base: state.base,
         scope: wish.only.cloned(),
         operations,
+        put_back,
         unchanged,
         processed,
         conflicts,
         excluded: excluded(selection),
         kept,
+        lifted,
         deprecated,
     }
 }
 
 fn take(wanted: &Wanted, revert: bool, current: Option<&Current>, reseed: bool) -> Option<Operation> {
-    let Wanted { summary, place, revision } = wanted;
+    let Wanted { summary, place, revision, resolve: _ } = wanted;
     let verb = match current {
         None => Verb::Create,
         Some(current) if current.content.checksum != summary.checksum => Verb::Update,
@@ -93,6 +138,30 @@ fn take(wanted: &Wanted, revert: bool, current: Option<&Current>, reseed: bool) 
         revert,
         prune_disabled: summary.annotations.prune_disabled,
     })
+}
+
+/// The rows of what git says otherwise, as they were.
+fn restore(id: &str, left: &Left, put_back: &mut BTreeSet<String>) -> Operation {
+    let Left { content, source, path, revision, prune_disabled } = left;
+    put_back.insert(id.to_owned());
+    Operation {
+        id: id.to_owned(),
+        verb: Verb::Update,
+        from: Some(content.clone()),
+        to: Some(content.clone()),
+        place: Some(Place { source: source.clone(), path: path.clone(), document: 0 }),
+        revision: Some(revision.clone()),
+        source: source.clone(),
+        revert: false,
+        prune_disabled: *prune_disabled,
+    }
+}
+
+/// What becomes of rows into which hand edits were merged: they move with their file.
+fn stay(wanted: &Wanted, current: &Current, reseed: bool) -> Option<Operation> {
+    let Content { version, checksum } = current.content.clone();
+    let summary = Summary { version, checksum, ..wanted.summary.clone() };
+    take(&Wanted { summary, ..wanted.clone() }, false, Some(current), reseed)
 }
 
 fn remove(current: &Current) -> Operation {

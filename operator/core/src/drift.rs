@@ -3,7 +3,13 @@
 //! A row has changed where the hash that was stored with it is not the hash of what is there. What is to be there is what
 //! the log of changes says, and the rows of that content: a pure function of it.
 
+mod found;
+mod ignored;
+
 use std::collections::BTreeMap;
+
+pub use found::{Counted, Left, correctable, told};
+pub use ignored::{Ignored, bad_field};
 
 use crate::rows::{DefinitionRow, Kind, RegistryRow, Rows, rows};
 
@@ -82,6 +88,7 @@ pub fn drifted(
     content: Option<&str>,
     definition: Option<&There<DefinitionRow<'_>>>,
     registry: &[There<RegistryRow<'_>>],
+    ignored: &Ignored,
 ) -> Vec<Drifted> {
     let base = content.and_then(|content| rows(content).ok());
     let base = base.as_ref();
@@ -89,7 +96,7 @@ pub fn drifted(
     let mut note = |registry: Registry, id: &str, what: What| {
         found.push(Drifted { integration: integration.to_owned(), registry, id: id.to_owned(), what });
     };
-    if let Some(what) = of_definition(logged, base, definition) {
+    if let Some(what) = of_definition(logged, base, definition, ignored) {
         note(None, integration, what);
     }
     let carried = logged.is_some_and(|logged| logged.carried);
@@ -98,7 +105,7 @@ pub fn drifted(
         expected.map(|row| ((row.kind, row.id.as_str()), row)).collect();
     for there in registry {
         let wanted = expected.remove(&(there.row.kind, there.row.id.as_str()));
-        if let Some(what) = of_registry(wanted, carried && base.is_none(), there) {
+        if let Some(what) = of_registry(wanted, carried && base.is_none(), there, ignored) {
             note(Some(there.row.kind), &there.row.id, what);
         }
     }
@@ -112,6 +119,7 @@ fn of_definition(
     logged: Option<&Logged>,
     base: Option<&Rows<'_>>,
     there: Option<&There<DefinitionRow<'_>>>,
+    ignored: &Ignored,
 ) -> Option<What> {
     let carried = logged.is_some_and(|logged| logged.carried);
     let Some(there) = there else { return carried.then_some(What::Missing) };
@@ -127,20 +135,22 @@ fn of_definition(
     if removed && let Ok(own) = rows(there.row.manifest) {
         row.status = own.definition.status.into_owned().into();
     }
-    let altered = row.row_hash()[..] != hash[..];
+    let mut altered = row.row_hash()[..] != hash[..];
     let mut columns = Vec::new();
     if let (true, Some(base)) = (altered, base) {
         let base = &base.definition;
-        columns = off([
+        let differing = off([
             ("name", row.name == base.name),
             ("version", row.version == base.version),
             ("author", row.author == base.author),
             ("manifest", row.manifest == base.manifest),
             ("status", row.status == base.status || removed),
         ]);
-        if columns.is_empty() {
+        columns = ignored.left(&differing, None, row.manifest, base.manifest);
+        if differing.is_empty() {
             columns.push("row_hash");
         }
+        altered = !columns.is_empty();
     }
     let status = removed == carried;
     if status && !columns.contains(&"status") {
@@ -158,6 +168,7 @@ fn of_registry(
     wanted: Option<&RegistryRow<'_>>,
     unknown: bool,
     there: &There<RegistryRow<'_>>,
+    ignored: &Ignored,
 ) -> Option<What> {
     let Some(hash) = &there.hash else {
         return Some(What::Foreign(if wanted.is_some() { Foreign::InPlace } else { Foreign::Beside }));
@@ -173,17 +184,18 @@ fn of_registry(
     if row.row_hash()[..] == hash[..] {
         return None;
     }
-    let mut columns = off([
+    let differing = off([
         ("integration_id", row.integration == wanted.integration),
         ("identifier", row.identifier == wanted.identifier),
         ("name", row.name == wanted.name),
         ("category", row.category == wanted.category),
         ("definition", row.definition == wanted.definition),
     ]);
-    if columns.is_empty() {
-        columns.push("row_hash");
+    if differing.is_empty() {
+        return Some(What::Changed(vec!["row_hash"]));
     }
-    Some(What::Changed(columns))
+    let columns = ignored.left(&differing, Some(row.kind), row.definition, wanted.definition);
+    (!columns.is_empty()).then_some(What::Changed(columns))
 }
 
 /// The status of a definition that was taken out and stays for the rows of others.
@@ -222,7 +234,14 @@ mod tests {
             .collect();
         let mut logged = Some(logged);
         hand(&mut definitions, &mut registry, &mut logged);
-        let found = drifted("slack", logged.as_ref(), Some(SLACK), definitions.first(), &registry);
+        let found = drifted(
+            "slack",
+            logged.as_ref(),
+            Some(SLACK),
+            definitions.first(),
+            &registry,
+            &Ignored::default(),
+        );
         let found: Vec<_> = found.iter().map(|one| (one.kind(), &*one.id, one.what.clone())).collect();
         assert_eq!(found, expected);
     }

@@ -122,7 +122,9 @@ const WITHOUT_MEANING: &[&str] = &[
     "deletionPolicy",
     "retention",
     "freezeWindows",
+    "notifications",
     "approval",
+    "drift",
 ];
 /// The same, of one source. A credential decides whether it is read, not what is there.
 const SOURCE_WITHOUT_MEANING: &[&str] = &["interval"];

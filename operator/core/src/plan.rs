@@ -5,6 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Place, Summary};
+use crate::drift::Left;
+use crate::merges::Merges;
+use crate::quarantine::Quarantine;
+use crate::resolution::Resolutions;
 
 /// A version with its content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +58,25 @@ pub struct State {
     pub denied: BTreeMap<String, Denied>,
     /// Contents that this environment carried earlier: those of [`Plan`]'s lower versions that were asked for.
     pub carried: BTreeSet<(String, String)>,
+    /// What is kept out, because it was rolled back from.
+    pub quarantine: Quarantine,
+    /// Checksums of the contents of git that hand edits were merged into, by integration, of those whose row holds the
+    /// result.
+    pub merged: BTreeMap<String, String>,
+    /// What merging makes of the conflicts that were asked for.
+    pub merges: Merges,
+}
+
+impl State {
+    /// What drifted counts as the last seeding left it.
+    pub fn take_as_left(&mut self, left: &BTreeMap<String, Left>) {
+        for (id, Left { content, source, path, revision: _, prune_disabled }) in left {
+            let (content, source, path) = (content.clone(), source.clone(), path.clone());
+            let (removed, prune_disabled) = (false, *prune_disabled);
+            let current = Current { id: id.clone(), content, source, path, removed, prune_disabled };
+            self.rows.insert(id.clone(), current);
+        }
+    }
 }
 
 /// The kinds of conflict.
@@ -89,6 +112,8 @@ pub enum Resolution {
     Skip,
     /// The new is taken; of two sources the last wins.
     Override,
+    /// What is there and what is new become one; where they cannot, what is there stays.
+    Merge,
 }
 
 impl Resolution {
@@ -98,6 +123,7 @@ impl Resolution {
         match self {
             Self::Skip => "skip",
             Self::Override => "override",
+            Self::Merge => "merge",
         }
     }
 }
@@ -108,6 +134,7 @@ impl From<sower_crds::environment::Resolution> for Resolution {
         match resolution {
             Spec::Skip => Self::Skip,
             Spec::Override => Self::Override,
+            Spec::Merge => Self::Merge,
         }
     }
 }
@@ -127,12 +154,44 @@ pub struct Conflict {
     pub new_version: Option<String>,
     /// What is done about it.
     pub resolution: Resolution,
+    /// Why it could not be merged, so that what is there stays: one clause for people.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unmerged: Option<String>,
+    /// JSON pointers, with ids of items, to what both sides have in different ways: what keeps a version from being
+    /// merged, or where the first of several sources won.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub clashes: Vec<String>,
     /// One clause for people: `git has 1.0.0 too, with other content`.
     #[serde(skip)]
     pub message: String,
     /// What makes it this conflict and no other: equal fingerprints are one conflict, reported once.
     #[serde(skip)]
     pub fingerprint: String,
+}
+
+impl Conflict {
+    /// What is there stays because of it.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        self.resolution == Resolution::Skip || self.unmerged.is_some()
+    }
+
+    /// Once its integration is written it is no conflict any more: a version that was taken or merged.
+    #[must_use]
+    pub fn ends_when_written(&self) -> bool {
+        self.kind == ConflictType::Version && !self.keeps()
+    }
+
+    /// What was done about it, in a word or a clause: `skipped`, `merged`, `not merged: both sides changed /name`.
+    #[must_use]
+    pub fn done(&self) -> String {
+        match (self.resolution, &self.unmerged) {
+            (_, Some(why)) => format!("not merged: {why}"),
+            (Resolution::Skip, None) => "skipped".to_owned(),
+            (Resolution::Override, None) => "overridden".to_owned(),
+            (Resolution::Merge, None) => "merged".to_owned(),
+        }
+    }
 }
 
 /// Why the selection leaves an integration out.
@@ -201,7 +260,7 @@ pub struct Excluded {
 }
 
 /// A manifest that is to be carried.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// What is known of it.
     pub summary: Summary,
@@ -209,6 +268,8 @@ pub struct Wanted {
     pub place: Place,
     /// The long form of its source's revision.
     pub revision: String,
+    /// What it says of its conflicts.
+    pub resolve: Resolutions,
 }
 
 /// What an operation does to an integration's rows.
@@ -294,6 +355,8 @@ pub enum KeptWhy {
     Understated,
     /// `--only` names others.
     NotNamed,
+    /// What git says of it was rolled back from.
+    Quarantined,
 }
 
 /// The row-level difference between a selection and a database.
@@ -309,6 +372,9 @@ pub struct Plan {
     pub scope: Option<BTreeSet<String>>,
     /// What is to be done, sorted by id.
     pub operations: Vec<Operation>,
+    /// The integrations of operations that only write again what drifted, of which git says something else that is not
+    /// taken.
+    pub put_back: BTreeSet<String>,
     /// Number of integrations that are as they should be.
     pub unchanged: usize,
     /// Number of integrations that were selected, those in conflict included.
@@ -319,6 +385,8 @@ pub struct Plan {
     pub excluded: Vec<Excluded>,
     /// What stays although git says otherwise, sorted by id.
     pub kept: Vec<Kept>,
+    /// Integrations of which something was kept out or asked back, and that are now as git has them: that ends. Sorted.
+    pub lifted: Vec<String>,
     /// Deprecated integrations that are carried: id, and what replaces it.
     pub deprecated: Vec<(String, Option<String>)>,
 }

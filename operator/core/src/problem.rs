@@ -49,7 +49,7 @@ macro_rules! codes {
 codes! {
     /// The file is not YAML or JSON.
     Syntax = "syntax", Error;
-    /// The file is not UTF-8, or holds a character no table can (U+0000).
+    /// The file or its name is not UTF-8, or it holds a character no table can (U+0000).
     Encoding = "encoding", Error;
     /// The file is larger than 5 MiB, a cluster resource larger than 256 KiB.
     TooLarge = "too-large", Error;

@@ -17,6 +17,8 @@ pub(crate) struct Prune<'a> {
     read: BTreeMap<&'a str, bool>,
     /// Files that are there and hold nothing of ours any more, by source.
     mute: BTreeMap<&'a str, &'a BTreeSet<String>>,
+    /// Files that hold a document whose id cannot be read: source and path.
+    unread: BTreeSet<(&'a str, &'a str)>,
     /// The sources that the environment names.
     named: BTreeSet<&'a str>,
     sources: &'a [SourceCatalog],
@@ -26,8 +28,10 @@ pub(crate) struct Prune<'a> {
 
 impl<'a> Prune<'a> {
     pub(crate) fn new(spec: &'a EnvironmentSpec, sources: &'a [SourceCatalog]) -> Self {
+        let without_id = sources.iter().flat_map(|source| &source.found).filter(|found| found.id.is_none());
         Self {
             spec,
+            unread: without_id.map(|found| (&*found.place.source, &*found.place.path)).collect(),
             read: sources.iter().map(|source| (source.name.as_str(), source.keeps_all().is_some())).collect(),
             mute: sources.iter().map(|source| (source.name.as_str(), &source.mute)).collect(),
             named: spec.sources.iter().map(|source| source.name.as_str()).collect(),
@@ -40,6 +44,9 @@ impl<'a> Prune<'a> {
     pub(crate) fn fate(&self, current: &Current) -> Fate<'static> {
         if !touches(self.spec, &current.id) {
             Fate::Keep(KeptWhy::Orphaned)
+        } else if self.unread.contains(&(&*current.source, &*current.path)) {
+            // It is not gone: what stands in its file is not known.
+            Fate::Keep(KeptWhy::Invalid)
         } else if self.disabled(current) {
             Fate::Keep(KeptWhy::PruneDisabled)
         } else if !self.spec.prune {

@@ -79,6 +79,9 @@ pub struct Report {
     /// Integrations that are carried although they are gone from their sources: their annotation `sower.dev/prune` keeps them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prune_disabled: Vec<String>,
+    /// Integrations that are not as the sources have them, because they were rolled back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<String>,
     /// Conflicts that were found.
     pub conflicts: Vec<Conflict>,
     /// What did not come in.

@@ -7,8 +7,11 @@ use sower_crds::environment::EnvironmentSpec;
 use crate::catalog::{Place, SourceCatalog};
 use crate::conflict::{self, Offer, Step};
 use crate::depend;
-use crate::plan::{Conflict, Current, KeptWhy, Resolution, State, Wanted};
+use crate::merges::{Made, Unmerged};
+use crate::plan::{Conflict, ConflictType, Current, KeptWhy, Resolution, State, Wanted};
 use crate::prune::Prune;
+use crate::quarantine::ABSENCE;
+use crate::resolution::resolution;
 use crate::select::{Selection, order};
 
 /// What becomes of one integration.
@@ -21,6 +24,10 @@ pub enum Fate<'a> {
         /// It is a lower version that was carried before.
         revert: bool,
     },
+    /// Its rows are this manifest's with hand edits merged in, and stay so.
+    Stay(&'a Wanted),
+    /// What is there stays, because it is what all who need it agree on.
+    Agreed(&'a Wanted),
     /// A conflict keeps what is there, if anything.
     Hold(&'a Wanted),
     /// Something else keeps what is there, if anything.
@@ -42,13 +49,67 @@ pub struct Settled<'a> {
 /// whether taking them is a revert, must be asked before [`resolve`] and answered in [`State::carried`].
 #[must_use]
 pub fn questions(selection: &Selection, state: &State) -> Vec<(String, String)> {
-    let lower = selection.wanted.iter().filter_map(|Wanted { summary, .. }| {
+    let unions = state.merges.unions.values().filter_map(|union| union.as_ref().ok());
+    let offered = selection.wanted.iter().chain(unions.map(|made| &made.wanted));
+    let lower = offered.filter_map(|Wanted { summary, .. }| {
         let here = &standing(state, &summary.id)?.content;
         let lower = here.checksum != summary.checksum
             && conflict::precedence(&summary.version, &here.version).is_lt();
         lower.then(|| (summary.id.clone(), summary.checksum.clone()))
     });
     lower.collect()
+}
+
+/// The offers of every integration whose offers are to be merged into a union: the answers are to stand in
+/// [`State::merges`] before anything else is asked.
+#[must_use]
+pub fn to_unite<'a>(
+    spec: &EnvironmentSpec,
+    selection: &'a Selection,
+    only: Option<&BTreeSet<String>>,
+) -> Vec<&'a [Wanted]> {
+    let by_id = selection.wanted.chunk_by(|a, b| a.summary.id == b.summary.id);
+    let several = by_id.filter(|offers| offers.len() > 1);
+    several
+        .filter(|offers| only.is_none_or(|only| only.contains(&offers[0].summary.id)))
+        .filter(|offers| resolution(spec.conflicts, ConflictType::Duplicate, offers) == Resolution::Merge)
+        .collect()
+}
+
+/// What is offered to every integration whose version is in conflict, and that is to be merged with what is there: the
+/// answers are to stand in [`State::merges`] before [`resolve`].
+#[must_use]
+pub fn to_merge<'a>(
+    spec: &EnvironmentSpec,
+    sources: &[SourceCatalog],
+    selection: &'a Selection,
+    state: &'a State,
+    only: Option<&BTreeSet<String>>,
+) -> Vec<&'a Wanted> {
+    let question = Question::new(spec, sources, selection, state, only);
+    let offers = question.offers().into_iter().filter(|(id, _)| question.within(id));
+    let merged = offers.filter_map(|(id, offers)| {
+        let wanted = question.winner(id, offers)?;
+        let current = standing(state, id)?;
+        let Offer { version, checksum, .. } = offer(wanted);
+        let conflict = conflict::step(current, version, checksum, state) == Step::Conflict;
+        let merges = question.resolution(ConflictType::Version, wanted) == Resolution::Merge;
+        (conflict && merges && !state.foreign.contains(id)).then_some(wanted)
+    });
+    merged.collect()
+}
+
+/// Whatever integrations with an unmet dependency need: which versions of it are known is to stand in [`State::merges`],
+/// and all is to be settled once more with it.
+#[must_use]
+pub fn to_know(conflicts: &[Conflict], selection: &Selection) -> BTreeSet<String> {
+    let unmet: BTreeSet<&str> = conflicts
+        .iter()
+        .filter(|conflict| conflict.kind == ConflictType::Dependency)
+        .map(|conflict| conflict.integration.as_str())
+        .collect();
+    let needy = selection.wanted.iter().filter(|wanted| unmet.contains(wanted.summary.id.as_str()));
+    needy.flat_map(|wanted| &wanted.summary.dependencies).map(|dependency| dependency.id.clone()).collect()
 }
 
 /// Settles every integration. With `only`, none but those ids is touched, and dependencies are held against what the
@@ -61,12 +122,11 @@ pub fn resolve<'a>(
     state: &'a State,
     only: Option<&BTreeSet<String>>,
 ) -> Settled<'a> {
-    let question =
-        Question { spec, order: order(sources), prune: Prune::new(spec, sources), selection, state, only };
+    let question = Question::new(spec, sources, selection, state, only);
     let mut settled = Settled { fates: BTreeMap::new(), conflicts: Vec::new() };
     question.offered(&mut settled);
     question.left(&mut settled);
-    depend::settle(&mut settled, selection, state, spec.conflicts.dependency.into(), only.is_some());
+    depend::settle(&mut settled, selection, state, spec.conflicts, only.is_some());
     question.outside(&mut settled);
     settled.conflicts.sort_by(|a, b| (&a.integration, a.kind).cmp(&(&b.integration, b.kind)));
     settled
@@ -87,7 +147,25 @@ struct Question<'a, 'b> {
     only: Option<&'b BTreeSet<String>>,
 }
 
-impl<'a> Question<'a, '_> {
+impl<'a, 'b> Question<'a, 'b> {
+    fn new(
+        spec: &'b EnvironmentSpec,
+        sources: &'b [SourceCatalog],
+        selection: &'a Selection,
+        state: &'a State,
+        only: Option<&'b BTreeSet<String>>,
+    ) -> Self {
+        Self { spec, order: order(sources), prune: Prune::new(spec, sources), selection, state, only }
+    }
+
+    fn resolution(&self, kind: ConflictType, wanted: &Wanted) -> Resolution {
+        resolution(self.spec.conflicts, kind, std::slice::from_ref(wanted))
+    }
+
+    fn union(&self, id: &str) -> Option<&'a Result<Made, Unmerged>> {
+        self.state.merges.unions.get(id)
+    }
+
     fn within(&self, id: &str) -> bool {
         self.only.is_none_or(|ids| ids.contains(id))
     }
@@ -105,8 +183,17 @@ impl<'a> Question<'a, '_> {
 
     /// The offer that wins, unless an invalid one does: what that says is not known, so the rows stay.
     fn winner(&self, id: &str, offers: &'a [Wanted]) -> Option<&'a Wanted> {
-        let last = Resolution::from(self.spec.conflicts.duplicate) == Resolution::Override;
+        let by_duplicate = resolution(self.spec.conflicts, ConflictType::Duplicate, offers);
+        let last = by_duplicate == Resolution::Override;
         let wanted = if last { offers.last() } else { offers.first() }?;
+        if by_duplicate == Resolution::Merge
+            && offers.len() > 1
+            && let Some(Ok(made)) = self.union(id)
+        {
+            // Of a union no part may be missing.
+            let invalid = self.selection.invalid.iter().any(|(other, _)| other == id);
+            return (!invalid).then_some(&made.wanted);
+        }
         let rank = |place: &Place| self.order.get(place.source.as_str()).copied();
         let invalid = &self.selection.invalid;
         let start = invalid.partition_point(|(other, _)| other.as_str() < id);
@@ -119,12 +206,12 @@ impl<'a> Question<'a, '_> {
 
     /// What is offered: duplicates first, then versions.
     fn offered(&self, settled: &mut Settled<'a>) {
-        let by_duplicate = self.spec.conflicts.duplicate.into();
         for (id, offers) in self.offers().into_iter().filter(|(id, _)| self.within(id)) {
             if offers.len() > 1 {
                 let told: Vec<Offer<'_>> = offers.iter().map(offer).collect();
                 let here = standing(self.state, id).map(|current| &current.content);
-                settled.conflicts.extend(conflict::duplicate(id, here, &told, by_duplicate));
+                let by_duplicate = resolution(self.spec.conflicts, ConflictType::Duplicate, offers);
+                settled.conflicts.extend(conflict::duplicate(id, here, &told, by_duplicate, self.union(id)));
             }
             let fate = match self.winner(id, offers) {
                 None => Fate::Keep(KeptWhy::Invalid),
@@ -132,6 +219,13 @@ impl<'a> Question<'a, '_> {
                 Some(_) if self.state.denied.contains_key(id) => Fate::Keep(KeptWhy::Understated),
                 Some(wanted) => self.version(wanted, &mut settled.conflicts),
             };
+            // What is taken is carried from now on, also where it is lower than what is there.
+            if let Fate::Take { wanted, .. } = fate {
+                let own = settled.conflicts.iter_mut().rev().take_while(|one| one.integration == id);
+                for duplicate in own.filter(|one| one.kind == ConflictType::Duplicate) {
+                    duplicate.current_version = Some(wanted.summary.version.clone());
+                }
+            }
             settled.fates.insert(id, fate);
         }
     }
@@ -139,19 +233,36 @@ impl<'a> Question<'a, '_> {
     /// What the version that is there makes of an offer.
     fn version(&self, wanted: &'a Wanted, conflicts: &mut Vec<Conflict>) -> Fate<'a> {
         let Offer { version, checksum, .. } = offer(wanted);
-        let Some(current) = standing(self.state, &wanted.summary.id) else {
+        let (id, quarantine) = (&wanted.summary.id, &self.state.quarantine);
+        if quarantine.holds(id, checksum) {
+            return Fate::Keep(KeptWhy::Quarantined);
+        }
+        let Some(current) = standing(self.state, id) else {
             return Fate::Take { wanted, revert: false };
         };
         match conflict::step(current, version, checksum, self.state) {
             Step::Same | Step::Newer => Fate::Take { wanted, revert: false },
             Step::Revert => Fate::Take { wanted, revert: true },
-            Step::Conflict => {
-                let resolution = self.spec.conflicts.version.into();
-                conflicts.push(conflict::version(current, version, checksum, resolution));
-                match resolution {
-                    Resolution::Skip => Fate::Hold(wanted),
-                    Resolution::Override => Fate::Take { wanted, revert: false },
-                }
+            Step::Conflict if quarantine.is_asked_back(id, checksum) => Fate::Take { wanted, revert: true },
+            Step::Merged if self.resolution(ConflictType::Version, wanted) != Resolution::Override => {
+                Fate::Stay(wanted)
+            }
+            Step::Conflict | Step::Merged => {
+                let resolution = self.resolution(ConflictType::Version, wanted);
+                let unseen = Unmerged::because(conflict::UNSEEN);
+                let merge = match self.state.merges.versions.get(&wanted.summary.id) {
+                    Some(Ok(made)) if made.git.0 == *checksum => Ok(&made.wanted),
+                    Some(Err(unmerged)) => Err(unmerged),
+                    _ => Err(&unseen),
+                };
+                let (fate, unmerged) = match (resolution, merge) {
+                    (Resolution::Skip, _) => (Fate::Hold(wanted), None),
+                    (Resolution::Override, _) => (Fate::Take { wanted, revert: false }, None),
+                    (Resolution::Merge, Ok(merged)) => (Fate::Take { wanted: merged, revert: false }, None),
+                    (Resolution::Merge, Err(unmerged)) => (Fate::Hold(wanted), Some(unmerged)),
+                };
+                conflicts.push(conflict::version(current, version, checksum, resolution, unmerged));
+                fate
             }
         }
     }
@@ -160,9 +271,27 @@ impl<'a> Question<'a, '_> {
     fn left(&self, settled: &mut Settled<'a>) {
         for (id, current) in &self.state.rows {
             if !current.removed && self.within(id) {
-                settled.fates.entry(id).or_insert_with(|| self.prune.fate(current));
+                settled.fates.entry(id).or_insert_with(|| self.gone(current));
             }
         }
+    }
+
+    /// What becomes of rows that nothing offers any more.
+    fn gone(&self, current: &Current) -> Fate<'a> {
+        match self.prune.fate(current) {
+            Fate::Remove if self.state.quarantine.holds(&current.id, ABSENCE) => {
+                Fate::Keep(KeptWhy::Quarantined)
+            }
+            fate => fate,
+        }
+    }
+
+    /// Whether a seeding of everything would take an offer for rows that are otherwise.
+    fn differs(&self, wanted: &Wanted, current: &Current) -> bool {
+        let offered = &wanted.summary.checksum;
+        *offered != current.content.checksum
+            && self.state.merged.get(&current.id) != Some(offered)
+            && !self.state.quarantine.holds(&current.id, offered)
     }
 
     /// The carried integrations that `only` leaves alone although git says otherwise.
@@ -173,10 +302,8 @@ impl<'a> Question<'a, '_> {
         let offers = self.offers();
         for (id, current) in self.state.rows.iter().filter(|(id, c)| !c.removed && !self.within(id)) {
             let differs = match offers.get(id.as_str()) {
-                None => self.prune.fate(current) == Fate::Remove,
-                Some(offers) => self
-                    .winner(id, offers)
-                    .is_some_and(|wanted| wanted.summary.checksum != current.content.checksum),
+                None => self.gone(current) == Fate::Remove,
+                Some(offers) => self.winner(id, offers).is_some_and(|wanted| self.differs(wanted, current)),
             };
             if differs {
                 settled.fates.insert(id, Fate::Keep(KeptWhy::NotNamed));

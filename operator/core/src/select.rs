@@ -47,6 +47,7 @@ pub fn select(
                         summary: summary.clone(),
                         place: place.clone(),
                         revision: revision.clone(),
+                        resolve: summary.annotations.resolve,
                     }),
                     Some((why, cause)) => selection.excluded.push(Excluded {
                         id: summary.id.clone(),

@@ -7,12 +7,18 @@ use serde::{Deserialize, Serialize};
 /// One file of a snapshot, without its content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileEntry {
-    /// Path from the root of the tree, `/`-separated.
+    /// Path from the root of the tree, `/`-separated. What is no UTF-8 in a name is U+FFFD here: see [`is_lossy`].
     pub path: String,
     /// Git blob id (40 or 64 hex digits), whatever the source.
     pub blob: String,
     /// Bytes.
     pub size: u64,
+}
+
+/// Whether a path stands for a name that is not UTF-8. No row can hold such a name, and two of them may look alike.
+#[must_use]
+pub fn is_lossy(path: &str) -> bool {
+    path.contains(char::REPLACEMENT_CHARACTER)
 }
 
 /// Why a file of a snapshot cannot be read.

@@ -22,6 +22,7 @@ fn a_spec_s_digest_follows_what_it_means() {
         json!({ "timeout": "17m" }),
         json!({ "database": { "secretRef": { "name": "other" } }, "deletionPolicy": "Delete" }),
         json!({ "seedingStrategy": "full", "prune": true }),
+        json!({ "drift": { "mode": "Correct", "ignoreFields": ["name"], "interval": "17m" } }),
     ];
     for fields in same {
         assert_eq!(digest(fields.clone()), base, "{fields}");

@@ -64,7 +64,7 @@ fn sources() -> impl Strategy<Value = Vec<SourceCatalog>> {
 }
 
 fn fields() -> impl Strategy<Value = Value> {
-    let resolution = || select(&["skip", "override"][..]);
+    let resolution = || select(&["skip", "override", "merge"][..]);
     (
         prop::option::of(subsequence(PATTERNS.to_vec(), 1..=PATTERNS.len())),
         vec(select(&PATTERNS[1..]), 0..2),
@@ -111,7 +111,7 @@ fn planned(
     history: &BTreeSet<(String, String)>,
 ) -> (Plan, State) {
     let spec = spec(fields.clone());
-    let state = answered(&selection(&spec, sources), state, history);
+    let state = answered(&spec, sources, state, history);
     (plan(&spec, sources, &state), state)
 }
 

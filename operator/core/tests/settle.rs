@@ -364,6 +364,19 @@ fn what_an_annotation_keeps_is_not_pruned() {
     assert_eq!((operations(&plan), kept(&plan)), (vec![], strings(&["a PruneDisabled"])));
 }
 
+#[test]
+fn a_row_whose_file_cannot_be_read_is_not_gone() {
+    let state = database(&[summary("a", "1.0.0", ""), summary("b", "1.0.0", "")]);
+    let mut broken = invalid("default", None);
+    broken.place.path.clone_from(&state.rows["a"].path);
+    let sources = [source("default", vec![broken])];
+    for prune in [true, false] {
+        let plan = plan(&spec(json!({ "prune": prune })), &sources, &state);
+        let other = if prune { "b SourceKeepsAll" } else { "b NotPruned" };
+        assert_eq!(kept(&plan), ["a Invalid", other]);
+    }
+}
+
 fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
@@ -411,7 +424,8 @@ fn reseed_writes_unchanged_rows_again_and_those_in_conflict_not() {
     let spec = spec(json!({}));
     let selection = offer::selection(&spec, &offered);
     let settled = resolve(&spec, &offered, &selection, &state, None);
-    let plan = diff(&spec_digest(&spec), &selection, settled, &state, Wish { only: None, reseed: true });
+    let plan =
+        diff(&spec_digest(&spec), &selection, settled, &state, Wish { reseed: true, ..Wish::default() });
     assert_eq!(operations(&plan), ["~ a"]);
     let operation = &plan.operations[0];
     assert_eq!((operation.verb, &operation.from), (Verb::Update, &operation.to));

@@ -109,6 +109,32 @@ impl Address {
     }
 }
 
+/// The server and the path of a repository, as its web address has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Web {
+    /// `https://git.example.com`, with the port that an http address names.
+    pub server: String,
+    /// `platform/catalog`.
+    pub path: String,
+}
+
+impl Web {
+    /// Of a repository's address; none of one that lies on this machine's disk.
+    #[must_use]
+    pub fn of(address: &str) -> Option<Self> {
+        let address = Address::parse(address, false, &mut Credentials::default()).ok()?;
+        let url = Url::parse(&address.url).ok()?;
+        let server = match (url.scheme(), url.port()) {
+            ("ssh", _) => format!("https://{}", address.host),
+            (scheme, None) => format!("{scheme}://{}", address.host),
+            (scheme, Some(port)) => format!("{scheme}://{}:{port}", address.host),
+        };
+        let path = decode(url.path());
+        let path = path.trim_matches('/').trim_end_matches(".git").to_owned();
+        (!path.is_empty()).then_some(Self { server, path })
+    }
+}
+
 fn decode(part: &str) -> String {
     let Some(bytes) = percent_decoded(part) else { return part.to_owned() };
     String::from_utf8(bytes).unwrap_or_else(|_| part.to_owned())
@@ -207,6 +233,23 @@ mod tests {
         assert_eq!(credentials.username.as_deref(), Some("ci"));
         assert_eq!(credentials.password.as_deref(), Some("p@ss"));
         assert!(!format!("{address:?}{credentials:?}").contains("p@ss"));
+    }
+
+    #[test]
+    fn a_repository_has_a_web_address() {
+        for (address, expect) in [
+            ("https://ci:p%40ss@git.example.com/a/b.git", Some(("https://git.example.com", "a/b"))),
+            ("https://git.example.com:8443/a/b/", Some(("https://git.example.com:8443", "a/b"))),
+            ("ssh://git@git.example.com:2222/a/b.git", Some(("https://git.example.com", "a/b"))),
+            ("git@git.example.com:team/a%20b.git", Some(("https://git.example.com", "team/a b"))),
+            ("http://127.0.0.1:3000/a/b", Some(("http://127.0.0.1:3000", "a/b"))),
+            ("https://git.example.com/", None),
+            ("file:///srv/a.git", None),
+            ("nonsense", None),
+        ] {
+            let web = Web::of(address);
+            assert_eq!(web.as_ref().map(|web| (&*web.server, &*web.path)), expect, "{address}");
+        }
     }
 
     #[test]

@@ -106,6 +106,21 @@ impl Checkout {
         GitTree::unlisted(self.repository.path(), commit_of(revision)?, &self.prefix, path, limits)
     }
 
+    /// Whether the folder is a bare repository itself, or lies in one: there are no files to edit.
+    pub(crate) fn is_bare(&self) -> bool {
+        let (own, dir) = (self.repository.path().canonicalize(), self.dir.canonicalize());
+        let within = own.ok().zip(dir.ok()).is_some_and(|(own, dir)| dir.starts_with(own));
+        self.repository.is_bare() && within
+    }
+
+    /// The branch that HEAD names, be it born or not; `HEAD` where it names none.
+    pub(crate) fn branch(&self) -> String {
+        let head = self.repository.find_reference("HEAD").ok();
+        let named = head.as_ref().and_then(|head| head.symbolic_target().ok().flatten());
+        let branch = named.and_then(|target| target.strip_prefix("refs/heads/"));
+        branch.unwrap_or("HEAD").to_owned()
+    }
+
     /// The folders whose changes may move a branch or HEAD.
     #[must_use]
     pub fn git_folders(&self) -> (PathBuf, PathBuf) {

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use git2::{ObjectType, Oid};
 use sha2::{Digest, Sha256};
 use sower_core::hash::hex;
-use sower_core::snapshot::{FileEntry, ReadError, Revision, Tree};
+use sower_core::snapshot::{FileEntry, ReadError, Revision, Tree, is_lossy};
 
 use crate::checkout::Checkout;
 use crate::walk::is_plain;
@@ -56,6 +56,8 @@ impl Stamp {
 pub struct FolderTree {
     root: PathBuf,
     files: Vec<FileEntry>,
+    /// Blob and place of each file whose name is not UTF-8, by the path that stands for it.
+    odd: HashMap<String, (String, PathBuf)>,
     revision: Revision,
     dirty: Vec<String>,
     committed: Option<GitTree>,
@@ -89,11 +91,17 @@ impl Folder {
     /// passed over. Reads the disk: call it where blocking is allowed.
     ///
     /// # Errors
-    /// [`FetchError::BadRequest`] for a path that leaves the folder, [`FetchError::TooLarge`] beyond the limits,
-    /// [`FetchError::Io`] where the disk cannot be read.
+    /// [`FetchError::BadRequest`] for a path that leaves the folder and for a bare repository, [`FetchError::TooLarge`]
+    /// beyond the limits, [`FetchError::Io`] where the disk cannot be read.
     pub fn scan(&self, path: &str) -> Result<FolderTree, FetchError> {
         let path = place::inside(path)?;
         let checkout = match Checkout::discover(&self.dir) {
+            Ok(checkout) if checkout.is_bare() => {
+                let (dir, branch) = (self.dir.display(), checkout.branch());
+                return Err(FetchError::bad(format!(
+                    "{dir} is a bare repository, which has no files; a commit of it is {dir}#{branch}"
+                )));
+            }
             // A folder that the repository around it ignores is none of its.
             Ok(checkout) if checkout.ignores("") => None,
             Ok(checkout) => Some(checkout),
@@ -112,11 +120,14 @@ impl Folder {
             checkout: checkout.as_ref(),
             committed: committed.as_ref(),
             files: Vec::new(),
+            odd: HashMap::new(),
             bytes: 0,
         };
         scan.start(&path)?;
-        let mut files = scan.files;
-        files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        let (mut files, odd) = (scan.files, scan.odd);
+        files.sort_unstable();
+        // Of names that look alike, for they are not UTF-8, one is told.
+        files.dedup_by(|a, b| a.path == b.path);
         self.forget_gone(&path, &files);
         let (revision, dirty) = match (head, &committed) {
             (Some(head), Some(committed)) => {
@@ -128,7 +139,7 @@ impl Folder {
                 (Revision { label: "folder".into(), digest, dirty: false }, Vec::new())
             }
         };
-        Ok(FolderTree { root: self.dir.clone(), files, revision, dirty, committed, limits: self.limits })
+        Ok(FolderTree { root: self.dir.clone(), files, odd, revision, dirty, committed, limits: self.limits })
     }
 
     fn committed(&self, checkout: &Checkout, head: &Revision, path: &str) -> Result<GitTree, FetchError> {
@@ -175,6 +186,7 @@ struct Scan<'a> {
     checkout: Option<&'a Checkout>,
     committed: Option<&'a GitTree>,
     files: Vec<FileEntry>,
+    odd: HashMap<String, (String, PathBuf)>,
     bytes: u64,
 }
 
@@ -204,7 +216,7 @@ impl Scan<'_> {
         };
         for entry in entries {
             let entry = entry.map_err(|error| FetchError::io(&format!("{path} cannot be read"), error))?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
+            let name = entry.file_name().to_string_lossy().into_owned();
             if !is_plain(&name) || name == ".sower" {
                 continue;
             }
@@ -236,6 +248,9 @@ impl Scan<'_> {
             Err(_) if !at.exists() => return Ok(()),
             Err(error) => return Err(FetchError::io(&format!("{path} cannot be read"), error)),
         };
+        if is_lossy(path) && self.odd.get(path).is_none_or(|(known, _)| blob < *known) {
+            self.odd.insert(path.to_owned(), (blob.clone(), at.to_owned()));
+        }
         self.files.push(FileEntry { path: path.to_owned(), blob, size: data.len() });
         Ok(())
     }
@@ -313,7 +328,7 @@ impl FolderTree {
         if place::inside(path).ok().as_deref() != Some(path) || path.is_empty() {
             return Err(ReadError::NotFound);
         }
-        let at = self.root.join(path);
+        let at = self.odd.get(path).map_or_else(|| self.root.join(path), |(_, at)| at.clone());
         // The root holds no link, so neither does a path that stays as it is.
         if at.canonicalize().ok().as_deref() != Some(at.as_path()) || !at.is_file() {
             return Err(ReadError::NotFound);

@@ -23,6 +23,8 @@ pub struct CommitInfo {
     pub author: String,
     /// When it was authored, in seconds since 1970.
     pub time: i64,
+    /// When it was committed, in seconds since 1970: a rebase or a merge makes that later than the authoring.
+    pub committed: i64,
     /// The first line of its message.
     pub subject: String,
 }
@@ -40,6 +42,7 @@ impl CommitInfo {
             id: commit.id().to_string(),
             author: clean(author.name_bytes(), 100),
             time: author.when().seconds(),
+            committed: commit.time().seconds(),
             subject: clean(commit.message_bytes().split(|b| *b == b'\n').next().unwrap_or_default(), 200),
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use git2::{ObjectType, Oid, Repository};
-use sower_core::snapshot::{FileEntry, ReadError, Tree};
+use sower_core::snapshot::{FileEntry, ReadError, Tree, is_lossy};
 
 use crate::objects::{self, broken, look_up};
 use crate::walk::{RawChange, Walk, is_plain};
@@ -124,6 +124,8 @@ impl GitTree {
             }
         };
         match changes {
+            // Names that are not UTF-8 may look alike: one that is gone takes no other with it.
+            Some(changes) if changes.iter().any(|change| is_lossy(&change.path)) => self.listed_whole(),
             Some(changes) => self.patched(&before.files, changes),
             None => self.listed_whole(),
         }
@@ -314,6 +316,8 @@ fn entries(repository: &Repository, changes: Vec<RawChange>) -> Result<Vec<FileE
             files.push(FileEntry { path: change.path, blob: id.to_string(), size: size as u64 });
         }
     }
-    files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    files.sort_unstable();
+    // Of names that look alike, for they are not UTF-8, one is told.
+    files.dedup_by(|a, b| a.path == b.path);
     Ok(files)
 }

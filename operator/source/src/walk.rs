@@ -147,7 +147,7 @@ fn sorted<'t>(tree: Option<&'t Tree<'_>>) -> Vec<TreeEntry<'t>> {
 }
 
 fn plain_name(entry: &TreeEntry<'_>) -> Option<String> {
-    entry.name().ok().filter(|name| is_plain(name)).map(str::to_owned)
+    Some(String::from_utf8_lossy(entry.name_bytes()).into_owned()).filter(|name| is_plain(name))
 }
 
 /// A name that means the same file wherever it is used.

@@ -156,7 +156,13 @@ async fn a_hostile_tree_yields_only_plain_files() {
     repository.write("integrations/new\nline.yaml", "id: odd");
     repository.commit("Hostile");
     let tree = fetch.get(&repository.url(), Reference::Default).await.unwrap().tree("integrations").unwrap();
-    assert_eq!(paths(&tree), ["integrations/huge.yaml", "integrations/slack/integration.yaml"]);
+    // A name that is not UTF-8 is told, so that its manifest is refused and not passed over.
+    let told = [
+        "integrations/huge.yaml",
+        "integrations/slack/integration.yaml",
+        "integrations/\u{fffd}\u{fffd}.yaml",
+    ];
+    assert_eq!(paths(&tree), told);
     let refused = tree.read("integrations/huge.yaml").unwrap_err();
     assert_eq!(refused.to_string(), "6291456 bytes; at most 5242880 are read");
     for path in

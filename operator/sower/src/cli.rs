@@ -1,9 +1,13 @@
 //! The words of the command line: every command, flag and help text.
 
+mod keeping;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub use keeping::{AdoptArgs, ExportArgs, ReportArgs, ReportFormat};
 
 use crate::past::SeedingName;
 
@@ -22,11 +26,15 @@ Ask:
   drift       Rows that no longer are what was seeded
   diff        What one environment holds otherwise than another
   blame       Which seeding last changed each part of an integration
+  report      What became of the seedings of a time, as figures and charts
 Change:
   seed        Make an environment's database equal to git
   apply       Approve a plan that waits, and apply it
+  rollback    Make an earlier state of an environment current again
   suspend     Stop seeding an environment
   resume      Go on seeding it
+  export      Write the catalog of an environment back as manifests
+  adopt       Take over rows that were made by hand
 Write manifests:
   validate    Every problem of every document, in one pass
   rule        What a problem means and how to mend it
@@ -187,6 +195,18 @@ pub enum ProblemFormat {
     Sarif,
 }
 
+impl ProblemFormat {
+    /// The format of a failure, which is no problem: for people where it is no JSON or YAML.
+    #[must_use]
+    pub fn document(self) -> Format {
+        match self {
+            Self::Json => Format::Json,
+            Self::Yaml => Format::Yaml,
+            Self::Table | Self::Concise | Self::Github | Self::Sarif => Format::Table,
+        }
+    }
+}
+
 /// Everything Sower does.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -203,7 +223,8 @@ pub enum Command {
   sower get integration slack -e staging -o yaml
   sower get integration slack -e staging --at 2    as seeding 2 left it
   sower get versions slack -e staging              every content it had there
-  sower get conflicts")]
+  sower get conflicts
+  sower get quarantine             what was rolled back from")]
     Get(GetArgs),
     /// What a seeding would change
     #[command(after_help = "Examples:
@@ -240,6 +261,12 @@ pub enum Command {
   sower blame slack -e production
   sower blame slack -e production -o json | jq '.parts[]'")]
     Blame(BlameArgs),
+    /// What became of the seedings of a time, as figures and charts
+    #[command(after_help = "Examples:
+  sower report                     one line per environment, of the last 30 days
+  sower report -e production --since 12h
+  sower report -o html > report.html")]
+    Report(ReportArgs),
     /// Make an environment's database equal to git
     #[command(alias = "reconcile")]
     #[command(after_help = "Examples:
@@ -255,6 +282,14 @@ pub enum Command {
   sower apply plan.json                        of sower plan -e production -o json
   sower apply 7c1e09b4d2f8 -e production -n sower    asks the operator of a cluster")]
     Apply(ApplyArgs),
+    /// Make an earlier state of an environment, or an earlier version of one integration, current again
+    #[command(after_help = "Examples:
+  sower rollback -e production --to 57              as seeding 57 left it
+  sower rollback -e production --to main@3f2c1a9    as the last seeding of that revision left it
+  sower rollback slack -e production --to 1.0.0     one integration
+  sower rollback -e production --undo               takes the last one back, and seeds
+  sower get quarantine -e production                what stays out until then")]
+    Rollback(RollbackArgs),
     /// Stop seeding an environment
     #[command(after_help = "Examples:
   sower suspend -e production -n sower")]
@@ -263,6 +298,17 @@ pub enum Command {
     #[command(after_help = "Examples:
   sower resume -e production -n sower")]
     Resume(SuspendArgs),
+    /// Write the catalog of an environment back as manifests
+    #[command(after_help = "Examples:
+  sower export -e production --dir backup/integrations
+  sower export -e production | less
+  sower export --foreign -e production --dir by-hand    rows that Sower did not write")]
+    Export(ExportArgs),
+    /// Take over rows that were made by hand
+    #[command(after_help = "Examples:
+  sower adopt integrations -e production --dry-run
+  sower adopt integrations -e production")]
+    Adopt(AdoptArgs),
     /// Every problem of every document, in one pass
     #[command(after_help = "Examples:
   sower validate                               the environments and every source path
@@ -330,6 +376,9 @@ pub enum Kind {
     /// Open conflicts.
     #[value(name = "conflicts", aliases = ["conflict"])]
     Conflicts,
+    /// What stays out because it was rolled back from.
+    #[value(name = "quarantine", aliases = ["quarantined"])]
+    Quarantine,
     /// Every content of an integration there ever was.
     #[value(name = "versions", aliases = ["version"])]
     Versions,
@@ -338,7 +387,7 @@ pub enum Kind {
 /// `sower get`.
 #[derive(Debug, Args)]
 pub struct GetArgs {
-    /// integrations (intg), environments (env), conflicts or versions
+    /// integrations (intg), environments (env), conflicts, quarantine or versions
     #[arg(value_enum)]
     pub kind: Kind,
     /// Only this one
@@ -499,12 +548,48 @@ pub struct SeedArgs {
     /// Only these integrations
     #[arg(long, value_delimiter = ',', value_name = "ID,ID")]
     pub only: Vec<String>,
+    /// What to do about their conflicts, this once: version=override, version=merge, ...
+    #[arg(long, value_name = "TYPE=RESOLUTION", requires = "only")]
+    pub resolve: Option<String>,
     /// Write unchanged rows again
     #[arg(long)]
     pub reseed: bool,
     /// Seed an environment that another keeper seeds (suspend it there first)
     #[arg(long)]
     pub take_over: bool,
+    /// How long to wait for the operator of a cluster (default: 5m)
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// Ask the operator and do not wait
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
+}
+
+/// `sower rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// Only this integration
+    pub id: Option<String>,
+    /// The environment
+    #[arg(short, long, value_name = "NAME")]
+    pub environment: Option<String>,
+    /// A seeding (57), a revision (main@3f2c1a9); of one integration also a version, or a checksum
+    #[arg(
+        long,
+        value_name = "SEEDING|REVISION|VERSION",
+        required_unless_present = "undo",
+        conflicts_with = "undo"
+    )]
+    pub to: Option<String>,
+    /// Take the last rollback back: what it keeps out may come again
+    #[arg(long)]
+    pub undo: bool,
     /// How long to wait for the operator of a cluster (default: 5m)
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,

@@ -29,7 +29,8 @@ impl Cluster {
     /// Where there is no kubeconfig, no such context, or no API server.
     pub async fn connect(at: &Where) -> Result<Self, Failure> {
         let failed = |cause: String| {
-            Failure::failed(format!("no cluster: {cause}")).next("check it", "kubectl config current-context")
+            Failure::failed(format!("no cluster: {}", quoted_once(&cause)))
+                .next("check it", "kubectl config current-context")
         };
         let options = KubeConfigOptions { context: at.context.clone(), ..KubeConfigOptions::default() };
         let read = match &at.kubeconfig {
@@ -108,5 +109,22 @@ impl Cluster {
             other => Failure::failed(format!("{} does not answer: {}", self.name, api_server::cause(other)))
                 .next("check it", "kubectl config current-context"),
         }
+    }
+}
+
+/// The client quotes the names of files twice.
+fn quoted_once(cause: &str) -> String {
+    cause.replace("'\"", "`").replace("\"'", "`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubeconfig_that_is_not_there_is_quoted_once() {
+        let error = Kubeconfig::read_from("/nowhere/config").expect_err("it is not there");
+        let told = quoted_once(&error.to_string());
+        assert!(told.contains(" `/nowhere/config`: ") && !told.contains('"'), "{told}");
     }
 }

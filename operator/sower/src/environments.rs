@@ -25,6 +25,8 @@ pub struct EnvironmentFiles {
     pub broken: Vec<Broken>,
     /// The text of each file that was read, by the path that problems name.
     pub texts: BTreeMap<String, String>,
+    /// Name and file of each document, valid or not, as far as its name can be read; in their order.
+    documents: Vec<(String, String)>,
 }
 
 /// An Environment that is there and cannot be read.
@@ -59,6 +61,8 @@ type Place<'a> = (&'a str, (u32, u32));
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 struct Named {
+    #[serde(rename = "apiVersion")]
+    api_version: String,
     kind: String,
     metadata: Metadata,
 }
@@ -100,24 +104,36 @@ impl EnvironmentFiles {
         if loaded.is_empty() && problems.is_empty() {
             return;
         }
+        let mut names = names_in(bytes);
+        let mut broken = names.clone();
+        let mut known = true;
+        for one in &loaded {
+            match broken.iter().position(|name| *name == one.name) {
+                Some(at) => drop(broken.remove(at)),
+                None => known = false,
+            }
+        }
+        if names.is_empty() || !known {
+            names = loaded.iter().map(|one| one.name.clone()).collect();
+            broken = own_name(shown).into_iter().filter(|name| !names.contains(name)).collect();
+        }
         if let Some(first) = problems.iter().find(|problem| problem.is_error()) {
             self.invalid += 1;
-            let known = |name: &String| !loaded.iter().any(|one| one.name == *name);
-            let names = names_in(shown, bytes).into_iter().filter(known);
-            self.broken.extend(names.map(|name| Broken::new(name, first)));
+            self.broken.extend(broken.into_iter().map(|name| Broken::new(name, first)));
         }
+        self.documents.extend(names.into_iter().map(|name| (name, shown.to_owned())));
         self.environments.extend(loaded);
         self.problems.extend(problems);
         self.texts.insert(shown.to_owned(), String::from_utf8_lossy(bytes).into_owned());
     }
 
-    /// Of several Environments of one name none can be taken: which one was meant?
+    /// Of several Environments of one name, be they valid or not, none can be taken: which one was meant?
     fn refuse_duplicates(&mut self) {
         let mut places: BTreeMap<&str, Vec<Place<'_>>> = BTreeMap::new();
-        for one in &self.environments {
-            let places = places.entry(&one.name).or_default();
-            let earlier = places.iter().filter(|(path, _)| *path == one.path).count();
-            places.push((&one.path, self.place_of_name(one, earlier)));
+        for (name, path) in &self.documents {
+            let places = places.entry(name).or_default();
+            let earlier = places.iter().filter(|(other, _)| *other == path.as_str()).count();
+            places.push((path.as_str(), self.place_of_name(name, path, earlier)));
         }
         let mut problems = Vec::new();
         for (name, places) in places.iter().filter(|(_, places)| places.len() > 1) {
@@ -139,15 +155,15 @@ impl EnvironmentFiles {
 
     /// Line and column of the value of `metadata.name`, which so many documents before it in its file have too; the first
     /// where that cannot be told.
-    fn place_of_name(&self, one: &LoadedEnvironment, earlier: usize) -> (u32, u32) {
-        let Some(text) = self.texts.get(&one.path) else { return (1, 1) };
+    fn place_of_name(&self, name: &str, path: &str, earlier: usize) -> (u32, u32) {
+        let Some(text) = self.texts.get(path) else { return (1, 1) };
         let named = |(at, line): (usize, &str)| {
             let key = line.trim().trim_start_matches("metadata:").trim_start_matches(['{', ' ']);
             let value = key.strip_prefix("name:")?;
-            if value.trim_matches([' ', '"', '\'', '}']) != one.name {
+            if value.trim_matches([' ', '"', '\'', '}']) != name {
                 return None;
             }
-            let before = line.rfind(&one.name).map_or("", |byte| &line[..byte]);
+            let before = line.rfind(name).map_or("", |byte| &line[..byte]);
             Some((at + 1, before.chars().count() + 1))
         };
         let (line, column) = text.lines().enumerate().filter_map(named).nth(earlier).unwrap_or((1, 1));
@@ -162,18 +178,20 @@ impl EnvironmentFiles {
     }
 }
 
-/// The names of a file's Environments; its own without its end, where none can be told.
-fn names_in(shown: &str, bytes: &[u8]) -> Vec<String> {
+/// The names of a file's Environments, as far as they can be told.
+fn names_in(bytes: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes);
     let documents: Vec<Named> = serde_saphyr::from_multiple(&text).unwrap_or_default();
-    let ours = documents.into_iter().filter(|document| document.kind == "Environment");
-    let names: Vec<String> =
-        ours.map(|document| document.metadata.name).filter(|name| !name.is_empty()).collect();
-    if names.is_empty() {
-        let stem = Path::new(shown).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        return stem.into_iter().collect();
-    }
-    names
+    let ours = documents.into_iter().filter(|document| {
+        document.kind == "Environment"
+            && (document.api_version.is_empty() || document.api_version.starts_with("sower.dev/"))
+    });
+    ours.map(|document| document.metadata.name).filter(|name| !name.is_empty()).collect()
+}
+
+/// What a file is called, without its end: the name of its Environment, where that cannot be told.
+fn own_name(shown: &str) -> Option<String> {
+    Path::new(shown).file_stem().map(|stem| stem.to_string_lossy().into_owned())
 }
 
 fn duplicate(name: &str, file: &str, (line, column): (u32, u32), others: &str) -> Problem {
@@ -245,6 +263,27 @@ mod tests {
         assert_eq!(broken(&[("q.yaml", &fine)]), []);
         let second = format!("{fine}---\n{}", unknown.replace("qa", "other"));
         assert_eq!(broken(&[("q.yaml", &second)]), is("other", "e/q.yaml:13:3 unknown-field"));
+    }
+
+    #[test]
+    fn a_broken_one_and_another_of_its_name_are_both_refused() {
+        let fine = format!("{DOCUMENT}  prune: true\n");
+        let unknown = format!("{DOCUMENT}  pruneLimits: 3\n");
+        let one_file = [("a.yaml", format!("{unknown}---\n{fine}"))];
+        let two_files = [("a.yaml", unknown), ("b.yaml", fine)];
+        let places = |files: &[(&str, String)]| {
+            let folder = tempfile::tempdir().expect("a folder");
+            for (file, text) in files {
+                std::fs::write(folder.path().join(file), text).expect("written");
+            }
+            let files = EnvironmentFiles::read(folder.path(), Path::new("e")).expect("read");
+            assert!(files.environments.is_empty(), "{:?}", files.environments);
+            assert_eq!(files.broken.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["qa"]);
+            let twice = files.problems.iter().filter(|problem| problem.code == Code::DuplicateManifest);
+            twice.map(Problem::location).collect::<Vec<_>>()
+        };
+        assert_eq!(places(&one_file), ["e/a.yaml:4:9", "e/a.yaml:11:9"]);
+        assert_eq!(places(&two_files), ["e/a.yaml:4:9", "e/b.yaml:4:9"]);
     }
 
     #[test]

@@ -80,7 +80,11 @@ impl Failure {
     /// Why, in one word.
     #[must_use]
     pub fn coded(&self) -> &'static str {
-        self.code.unwrap_or(if self.exit == Exit::Refused { "Refused" } else { "Failed" })
+        self.code.unwrap_or(match self.exit {
+            Exit::Refused => "Refused",
+            Exit::Usage => "Usage",
+            _ => "Failed",
+        })
     }
 
     /// Adds what to type next.

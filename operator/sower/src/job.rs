@@ -28,6 +28,8 @@ pub fn job(settings: &Settings, environment: &LoadedEnvironment, secrets: &Secre
         take_over: false,
         only: None,
         reseed: false,
+        mend: Job::unmended(),
+        resolve: sower_core::resolution::Once::new(),
         freeze_override: environment.freeze_override,
         epoch: None,
     })

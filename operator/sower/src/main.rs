@@ -3,6 +3,7 @@
 //! Invariant: nothing is decided here. Commands read their settings, call what the other crates offer, and print what
 //! comes back: results on standard output, everything else on standard error.
 
+mod backup;
 mod choice;
 mod cli;
 mod cluster;
@@ -16,11 +17,13 @@ mod origin;
 mod output;
 mod password;
 mod past;
+mod person;
 mod project;
 mod reach;
 mod serving;
 mod session;
 mod settings;
+mod since;
 mod snapshots;
 mod standing;
 mod trouble;
@@ -84,8 +87,10 @@ fn start() -> Exit {
 
 /// Runs a command to its end or to Ctrl-C; then what it began is rolled back, and children are ended.
 async fn interruptible(command: Command, context: &Context) -> Exit {
-    let changes =
-        matches!(command, Command::Seed(_) | Command::Apply(_) | Command::Suspend(_) | Command::Resume(_));
+    let changes = matches!(
+        command,
+        Command::Seed(_) | Command::Apply(_) | Command::Adopt(_) | Command::Suspend(_) | Command::Resume(_)
+    );
     let running = commands::dispatch(command, context);
     tokio::pin!(running);
     tokio::select! {

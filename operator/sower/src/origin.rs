@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use sower_controllers::environment::reference;
-use sower_controllers::seeding::{Origin, SourceInput};
+use sower_controllers::seeding::{Job, Origin, SourceInput};
 use sower_crds::EnvironmentSpec;
 use sower_crds::source::{self, Source};
 use sower_source::{Address, Credentials, FetchRequest, Location, Reference};
@@ -14,6 +14,7 @@ use crate::environments::EnvironmentFiles;
 use crate::failure::Failure;
 use crate::settings::{Origin as Set, Settings};
 use crate::snapshots::prefix;
+use crate::trouble::Shown;
 
 /// The folder that holds manifests where no environment says otherwise.
 const DEFAULT_PATH: &str = "integrations";
@@ -235,16 +236,28 @@ pub fn without_user(text: &str) -> String {
     }
 }
 
-/// The Secrets that stand beside the Environments in their files.
+/// The Secret whose credentials a server was shown for a source of a job.
+#[must_use]
+pub fn secret_of<'a>(job: &'a Job, source: Option<&str>) -> Option<&'a str> {
+    let asked = job.sources.iter().find(|asked| Some(asked.name.as_str()) == source)?;
+    let Origin::Git(request) = &asked.origin else { return None };
+    if request.credentials == Credentials::default() {
+        return None;
+    }
+    let named = job.spec.sources.iter().find(|named| named.name == asked.name)?;
+    named.git.as_ref()?.secret_ref.as_ref().map(|secret| secret.name.as_str())
+}
+
+/// The Secrets that stand beside the Environments in their files, and the file of each.
 #[derive(Default)]
-pub struct Secrets(BTreeMap<String, BTreeMap<String, Vec<u8>>>);
+pub struct Secrets(BTreeMap<String, BTreeMap<String, Vec<u8>>>, BTreeMap<String, String>);
 
 impl Secrets {
     /// Reads them from the texts of the files.
     #[must_use]
     pub fn of(files: &EnvironmentFiles) -> Self {
-        let mut secrets = BTreeMap::new();
-        for text in files.texts.values() {
+        let (mut secrets, mut places) = (BTreeMap::new(), BTreeMap::new());
+        for (path, text) in &files.texts {
             let documents: Vec<Document> = serde_saphyr::from_multiple(text).unwrap_or_default();
             for document in
                 documents.into_iter().filter(|document| document.kind.as_deref() == Some("Secret"))
@@ -256,10 +269,22 @@ impl Secrets {
                     }
                 }
                 data.extend(document.string_data.into_iter().map(|(key, text)| (key, text.into_bytes())));
+                places.insert(document.metadata.name.clone(), path.clone());
                 secrets.insert(document.metadata.name, data);
             }
         }
-        Self(secrets)
+        Self(secrets, places)
+    }
+
+    /// The Secret whose credentials a server was shown for a source of a job, and where to renew them.
+    #[must_use]
+    pub fn shown(&self, job: &Job, source: Option<&str>) -> Option<Shown> {
+        let name = secret_of(job, source)?;
+        let place = self.1.get(name)?;
+        Some(Shown {
+            name: name.to_owned(),
+            renew: format!("the Secret `{name}` in {place}, then sower seed -e {}", job.environment),
+        })
     }
 
     /// Credentials for git; none where the Secret is not there, so that the user's own are tried.

@@ -86,9 +86,12 @@ impl Past {
         self.kept(turn).filter(|kept| kept.seeding == seeding.id)
     }
 
-    /// The revision that a turn's content was read at.
+    /// The revision that a turn's content was read at: a rollback brings a content of an earlier one.
     #[must_use]
     pub fn revision(&self, turn: &Turn) -> Option<Revision> {
+        if let Some(noted) = turn.came_from.as_ref().and_then(|from| from.revision.clone()) {
+            return Some(noted);
+        }
         let first = self.brought(turn).and_then(|kept| kept.revision.clone());
         let logged = || {
             let revisions = &turn.seeding.as_ref()?.revisions;

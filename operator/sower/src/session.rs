@@ -26,7 +26,7 @@ use crate::output::problems;
 use crate::output::style::Style;
 use crate::reach::Reach;
 use crate::settings::Settings;
-use crate::trouble::Trouble;
+use crate::trouble::{Shown, Trouble};
 use crate::{databases, job};
 
 /// An environment, from a file or from the API server.
@@ -76,6 +76,9 @@ impl Member {
 
 /// What came of opening a database, once somebody did.
 type Opened = Arc<OnceCell<Result<Store, Failure>>>;
+
+/// How a local source is refused that an operator with `--allow-local` takes.
+const LOCAL: &str = "(--allow-local takes them)";
 
 /// A command's world.
 pub struct Session {
@@ -288,9 +291,24 @@ impl Session {
             }
             Err(error) => {
                 self.cannot_read();
-                Err(self.troubled(&error, member))
+                let secret = self.secret(member, job, error.source_name.as_deref());
+                Err(self.led_back(Trouble::new(&error, member.name()).showing(secret), member))
             }
         }
+    }
+
+    /// The Secret whose credentials a server was shown for a source, and what renews them.
+    fn secret(&self, member: &Member, job: &Job, source: Option<&str>) -> Option<Shown> {
+        let Some(cluster) = &self.cluster else { return self.secrets.shown(job, source) };
+        let (name, namespace) = (origin::secret_of(job, source)?, member.namespace());
+        let kubectl = format!("kubectl{}", cluster.flags_to(member));
+        Some(Shown {
+            name: format!("{namespace}/{name}"),
+            renew: format!(
+                "{kubectl} create secret generic {name} --from-literal=username=USER --from-literal=password=TOKEN \
+                 --dry-run=client -o yaml | {kubectl} apply -f -"
+            ),
+        })
     }
 
     /// What a seeding of an environment would do; nothing is written. Prints the `from:` line where it is about one
@@ -423,6 +441,18 @@ impl Session {
     fn led_back(&self, trouble: Trouble, member: &Member) -> Trouble {
         let mut trouble = trouble.asked_of(&self.settings);
         if let Some(cluster) = &self.cluster {
+            // What an operator may be allowed to read is its own disk; what is read from here is not.
+            if trouble.failure.message.contains(LOCAL) {
+                let name = member.name();
+                trouble.failure.message = format!(
+                    "a source of {name} lies on the operator's own disk (file:// or a path), and from here that is not read. \
+                     Nothing was written."
+                );
+                trouble.failure.next = vec![
+                    ("what the operator says".to_owned(), format!("sower status -e {name}")),
+                    ("let it seed".to_owned(), format!("sower seed -e {name}")),
+                ];
+            }
             for (_, command) in &mut trouble.failure.next {
                 if command.starts_with("sower ") {
                     command.push_str(&cluster.flags_to(member));

@@ -294,8 +294,8 @@ pub fn quoted(value: &str) -> String {
 
 /// The command as it was typed, without its target.
 fn typed() -> String {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    format!("sower {}", words.join(" "))
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    format!("sower {}", words.collect::<Vec<_>>().join(" "))
 }
 
 /// The folder of `sower.toml` (true), or the nearest that holds `environments` (false).

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sower_core::catalog::Found;
 use sower_core::manifest::{self, Limits as LoadLimits, Unread};
 use sower_core::problem::Problem;
-use sower_core::snapshot::Tree;
+use sower_core::snapshot::{Tree, is_lossy};
 use sower_source::{Folder, FolderTree, Limits};
 
 use crate::environments::EnvironmentFiles;
@@ -69,6 +69,10 @@ impl LastFile {
     /// What is drawn of the line of a problem, in the file of its tree.
     #[must_use]
     pub fn excerpt(&self, tree: &dyn Tree, problem: &Problem) -> Option<Excerpt> {
+        // What is wrong with a name stands in no line.
+        if is_lossy(&problem.file) {
+            return None;
+        }
         let mut last = self.0.borrow_mut();
         if last.as_ref().is_none_or(|known| known.path != problem.file) {
             *last = tree.read(&problem.file).ok().map(|bytes| Text::of(&problem.file, &bytes));
@@ -106,7 +110,9 @@ impl Disk {
     /// # Errors
     /// Where the folder or the file cannot be read.
     pub fn load_file(&self, path: &str) -> Result<Read, Failure> {
-        let tree = self.scan(path)?;
+        // By a name that is not UTF-8 no file is found: its folder lists it.
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let tree = self.scan(if is_lossy(path) { folder } else { path })?;
         let mut found = manifest::load_file(SOURCE, &tree, path).map_err(unread)?;
         found.extend(manifest::empty_files(SOURCE, &tree, |named| named == path, &found));
         Ok(Read { found, tree, prefix: self.prefix.clone(), last: LastFile::default() })

@@ -81,6 +81,8 @@ impl Condition {
             ("Ready", _) => 0,
             ("Stalled", "True") => 1,
             ("Reconciling", "True") => 2,
+            ("Drifted", "True") => 3,
+            ("Drifted", _) => 5,
             (_, "False") => 3,
             _ => 5,
         }

@@ -6,7 +6,10 @@ use sower_core::report::{Failure as Entry, Outcome, Report};
 use sower_store::StoreError;
 
 use crate::failure::{Exit, Failure};
-use crate::settings::Settings;
+use crate::settings::{Settings, quoted};
+
+/// How SQLite says that it may not write.
+const READ_ONLY: &str = "readonly database";
 
 /// What tells what is set, and whether it answers.
 const DOCTOR: &str = "sower doctor";
@@ -39,17 +42,36 @@ impl Trouble {
     pub fn database(error: StoreError, environment: &str) -> Self {
         let hint = error.hint();
         let mut trouble = Self::new(&SeedingError::from(error), environment);
-        if let Some(hint) = hint {
+        if let Some(hint) = hint.filter(|_| !trouble.failure.message.contains(READ_ONLY)) {
             trouble.failure.next.insert(0, ("mend it".to_owned(), hint.to_owned()));
         }
         trouble
     }
 
-    /// Leads the doctor to the database that the command was given, where that is asked next.
+    /// Leads the next commands back to what this one was given: the doctor to the database where that is asked next, and
+    /// to the source where that is.
     #[must_use]
     pub fn asked_of(mut self, settings: &Settings) -> Self {
-        for (_, command) in self.failure.next.iter_mut().filter(|(_, command)| command == DOCTOR) {
-            command.push_str(&settings.database_flag());
+        let source = self.code == Reason::FetchFailed.as_str();
+        for (_, command) in &mut self.failure.next {
+            match command.as_str() {
+                DOCTOR if source => command.push_str(&settings.given),
+                DOCTOR => command.push_str(&settings.database_flag()),
+                again if again.starts_with("sower seed ") => command.push_str(&settings.given),
+                _ => {}
+            }
+        }
+        self
+    }
+
+    /// Names the Secret whose credentials a server rejected.
+    #[must_use]
+    pub fn showing(mut self, secret: Option<Shown>) -> Self {
+        let rejected = self.code == Reason::AuthenticationFailed.as_str();
+        if let Some(Shown { name, renew }) = secret.filter(|_| rejected) {
+            let Failure { message, next, .. } = &mut self.failure;
+            *message = message.replacen(". Nothing", &format!(" (secret {name}). Nothing"), 1);
+            *next = vec![("renew them".to_owned(), renew)];
         }
         self
     }
@@ -83,6 +105,7 @@ impl Trouble {
             connections_created: 0,
             orphaned: Vec::new(),
             prune_disabled: Vec::new(),
+            quarantined: Vec::new(),
             conflicts: Vec::new(),
             errors: vec![self.entry()],
             excluded: 0,
@@ -99,8 +122,22 @@ impl Trouble {
     }
 }
 
+/// A Secret whose credentials were shown to a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// What it is called, and where: `sower/partners-git`.
+    pub name: String,
+    /// What to do to renew them.
+    pub renew: String,
+}
+
 fn failure(error: &SeedingError, environment: &str) -> Failure {
     let told = sentence(error.full());
+    if told.contains(READ_ONLY) {
+        return Failure::failed(format!("{told}. Nothing was written."))
+            .next("mend it", "let this user write the database's file, and the folder in which it lies")
+            .next("which it is", DOCTOR);
+    }
     match error.reason {
         Reason::KeptElsewhere => kept(error.keeper.as_deref().unwrap_or_default(), environment),
         Reason::DatabaseUnavailable => {
@@ -117,7 +154,7 @@ fn failure(error: &SeedingError, environment: &str) -> Failure {
             ))
             .next("with https", "git credential approve, or whatever helper git uses for that host")
             .next("with ssh", "ssh-add"),
-            None => Failure::failed(format!("{told}. Nothing was pruned.")),
+            None => unauthenticated(Failure::failed(format!("{told}. Nothing was pruned."))),
         },
         Reason::SourceNotFound if told.starts_with("git repository not found") => {
             Failure::failed(format!("{told}. Nothing was pruned."))
@@ -126,9 +163,11 @@ fn failure(error: &SeedingError, environment: &str) -> Failure {
         Reason::SourceNotFound if told.starts_with("folder not found in ") => Failure::failed(format!(
             "{}. Nothing was pruned.",
             told.replacen("folder not found in", "there is no folder", 1)
-        )),
-        Reason::SourceNotFound | Reason::FetchFailed => {
-            Failure::failed(format!("{told}. Nothing was pruned."))
+        ))
+        .next("name one", "the source's `folder`, or --source DIR"),
+        Reason::SourceNotFound => not_found(&told),
+        Reason::FetchFailed => {
+            Failure::failed(format!("{told}. Nothing was pruned.")).next("check it", DOCTOR)
         }
         Reason::SourceEmpty => Failure::failed(format!("{told}. Nothing was pruned.")).next(
             "",
@@ -137,7 +176,39 @@ fn failure(error: &SeedingError, environment: &str) -> Failure {
         Reason::SchemaIncompatible => {
             Failure::failed(format!("{told}. Nothing was written.")).next("see more", DOCTOR)
         }
+        // Another seeding was faster: what this one would have done is to be planned anew.
+        Reason::SeedingFailed if OUTRUN.iter().any(|words| told.contains(words)) => {
+            Failure::failed(format!("{told}. Nothing was written."))
+                .next("again", format!("sower seed -e {environment}"))
+        }
         _ => Failure::failed(format!("{told}. Nothing was written.")),
+    }
+}
+
+/// How the store says that another seeding came between.
+const OUTRUN: [&str; 3] =
+    ["came first; this one stands on", "was moved on by another process", "began and closed this one"];
+
+/// No credentials were rejected: there were none, or the server is not known to be the one that is meant.
+fn unauthenticated(failure: Failure) -> Failure {
+    if failure.message.contains("none were given") {
+        failure.next("give some", "a Secret beside the environment, which the source's `secretRef` names")
+    } else if failure.message.contains("known_hosts") {
+        failure.next("once you know it", "its line of `ssh-keyscan` in ~/.ssh/known_hosts, or in the Secret")
+    } else {
+        failure
+    }
+}
+
+/// A repository that is not there, or holds no such branch, tag or commit: git itself tells which there are.
+fn not_found(told: &str) -> Failure {
+    let failure = Failure::failed(format!("{told}. Nothing was pruned."));
+    match told.split_once(" not found in ") {
+        Some(("repository", place)) => failure
+            .next("is it there?", format!("git ls-remote {}", quoted(place)))
+            .next("a private one", "the source's `secretRef` names a Secret with its credentials"),
+        Some((_, place)) => failure.next("which there are", format!("git ls-remote {}", quoted(place))),
+        None => failure,
     }
 }
 
@@ -183,6 +254,43 @@ mod tests {
             "refused: production in this database is kept by cluster prod-eu (sower/production). Nothing was written.\n  \
              ask that operator:  sower seed -e production --context prod-eu -n sower\n  \
              take it over:       suspend it there, then add --take-over\n"
+        );
+    }
+
+    #[test]
+    fn every_failure_says_what_to_type_next() {
+        let source = Reason::SourceNotFound;
+        for (reason, told, next) in [
+            (source, "Branch `feat` not found in https://h/a b.git", "git ls-remote 'https://h/a b.git'"),
+            (source, "Repository not found in https://h/a.git", "git ls-remote https://h/a.git"),
+            (source, "Folder not found in /srv/a", "the source's `folder`, or --source DIR"),
+            (Reason::FetchFailed, "127.0.0.1 does not answer: refused", "sower doctor"),
+            (Reason::SeedingFailed, "seeding 2 of dev came first; this one stands on 1", "sower seed -e dev"),
+            (
+                Reason::SeedingFailed,
+                "claiming the environment: attempt to write a readonly database (8)",
+                "let this user write the database's file, and the folder in which it lies",
+            ),
+        ] {
+            let trouble = Trouble::new(&SeedingError::new(reason, Kind::Stalled, told), "dev");
+            assert_eq!(
+                trouble.failure.next.first().map(|(_, command)| command.as_str()),
+                Some(next),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rejected_secret_is_named() {
+        let text = "Credentials rejected by git.acme.example";
+        let trouble =
+            Trouble::new(&SeedingError::new(Reason::AuthenticationFailed, Kind::Stalled, text), "qa");
+        let secret = Shown { name: "sower/git".into(), renew: "kubectl".into() };
+        assert_eq!(
+            trouble.showing(Some(secret)).failure.text(),
+            "error: git.acme.example rejected the credentials of qa (secret sower/git). Nothing was pruned.\n  \
+             renew them:  kubectl\n"
         );
     }
 

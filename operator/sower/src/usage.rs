@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, Error};
+use clap::{CommandFactory as _, Error, ValueEnum as _};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, ColorChoice, Format, Looks};
 use crate::failure::{Exit, Failure};
+use crate::output::document;
+use crate::output::style::Style;
 
 /// Prints help and version where they were asked for, and an error where the words are off.
 pub fn refuse(error: &Error) -> Exit {
@@ -21,9 +23,15 @@ pub fn refuse(error: &Error) -> Exit {
             Exit::Usage
         }
         _ => {
-            let typed: Vec<String> = std::env::args().skip(1).collect();
+            let typed = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+            let typed: Vec<String> = typed.collect();
             let failure = failure(error, &typed);
-            let _ = std::io::Write::write_all(&mut std::io::stderr(), failure.text().as_bytes());
+            let style = Style::new(&Looks { color: ColorChoice::Never, quiet: false, verbose: 0 });
+            if let Some(format) = format_of(&typed) {
+                // A document of one message can be written.
+                let _ = document::write_failure(&style, format, is_one(&typed), &failure);
+            }
+            style.note(&failure.text());
             failure.exit
         }
     }
@@ -45,6 +53,40 @@ fn command_of(typed: &[String]) -> Option<String> {
     let cli = Cli::command();
     let found = typed.iter().find_map(|word| cli.get_subcommands().find(|c| is_called(c, word)));
     found.map(|command| command.get_name().to_owned())
+}
+
+/// The format for programs that was asked for, of a command that has one.
+fn format_of(typed: &[String]) -> Option<Format> {
+    let command = command_of(typed);
+    let takes_one = |name: &String| {
+        let cli = Cli::command();
+        let command = cli.find_subcommand(name);
+        command.is_none_or(|command| command.get_arguments().any(|argument| argument.get_id() == "output"))
+    };
+    if !command.as_ref().is_none_or(takes_one) {
+        return None;
+    }
+    let format = |text: &str| Format::from_str(text, false).ok().filter(|format| *format != Format::Table);
+    let nothing = String::new();
+    let behind = typed.iter().skip(1).chain(std::iter::once(&nothing));
+    typed.iter().zip(behind).find_map(|(word, next)| match word.as_str() {
+        "-o" | "--output" => format(next),
+        word => {
+            let value = word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o="));
+            format(value.or_else(|| word.strip_prefix("-o"))?)
+        }
+    })
+}
+
+/// Whether the document of what was typed would have been one object, and no array.
+fn is_one(typed: &[String]) -> bool {
+    let named = |word: &String| word.starts_with("-e") || word.starts_with("--environment");
+    match command_of(typed).as_deref() {
+        Some("get" | "history") => false,
+        Some("doctor" | "diff" | "validate") | None => true,
+        Some("rule") => typed.iter().filter(|word| !word.starts_with('-')).nth(1).is_some(),
+        Some(_) => typed.iter().any(|word| named(word) && !word.starts_with("--environments")),
+    }
 }
 
 fn is_called(command: &clap::Command, word: &str) -> bool {

@@ -65,6 +65,16 @@ impl Running {
         }
     }
 
+    /// Waits for lines that hold these, in any order.
+    fn until_all_holding(&mut self, parts: &[&str]) {
+        let mut missing: Vec<&str> = parts.to_vec();
+        while !missing.is_empty() {
+            self.until("");
+            let line = self.seen.last().map(String::as_str).unwrap_or_default();
+            missing.retain(|part| !line.contains(part));
+        }
+    }
+
     /// Asks it to end; everything it said, figures and the clock masked.
     fn end(mut self, signal: &str) -> String {
         let sent =
@@ -276,4 +286,26 @@ fn a_taken_port_gives_the_next() {
     let running = Running::start(&checkout, &["--log-format", "text", "--listen", &wished]);
     assert_ne!(running.address(), wished);
     assert!(ask(&running.address(), "/healthz").starts_with("HTTP/1.1 200"));
+}
+
+/// SQLite tells nobody: it is looked at on the interval.
+#[test]
+fn drift_is_told_and_corrected() {
+    let checkout = Checkout::new();
+    let drift = "  drift: { interval: 10s }\n";
+    checkout.write("environments/production.yaml", &environment("production", "stripe", drift));
+    let correct = "  drift: { mode: Correct, interval: 10s }\n";
+    checkout.write("environments/staging.yaml", &environment("staging", "stripe", correct));
+    let mut running = Running::start(&checkout, &TEXT);
+    checkout.sql("UPDATE action_registry SET name = 'By hand' WHERE id = 'stripe/list'");
+    running.until_all_holding(&[
+        "drift: 1 changed row since seeding 1: stripe",
+        "stripe 1.0.0: as it was seeded",
+    ]);
+    checkout.sql(
+        "UPDATE action_registry SET name = 'List' WHERE id = 'stripe/list' AND environment = 'production'",
+    );
+    running.until("no drift any more");
+    running.end("-INT");
+    assert_eq!(checkout.json("drift -e staging -o json")["changed"], 0);
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use sower_core::drift::Registry;
 use sower_core::plan::{Operation, Verb};
 use sower_core::rows::Rows;
 
@@ -45,8 +46,28 @@ pub(crate) fn chunks<T>(all: &[T], size: impl Fn(&T) -> usize) -> impl Iterator<
 pub(crate) struct Writing<'a> {
     pub environment: &'a str,
     pub seeding: &'a str,
-    pub reseed: bool,
+    pub anew: Anew<'a>,
     pub now: &'a str,
+}
+
+/// Whose rows are written although they do not differ from what was stored with them.
+pub(crate) struct Anew<'a> {
+    /// Everybody's.
+    pub reseed: bool,
+    /// Those of these integrations: hands changed them, and what was stored with them is not what is there.
+    pub merged: BTreeSet<&'a str>,
+    /// These rows: they drifted.
+    pub mend: &'a BTreeSet<(Registry, String)>,
+}
+
+impl Anew<'_> {
+    pub(crate) fn mends(&self, registry: Registry, id: &str) -> bool {
+        !self.mend.is_empty() && self.mend.contains(&(registry, id.to_owned()))
+    }
+
+    pub(crate) fn writes(&self, integration: &str) -> bool {
+        self.reseed || self.merged.contains(integration)
+    }
 }
 
 /// An operation that brings rows in.
@@ -64,12 +85,12 @@ pub(crate) async fn apply(
     seeding: &Seeding,
     seq: i64,
     mut operations: Vec<(&Operation, Option<Arc<str>>)>,
-    reseed: bool,
+    anew: Anew<'_>,
     now: &str,
     manifests: &ManifestDelta<'_>,
     applied: &BTreeMap<String, AppliedSource>,
 ) -> Result<Counts, StoreError> {
-    let writing = Writing { environment: &seeding.fence.environment, seeding: &seeding.id, reseed, now };
+    let writing = Writing { environment: &seeding.fence.environment, seeding: &seeding.id, anew, now };
     let mut counts = Counts::default();
 
     let gone: Vec<&str> =
@@ -95,9 +116,8 @@ pub(crate) async fn apply(
                 .iter()
                 .map(|(operation, manifest)| incoming_rows(operation, manifest))
                 .collect::<Result<_, _>>()?;
-            definitions(tx, &writing, &chunk).await?;
+            counts.rows_written += definitions(tx, &writing, &chunk).await?;
             versions(tx, &writing, &chunk).await?;
-            counts.rows_written += chunk.len() as u64;
             registry::write(tx, &writing, &chunk, &mut counts).await?;
         }
         piece.iter_mut().for_each(|(_, manifest)| *manifest = None);
@@ -121,7 +141,10 @@ fn missing(id: &str) -> StoreError {
     StoreError::Unreadable { what: format!("the manifest of {id}"), cause: "nobody holds it".to_owned() }
 }
 
-fn incoming_rows<'a>(operation: &'a Operation, manifest: &'a str) -> Result<Incoming<'a>, StoreError> {
+pub(crate) fn incoming_rows<'a>(
+    operation: &'a Operation,
+    manifest: &'a str,
+) -> Result<Incoming<'a>, StoreError> {
     let unreadable =
         |cause: String| StoreError::Unreadable { what: format!("the manifest of {}", operation.id), cause };
     let rows = sower_core::rows::rows(manifest).map_err(|error| unreadable(error.to_string()))?;
@@ -133,8 +156,8 @@ fn incoming_rows<'a>(operation: &'a Operation, manifest: &'a str) -> Result<Inco
     Ok(Incoming { operation, rows, path: &place.path, revision })
 }
 
-/// Fills in manifests that were not handed over: from the documents remembered, else from the
-/// definitions there are, else from the plans that wait.
+/// Fills in manifests that were not handed over: from the documents remembered, else from the definitions there are, else
+/// from the contents there ever were (a definition that drifted holds something else), else from the plans that wait.
 async fn look_up(
     tx: &mut Tx,
     writing: &Writing<'_>,
@@ -151,6 +174,8 @@ async fn look_up(
          WHERE environment = $1 AND id = ANY($2) AND checksum = ANY($3) AND manifest IS NOT NULL",
         "SELECT id, manifest::text FROM integration_definitions \
          WHERE environment = $1 AND id = ANY($2) AND checksum = ANY($3) AND seeding IS NOT NULL",
+        "SELECT integration_id, manifest::text FROM integration_versions \
+         WHERE environment = $1 AND integration_id = ANY($2) AND checksum = ANY($3)",
         "SELECT integration_id, manifest::text FROM seeding_plan_contents \
          WHERE environment = $1 AND integration_id = ANY($2) AND checksum = ANY($3)",
     ];
@@ -195,7 +220,17 @@ macro_rules! texts {
     };
 }
 
-async fn definitions(tx: &mut Tx, writing: &Writing<'_>, chunk: &[Incoming<'_>]) -> Result<(), StoreError> {
+/// Whether the definition of an operation is to be written: of what drifted alone, only where it did so itself.
+fn differs(incoming: &Incoming<'_>, writing: &Writing<'_>) -> bool {
+    let Operation { id, verb, from, to, .. } = incoming.operation;
+    let Writing { anew, .. } = writing;
+    let mends = *verb == Verb::Update && from == to && !anew.mend.is_empty();
+    !mends || anew.writes(id) || anew.mends(None, id)
+}
+
+/// Says how many were written.
+async fn definitions(tx: &mut Tx, writing: &Writing<'_>, chunk: &[Incoming<'_>]) -> Result<u64, StoreError> {
+    let chunk: Vec<&Incoming<'_>> = chunk.iter().filter(|incoming| differs(incoming, writing)).collect();
     let columns = vec![
         ("id", texts!(chunk, |i| Some(i.operation.id.as_str()))),
         ("name", texts!(chunk, |i| Some(&*i.rows.definition.name))),
@@ -225,7 +260,7 @@ async fn definitions(tx: &mut Tx, writing: &Writing<'_>, chunk: &[Incoming<'_>])
     let bulk = Bulk { table: "integration_definitions", columns, on_conflict };
     let written = tx.bulk("writing definitions", bulk).await?;
     if written == chunk.len() as u64 {
-        return Ok(());
+        return Ok(written);
     }
     let ids: Vec<&str> = chunk.iter().map(|incoming| incoming.operation.id.as_str()).collect();
     let rows = tx
@@ -239,7 +274,11 @@ async fn definitions(tx: &mut Tx, writing: &Writing<'_>, chunk: &[Incoming<'_>])
     Err(StoreError::ForeignRow { integrations })
 }
 
-async fn versions(tx: &mut Tx, writing: &Writing<'_>, chunk: &[Incoming<'_>]) -> Result<(), StoreError> {
+pub(crate) async fn versions(
+    tx: &mut Tx,
+    writing: &Writing<'_>,
+    chunk: &[Incoming<'_>],
+) -> Result<(), StoreError> {
     let chunk: Vec<&Incoming<'_>> = chunk.iter().filter(|i| i.operation.verb != Verb::Move).collect();
     let columns = vec![
         ("integration_id", texts!(chunk, |i| Some(i.operation.id.as_str()))),
@@ -261,7 +300,7 @@ async fn versions(tx: &mut Tx, writing: &Writing<'_>, chunk: &[Incoming<'_>]) ->
     Ok(())
 }
 
-async fn changes(
+pub(crate) async fn changes(
     tx: &mut Tx,
     writing: &Writing<'_>,
     seq: i64,
@@ -282,6 +321,9 @@ async fn changes(
             ("from_checksum", texts!(chunk, |o| o.0.from.as_ref().map(|from| from.checksum.as_str()))),
             ("to_version", texts!(chunk, |o| o.0.to.as_ref().map(|to| to.version.as_str()))),
             ("to_checksum", texts!(chunk, |o| o.0.to.as_ref().map(|to| to.checksum.as_str()))),
+            ("source", texts!(chunk, |o| o.0.to.as_ref().map(|_| o.0.source.as_str()))),
+            ("path", texts!(chunk, |o| o.0.place.as_ref().map(|place| place.path.as_str()))),
+            ("revision", texts!(chunk, |o| o.0.revision.as_deref())),
         ];
         tx.bulk("writing changes", Bulk { table: "seeding_changes", columns, on_conflict: "" }).await?;
     }

@@ -231,24 +231,36 @@ impl Store {
     }
 }
 
+/// Tells what is kept out from registry rows.
+const QUARANTINE: &str = "quarantine";
+/// What was merged into a definition.
+const MERGED: &str = "LEFT JOIN integration_merges m ON m.environment = d.environment AND m.integration_id = d.id \
+     AND m.checksum = d.checksum";
+
 /// [`Store::state`]; with `ids`, only their definitions.
 pub(crate) async fn here(tx: &mut Tx, environment: &str, ids: Option<&[&str]>) -> Result<Here, StoreError> {
     let some = if ids.is_some() { " AND d.id = ANY($2)" } else { "" };
     let sql = format!(
-        "SELECT d.id, d.version, d.checksum, d.source, d.path, d.status = 'removed', e.seq, d.prune IS NOT NULL \
-         FROM environments e LEFT JOIN integration_definitions d ON d.environment = e.name{some} WHERE e.name = $1 \
-         UNION ALL SELECT d.id, d.version, d.checksum, d.source, d.path, d.status = 'removed', 0, d.prune IS NOT NULL \
-         FROM integration_definitions d WHERE d.environment = $1{some} \
+        "SELECT d.id, d.version, d.checksum, d.source, d.path, d.status = 'removed', e.seq, d.prune IS NOT NULL, m.base \
+         FROM environments e LEFT JOIN integration_definitions d ON d.environment = e.name{some} {MERGED} \
+         WHERE e.name = $1 \
+         UNION ALL SELECT d.id, d.version, d.checksum, d.source, d.path, d.status = 'removed', 0, d.prune IS NOT NULL, \
+         m.base FROM integration_definitions d {MERGED} WHERE d.environment = $1{some} \
          AND NOT EXISTS (SELECT 1 FROM environments e WHERE e.name = $1)"
     );
     let binds: Vec<Bind<'_>> = [environment.into()].into_iter().chain(ids.map(Bind::Texts)).collect();
     let definitions = tx.rows("reading the definitions", &sql, &binds).await?;
     let registries = Kind::ALL.map(|kind| {
         let (name, table) = (kind.as_str(), kind.table());
-        format!("SELECT '{name}', id FROM {table} WHERE environment = $1 AND seeding IS NULL")
+        format!("SELECT '{name}', id, '', false FROM {table} WHERE environment = $1 AND seeding IS NULL")
     });
-    let foreign =
-        tx.rows("reading foreign rows", &registries.join(" UNION ALL "), &[environment.into()]).await?;
+    let some = if ids.is_some() { " AND integration_id = ANY($2)" } else { "" };
+    let kept_out = format!(
+        "SELECT '{QUARANTINE}', integration_id, checksum, asked_back_at IS NOT NULL FROM integration_quarantine \
+         WHERE environment = $1 AND lifted_at IS NULL{some}"
+    );
+    let sql = format!("{} UNION ALL {kept_out}", registries.join(" UNION ALL "));
+    let beside = tx.rows("reading foreign rows, and what is kept out", &sql, &binds).await?;
 
     let mut here = Here::default();
     for row in &definitions {
@@ -259,6 +271,7 @@ pub(crate) async fn here(tx: &mut Tx, environment: &str, ids: Option<&[&str]>) -
                 let content = Content { version: row.text(1)?, checksum };
                 let (removed, prune_disabled) = (row.flag(5)?, row.flag(7)?);
                 let current = Current { id: id.clone(), content, source, path, removed, prune_disabled };
+                here.state.merged.extend(row.maybe_text(8)?.map(|base| (id.clone(), base)));
                 here.state.rows.insert(id, current);
             }
             _ => {
@@ -266,8 +279,16 @@ pub(crate) async fn here(tx: &mut Tx, environment: &str, ids: Option<&[&str]>) -
             }
         }
     }
-    for row in &foreign {
+    for row in &beside {
         let kind = row.text(0)?;
+        if kind == QUARANTINE {
+            let (id, checksum) = (row.text(1)?, row.text(2)?);
+            match row.flag(3)? {
+                true => here.state.quarantine.ask_back(id, checksum),
+                false => here.state.quarantine.keep_out(id, checksum),
+            }
+            continue;
+        }
         if let Some(kind) = Kind::ALL.into_iter().find(|known| known.as_str() == kind) {
             here.foreign_rows.insert((kind, row.text(1)?));
         }

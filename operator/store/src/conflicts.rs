@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use sower_core::plan::{Conflict, ConflictType, Resolution};
 
 use crate::bulk::{Bulk, Column};
@@ -22,7 +23,33 @@ pub struct OpenConflict {
     pub since: Timestamp,
 }
 
-const KINDS: [ConflictType; 3] = [ConflictType::Version, ConflictType::Dependency, ConflictType::Duplicate];
+pub(crate) const KINDS: [ConflictType; 3] =
+    [ConflictType::Version, ConflictType::Dependency, ConflictType::Duplicate];
+
+const RESOLUTIONS: [Resolution; 3] = [Resolution::Skip, Resolution::Override, Resolution::Merge];
+
+/// What the column `detail` holds.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Detail {
+    #[serde(default)]
+    message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unmerged: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    clashes: Vec<String>,
+}
+
+impl Detail {
+    fn of(conflict: &Conflict) -> Self {
+        let Conflict { message, unmerged, clashes, .. } = conflict;
+        Self { message: message.clone(), unmerged: unmerged.clone(), clashes: clashes.clone() }
+    }
+
+    /// What the same conflict may come to have otherwise: why it is not merged.
+    fn moved(&self, conflict: &Conflict) -> bool {
+        self.unmerged != conflict.unmerged || self.clashes != conflict.clashes
+    }
+}
 
 impl Store {
     /// The open conflicts of one environment, or with `None` of every one, by environment and id.
@@ -53,8 +80,9 @@ fn open(row: &Row) -> Result<OpenConflict, StoreError> {
             what: "a conflict".to_owned(),
             cause: format!("`{kind}` is no kind of conflict"),
         })?;
-    let overridden = row.maybe_text(5)?.as_deref() == Some(Resolution::Override.as_str());
-    let detail: BTreeMap<String, String> = row.json(7, "a conflict")?;
+    let said = row.maybe_text(5)?;
+    let resolution = RESOLUTIONS.into_iter().find(|known| Some(known.as_str()) == said.as_deref());
+    let Detail { message, unmerged, clashes } = row.json(7, "a conflict")?;
     Ok(OpenConflict {
         environment: row.text(0)?,
         conflict: Conflict {
@@ -62,17 +90,19 @@ fn open(row: &Row) -> Result<OpenConflict, StoreError> {
             kind,
             current_version: row.maybe_text(3)?,
             new_version: row.maybe_text(4)?,
-            resolution: if overridden { Resolution::Override } else { Resolution::Skip },
-            message: detail.get("message").cloned().unwrap_or_default(),
+            resolution: resolution.unwrap_or_default(),
+            unmerged,
+            clashes,
+            message,
             fingerprint: row.text(6)?,
         },
         since: row.time(8)?,
     })
 }
 
-/// Opens what is new, closes what is gone, writes nothing else. `seeding` names the one that applies them and `written`
-/// the integrations that it writes: a version that is overridden there is a conflict no longer, and is recorded as closed at
-/// once.
+/// Opens what is new, closes what is gone, notes how and between which versions the rest is settled now, writes nothing
+/// else. `seeding` names the one that applies them and `written` the integrations that it writes: a version that is
+/// overridden there is a conflict no longer, and is recorded as closed at once.
 pub(crate) async fn settle(
     tx: &mut Tx,
     environment: &str,
@@ -84,18 +114,21 @@ pub(crate) async fn settle(
     let rows = tx
         .rows(
             "reading open conflicts",
-            "SELECT integration_id, conflict_type, fingerprint, id, resolution FROM seeding_conflicts \
-             WHERE environment = $1 AND resolved_at IS NULL",
+            "SELECT integration_id, conflict_type, fingerprint, id, resolution, current_version, new_version, detail::text \
+             FROM seeding_conflicts WHERE environment = $1 AND resolved_at IS NULL",
             &[environment.into()],
         )
         .await?;
     let mut standing = BTreeMap::new();
     for row in &rows {
-        standing.insert((row.text(0)?, row.text(1)?, row.text(2)?), (row.text(3)?, row.maybe_text(4)?));
+        let told = (row.maybe_text(5)?, row.maybe_text(6)?, row.json::<Detail>(7, "a conflict")?);
+        let key = (row.text(0)?, row.text(1)?, row.text(2)?);
+        standing.insert(key, (row.text(3)?, row.maybe_text(4)?, told));
     }
 
     let (mut opened, mut closed) = (Vec::new(), Vec::new());
     let mut changed: BTreeMap<Resolution, Vec<String>> = BTreeMap::new();
+    let mut moved: Vec<(String, &Conflict)> = Vec::new();
     let mut seen = BTreeSet::new();
     for conflict in conflicts {
         let key =
@@ -105,9 +138,13 @@ pub(crate) async fn settle(
         }
         match standing.remove(&key) {
             None => opened.push(conflict),
-            Some((id, resolution)) => {
+            Some((id, resolution, (here, git, detail))) => {
                 if resolution.as_deref() != Some(conflict.resolution.as_str()) {
                     changed.entry(conflict.resolution).or_default().push(id.clone());
+                }
+                let versions = (&conflict.current_version, &conflict.new_version);
+                if versions != (&here, &git) || detail.moved(conflict) {
+                    moved.push((id.clone(), conflict));
                 }
                 if is_settled(conflict, written) {
                     closed.push(id);
@@ -115,7 +152,7 @@ pub(crate) async fn settle(
             }
         }
     }
-    closed.extend(standing.into_values().map(|(id, _)| id));
+    closed.extend(standing.into_values().map(|(id, ..)| id));
 
     for (resolution, ids) in &changed {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
@@ -123,6 +160,20 @@ pub(crate) async fn settle(
             "changing resolutions",
             "UPDATE seeding_conflicts SET resolution = $2 WHERE id = ANY($1)",
             &[Bind::Texts(&ids), resolution.as_str().into()],
+        )
+        .await?;
+    }
+    for (id, conflict) in &moved {
+        let detail = to_json(&Detail::of(conflict), "changing what is said of a conflict")?;
+        tx.run(
+            "changing what is said of a conflict",
+            "UPDATE seeding_conflicts SET current_version = $2::text, new_version = $3::text, detail = $4::json WHERE id = $1",
+            &[
+                id.into(),
+                Bind::Maybe(conflict.current_version.as_deref()),
+                Bind::Maybe(conflict.new_version.as_deref()),
+                (&detail).into(),
+            ],
         )
         .await?;
     }
@@ -146,9 +197,7 @@ pub(crate) async fn settle(
 }
 
 fn is_settled(conflict: &Conflict, written: &BTreeSet<String>) -> bool {
-    conflict.kind == ConflictType::Version
-        && conflict.resolution == Resolution::Override
-        && written.contains(&conflict.integration)
+    conflict.ends_when_written() && written.contains(&conflict.integration)
 }
 
 async fn insert(
@@ -164,8 +213,7 @@ async fn insert(
     };
     let mut details = Vec::with_capacity(conflicts.len());
     for conflict in conflicts {
-        let detail = BTreeMap::from([("message", conflict.message.as_str())]);
-        details.push(Some(to_json(&detail, "writing a conflict")?.into()));
+        details.push(Some(to_json(&Detail::of(conflict), "writing a conflict")?.into()));
     }
     let ids = conflicts.iter().map(|_| Some(crate::seeding::new_id().into())).collect();
     let mut columns = vec![

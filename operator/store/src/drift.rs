@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use sower_core::drift::{Drifted, Foreign, Logged, Registry, There, What, drifted};
+use sower_core::drift::{Drifted, Foreign, Ignored, Left, Logged, Registry, There, What, drifted};
 use sower_core::hash::hex;
+use sower_core::plan::Content;
 use sower_core::rows::{DefinitionRow, Kind, RegistryRow, checksum, rows};
 
 use crate::address::Engine;
@@ -36,11 +37,12 @@ pub struct Drift {
 
 impl Store {
     /// Compares every row of an environment with what the last seeding wrote. Reads only; holds the rows of a few
-    /// integrations at a time, and what has drifted.
+    /// integrations at a time, and what has drifted. What is ignored, and what is equal to a default, is no drift; it is
+    /// looked at where a hash says that a row differs.
     ///
     /// # Errors
     /// Where the database does not answer or a row cannot be read.
-    pub async fn drift(&self, environment: &str) -> Result<Drift, StoreError> {
+    pub async fn drift(&self, environment: &str, ignored: &Ignored) -> Result<Drift, StoreError> {
         let mut tx = self.read().await?;
         let seq = tx
             .row(
@@ -66,13 +68,54 @@ impl Store {
             let suspects: Vec<&str> = suspects.into_iter().collect();
             drift.compared += suspects.len() as u64;
             for ids in suspects.chunks(HELD) {
-                drift.integrations += compare(&mut tx, environment, ids, &mut rows).await?;
+                drift.integrations += compare(&mut tx, environment, ids, ignored, &mut rows).await?;
             }
         }
         tx.done();
         drift.rows = rows.into_values().collect();
         drift.rows.sort_unstable();
         Ok(drift)
+    }
+
+    /// These integrations as the last seeding left them, by id: what the log of changes says that is carried, with content
+    /// that can be had. What the rows say of it is not asked, but for where they come from.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn left(
+        &self,
+        environment: &str,
+        ids: &BTreeSet<&str>,
+    ) -> Result<BTreeMap<String, Left>, StoreError> {
+        let mut left = BTreeMap::new();
+        if ids.is_empty() {
+            return Ok(left);
+        }
+        let ids: Vec<&str> = ids.iter().copied().collect();
+        let mut tx = self.read().await?;
+        for page in ids.chunks(PAGE) {
+            let rows = tx
+                .rows(
+                    "reading what was left",
+                    "SELECT c.integration_id, c.to_version, c.to_checksum, coalesce(d.source, v.source), \
+                     coalesce(d.path, v.path), coalesce(d.revision, v.revision), d.prune IS NOT NULL FROM seeding_changes c \
+                     JOIN integration_versions v ON v.environment = c.environment AND v.integration_id = c.integration_id \
+                     AND v.version = c.to_version AND v.checksum = c.to_checksum \
+                     LEFT JOIN integration_definitions d ON d.environment = c.environment AND d.id = c.integration_id \
+                     WHERE c.environment = $1 AND c.integration_id = ANY($2) AND c.seq = (SELECT max(l.seq) \
+                     FROM seeding_changes l WHERE l.environment = c.environment AND l.integration_id = c.integration_id)",
+                    &[environment.into(), Bind::Texts(page)],
+                )
+                .await?;
+            for row in &rows {
+                let content = Content { version: row.text(1)?, checksum: row.text(2)? };
+                let (source, path, revision) = (row.text(3)?, row.text(4)?, row.text(5)?);
+                let prune_disabled = row.flag(6)?;
+                left.insert(row.text(0)?, Left { content, source, path, revision, prune_disabled });
+            }
+        }
+        tx.done();
+        Ok(left)
     }
 }
 
@@ -149,7 +192,7 @@ pub(crate) async fn drifted_of(
     ids: &[&str],
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut rows = BTreeMap::new();
-    compare(tx, environment, ids, &mut rows).await?;
+    compare(tx, environment, ids, &Ignored::default(), &mut rows).await?;
     Ok(rows.into_values().map(|drifted| drifted.integration).collect())
 }
 
@@ -217,6 +260,7 @@ async fn compare(
     tx: &mut Tx,
     environment: &str,
     ids: &[&str],
+    ignored: &Ignored,
     found: &mut BTreeMap<(Registry, String), Drifted>,
 ) -> Result<u64, StoreError> {
     let binds = [environment.into(), Bind::Texts(ids)];
@@ -259,7 +303,7 @@ async fn compare(
         let mine = |row: &&Held| row.integration == **id || wants.contains(&(row.kind, row.id.as_str()));
         let there: Vec<_> = registry.iter().filter(mine).map(Held::there).collect();
         let definition = definition.get(*id).map(DefinitionHeld::there);
-        for one in drifted(id, logged, content, definition.as_ref(), &there) {
+        for one in drifted(id, logged, content, definition.as_ref(), &there, ignored) {
             // A row that names one integration and is wanted by another is seen by both.
             let key = (one.registry, one.id.clone());
             let claiming = one.what == What::Foreign(Foreign::Claiming);

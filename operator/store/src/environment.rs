@@ -8,7 +8,8 @@ use sower_core::snapshot::Revision;
 
 use crate::error::StoreError;
 use crate::open::Store;
-use crate::session::{Bind, Row, Tx, time, to_json};
+use crate::rollback::HandledRollback;
+use crate::session::{Bind, Row, Tx, parse, time, to_json};
 
 /// What an environment holds of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub struct EnvironmentRow {
     pub retain_at: Option<Timestamp>,
     /// No state of a seeding below this number can be made again.
     pub forgotten: i64,
+    /// What asked for the last rollback, and what came of it.
+    pub rollback: Option<HandledRollback>,
 }
 
 impl EnvironmentRow {
@@ -88,7 +91,7 @@ pub struct Fence {
 const COLUMNS: &str = "e.name::text, e.keeper, e.epoch, e.holder, e.seq, e.applied::text, e.selection_hash, e.summary::text, \
      (SELECT r.id::text FROM public.seeding_logs r WHERE r.environment = e.name AND r.status = 'running'), \
      (SELECT @time(s.completed_at) FROM public.seeding_logs s WHERE s.environment = e.name AND s.seq = e.seq), \
-     @time(e.updated_at), e.retained, @time(e.retain_at), e.forgotten, \
+     @time(e.updated_at), e.retained, @time(e.retain_at), e.forgotten, e.rollback::text, \
      (SELECT count(*) FROM public.seeding_plans w WHERE w.environment = e.name AND w.base_seq = e.seq \
        AND w.status IN ('pending', 'approved')), \
      (SELECT max(p.hash::text) FROM public.seeding_plans p WHERE p.environment = e.name AND p.base_seq = e.seq \
@@ -136,6 +139,27 @@ impl Store {
                 row.seq.into(),
                 row.epoch.into(),
                 (&time(row.updated_at)).into(),
+            ],
+        )
+        .await?;
+        tx.commit().await
+    }
+
+    /// Notes how a seeding ended that wrote nothing, where there is no row yet: one of nobody's, which any keeper may
+    /// claim. Where there is one by now, its own note stands.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn note_first(&self, environment: &str, summary: &serde_json::Value) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        tx.run(
+            "noting how a first seeding ended",
+            "INSERT INTO environments (name, summary, created_at, updated_at) \
+             VALUES ($1, $2::json, $3::timestamptz, $3::timestamptz) ON CONFLICT (name) DO NOTHING",
+            &[
+                environment.into(),
+                (&to_json(summary, "noting how a first seeding ended")?).into(),
+                (&time(Timestamp::now())).into(),
             ],
         )
         .await?;
@@ -266,13 +290,14 @@ fn read(row: &Row) -> Result<EnvironmentRow, StoreError> {
         selection_hash: row.maybe_text(6)?,
         summary: row.json(7, "the summary of an environment")?,
         running: row.maybe_text(8)?,
-        waiting: row.int(14)?,
-        approved: row.maybe_text(15)?,
+        waiting: row.int(15)?,
+        approved: row.maybe_text(16)?,
         seeded_at: row.maybe_time(9)?,
         updated_at: row.time(10)?,
         retained: row.maybe_text(11)?,
         retain_at: row.maybe_time(12)?,
         forgotten: row.int(13)?,
+        rollback: row.maybe_text(14)?.map(|text| parse(&text, "what came of a rollback")).transpose()?,
     })
 }
 

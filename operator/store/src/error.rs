@@ -56,6 +56,14 @@ pub enum StoreError {
         /// The first such table.
         table: String,
     },
+    /// The tables of somebody else have not the form that a catalog needs, or a row of theirs cannot be copied.
+    #[error("the tables of {database} cannot be taken over: {}", why.join("; "))]
+    Unadoptable {
+        /// The URL without a password.
+        database: String,
+        /// What is off.
+        why: Vec<String>,
+    },
     /// The record says that our tables are there, and one is not: a restore of a part, or a table that was dropped.
     #[error("{database} has lost its table `{table}`")]
     SchemaBroken {
@@ -124,6 +132,12 @@ pub enum StoreError {
         /// The environment.
         environment: String,
     },
+    /// Somebody changed rows that were to be merged since they were read; nothing was written.
+    #[error("rows of {} were changed by somebody else meanwhile", integrations.join(", "))]
+    Edited {
+        /// The integrations.
+        integrations: Vec<String>,
+    },
     /// Rows that Sower did not write hold a wanted id; nothing was written.
     #[error("rows that Sower did not write hold ids of {}", integrations.join(", "))]
     ForeignRow {
@@ -182,6 +196,7 @@ impl StoreError {
             | Self::SchemaMissing { .. }
             | Self::SchemaIncompatible { .. }
             | Self::SchemaForeign { .. }
+            | Self::Unadoptable { .. }
             | Self::SchemaBroken { .. }
             | Self::Migration { .. }
             | Self::KeptElsewhere { .. }
@@ -193,6 +208,7 @@ impl StoreError {
             | Self::Moved { .. }
             | Self::Superseded { .. }
             | Self::RowsChanged { .. }
+            | Self::Edited { .. }
             | Self::ForeignRow { .. }
             | Self::Lost { .. }
             | Self::Query { .. }
@@ -209,7 +225,9 @@ impl StoreError {
                 Some("run the output of `sower generate migrations` there, or allow `migrate: Auto`")
             }
             Self::SchemaIncompatible { .. } => Some("upgrade this Sower"),
-            Self::SchemaForeign { .. } => Some("give Sower a database of its own, or rename that table"),
+            Self::SchemaForeign { .. } => Some(
+                "`sower adopt DIR -e ENVIRONMENT` takes such tables over (--dry-run says how); or give Sower a database of its own",
+            ),
             Self::SchemaBroken { .. } => {
                 Some("restore it whole; or drop what is left, `sower_migrations` too, and it is made anew")
             }
@@ -228,6 +246,7 @@ impl StoreError {
             Self::SchemaMissing { .. }
             | Self::SchemaIncompatible { .. }
             | Self::SchemaForeign { .. }
+            | Self::Unadoptable { .. }
             | Self::SchemaBroken { .. }
             | Self::Migration { .. } => "SchemaIncompatible",
             Self::KeptElsewhere { .. } => "KeptElsewhere",
@@ -238,6 +257,7 @@ impl StoreError {
             | Self::Moved { .. }
             | Self::Superseded { .. }
             | Self::RowsChanged { .. }
+            | Self::Edited { .. }
             | Self::Unreadable { .. }
             | Self::Query { .. }
             | Self::TablesGone { .. }

@@ -114,11 +114,11 @@ impl Store {
 }
 
 /// What [`logged`] reads.
-const LOGGED: &str = "SELECT id, environment, seq, status, @time(started_at), @time(completed_at), revision::text, reason, \
+pub(crate) const LOGGED: &str = "SELECT id, environment, seq, status, @time(started_at), @time(completed_at), revision::text, reason, \
      integrations_processed, actions_created, triggers_created, connections_created, errors::text, metadata::text \
      FROM seeding_logs";
 
-fn logged(row: &Row) -> Result<Logged, StoreError> {
+pub(crate) fn logged(row: &Row) -> Result<Logged, StoreError> {
     let revisions: BTreeMap<String, String> = row.json(6, "the revision of a log row")?;
     let status = match &*row.text(3)? {
         "running" => LogStatus::Running,

@@ -11,7 +11,9 @@
 //! A seeding reads as [`Store::environment`], [`Store::state`], a plan, then [`Store::claim`], [`Store::begin`] and
 //! [`Store::apply`]; with an empty plan [`Store::settle`]; with nothing new at all only the first.
 
+mod account;
 mod address;
+mod adopt;
 mod apply;
 mod bulk;
 mod catalog;
@@ -20,33 +22,46 @@ mod conflicts;
 mod drift;
 mod environment;
 mod error;
+mod export;
+mod hand;
+mod hints;
 mod history;
 mod memory;
 mod migrate;
 mod observed;
 mod open;
 mod plans;
+mod quarantine;
 mod registry;
 mod remove;
 mod retention;
+mod rollback;
 mod seeding;
 mod session;
+mod takeover;
 mod touched;
 mod trail;
 
 pub use address::{DatabaseUrl, Engine, Tls};
+pub use adopt::{Adopt, Adoption};
 pub use catalog::{Definition, Here, Listed};
 pub use conflicts::OpenConflict;
 pub use drift::Drift;
 pub use environment::{AppliedSource, EnvironmentRow, Fence};
 pub use error::{ErrorKind, StoreError};
+pub use export::{Exported, Strangers};
+pub use hand::{Hand, Known, Merging};
+pub use hints::{Hint, Hints};
 pub use history::{LogStatus, Logged};
 pub use memory::{Kept, ManifestDelta, document_id};
 pub use migrate::{SCHEMA, migrations_sql};
 pub use open::{Migrate, Options, PgStore, SqliteStore, Store};
 pub use plans::{Pinned, PlanRow, PlanStatus, Spend};
+pub use quarantine::{QuarantineDelta, Quarantined};
 pub use remove::Removal;
 pub use retention::{Forgotten, Retention};
+pub use rollback::{HandledRollback, Refused};
 pub use seeding::{Applied, Begin, Counts, Seeding, Settle, Write};
+pub use takeover::{TakenOver, TakenTable};
 pub use touched::Standing;
-pub use trail::{Turn, Turned, Version};
+pub use trail::{CameFrom, Changed, Turn, Turned, Version};

@@ -177,8 +177,10 @@ async fn upsert<'a>(
     let rows = tx
         .rows(
             "reading which documents are carried",
-            "SELECT id, checksum, source, path, seeding, prune FROM integration_definitions \
-             WHERE environment = $1 AND id = ANY($2) AND seeding IS NOT NULL AND status <> 'removed'",
+            "SELECT d.id, coalesce(m.base, d.checksum), d.source, d.path, d.seeding, d.prune FROM integration_definitions d \
+             LEFT JOIN integration_merges m ON m.environment = d.environment AND m.integration_id = d.id \
+               AND m.checksum = d.checksum \
+             WHERE d.environment = $1 AND d.id = ANY($2) AND d.seeding IS NOT NULL AND d.status <> 'removed'",
             &[environment.into(), Bind::Texts(&ids)],
         )
         .await?;
@@ -327,7 +329,9 @@ pub(crate) async fn settle_status(
     now: &str,
 ) -> Result<(), StoreError> {
     const CARRIES: &str = "SELECT d.seeding FROM integration_definitions d WHERE d.environment = m.environment \
-         AND d.id = m.integration_id AND d.checksum = m.checksum AND d.source = m.source AND d.path = m.path \
+         AND d.id = m.integration_id AND m.checksum = coalesce((SELECT g.base FROM integration_merges g \
+           WHERE g.environment = d.environment AND g.integration_id = d.id AND g.checksum = d.checksum), d.checksum) \
+         AND d.source = m.source AND d.path = m.path \
          AND d.status <> 'removed'";
     let sql = format!(
         "UPDATE integration_manifests AS m SET seeding = ({CARRIES}), updated_at = $3::timestamptz, \

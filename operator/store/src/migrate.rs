@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::address::Engine;
+use crate::address::{DatabaseUrl, Engine};
 use crate::error::StoreError;
 use crate::open::{Migrate, Store};
 use crate::session::{Bind, Tx, time};
@@ -36,13 +36,31 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/postgres/0003_plans.sql"),
         sqlite: include_str!("../migrations/sqlite/0003_plans.sql"),
     },
+    Migration {
+        version: 4,
+        name: "rollback",
+        postgres: include_str!("../migrations/postgres/0004_rollback.sql"),
+        sqlite: include_str!("../migrations/sqlite/0004_rollback.sql"),
+    },
+    Migration {
+        version: 5,
+        name: "drift",
+        postgres: include_str!("../migrations/postgres/0005_drift.sql"),
+        sqlite: include_str!("../migrations/sqlite/0005_drift.sql"),
+    },
+    Migration {
+        version: 6,
+        name: "merge",
+        postgres: include_str!("../migrations/postgres/0006_merge.sql"),
+        sqlite: include_str!("../migrations/sqlite/0006_merge.sql"),
+    },
 ];
 
 /// The version of the schema that this Sower needs.
-pub const SCHEMA: i64 = 3;
+pub const SCHEMA: i64 = 6;
 
 /// Tables of which one without our record means that somebody else was here.
-const TABLES: &[&str] = &[
+pub(crate) const TABLES: &[&str] = &[
     "environments",
     "integration_definitions",
     "action_registry",
@@ -60,10 +78,12 @@ const TABLES: &[&str] = &[
     "seeding_plans",
     "seeding_plan_operations",
     "seeding_plan_contents",
+    "integration_quarantine",
+    "integration_merges",
 ];
 
 /// The record of what was applied.
-const RECORD: &str = "sower_migrations";
+pub(crate) const RECORD: &str = "sower_migrations";
 
 /// A number of our own among the advisory locks of a database: "sower" in ASCII.
 const LOCK: i64 = 0x73_6f_77_65_72;
@@ -198,11 +218,7 @@ fn settled(store: &Store, found: &Found) -> Result<bool, StoreError> {
 
 async fn apply(store: &Store) -> Result<(), StoreError> {
     let mut tx = store.write().await?;
-    if tx.engine() == Engine::Postgres {
-        // Held to the end of the transaction, on whichever connection a pooler gave it.
-        tx.rows("waiting for another migration", "SELECT pg_advisory_xact_lock($1)::text", &[LOCK.into()])
-            .await?;
-    }
+    wait_for_others(&mut tx).await?;
     let found = look(&mut tx).await?;
     if settled(store, &found)? {
         return tx.commit().await;
@@ -211,6 +227,22 @@ async fn apply(store: &Store) -> Result<(), StoreError> {
         Found::Version(version) => version,
         Found::Nothing | Found::Foreign(_) | Found::Broken(_) => 0,
     };
+    make(&mut tx, at, store.url()).await?;
+    tx.commit().await
+}
+
+/// One process at a time migrates a database. On SQLite whoever writes is alone.
+pub(crate) async fn wait_for_others(tx: &mut Tx) -> Result<(), StoreError> {
+    if tx.engine() == Engine::Postgres {
+        // Held to the end of the transaction, on whichever connection a pooler gave it.
+        tx.rows("waiting for another migration", "SELECT pg_advisory_xact_lock($1)::text", &[LOCK.into()])
+            .await?;
+    }
+    Ok(())
+}
+
+/// Makes the tables from one version on.
+pub(crate) async fn make(tx: &mut Tx, at: i64, database: &DatabaseUrl) -> Result<(), StoreError> {
     tx.script("making the migration record", record_table(tx.engine())).await?;
     for migration in MIGRATIONS.iter().filter(|migration| migration.version > at) {
         tx.script("migrating", migration.sql(tx.engine())).await?;
@@ -221,9 +253,9 @@ async fn apply(store: &Store) -> Result<(), StoreError> {
             &[migration.version.into(), migration.name.into(), (&now).into()],
         )
         .await?;
-        tracing::info!(version = migration.version, name = migration.name, database = %store.url(), "migrated");
+        tracing::info!(version = migration.version, name = migration.name, database = %database, "migrated");
     }
-    tx.commit().await
+    Ok(())
 }
 
 async fn look(tx: &mut Tx) -> Result<Found, StoreError> {

@@ -21,7 +21,7 @@ const AT_WORK: usize = 48;
 /// How much longer than the server's own time-out an answer is waited for.
 const MARGIN: Duration = Duration::from_secs(5);
 /// How long one attempt to connect may take.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 /// For the pool's first connection, before it is found out why there is none.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
@@ -79,7 +79,9 @@ pub struct PgStore {
     url: DatabaseUrl,
     tls: Tls,
     pool: PgPool,
-    begin: String,
+    /// Begins a transaction that writes: `sower.seeding` says to triggers of our own whose hand it is.
+    begin_writing: String,
+    begin_reading: String,
     patience: Duration,
 }
 
@@ -100,12 +102,17 @@ impl Store {
     /// [`StoreError::SchemaIncompatible`], [`StoreError::SchemaForeign`] or [`StoreError::Migration`] where the tables
     /// are not as they must be.
     pub async fn open(url: &DatabaseUrl, options: &Options) -> Result<Self, StoreError> {
-        let store = match url.engine() {
-            Engine::Postgres => Self::Postgres(PgStore::connect(url, options).await?),
-            Engine::Sqlite => Self::Sqlite(SqliteStore::connect(url, options).await?),
-        };
+        let store = Self::connect(url, options).await?;
         crate::migrate::ensure(&store, options.migrate).await?;
         Ok(store)
+    }
+
+    /// Connects, and does not look at the tables.
+    pub(crate) async fn connect(url: &DatabaseUrl, options: &Options) -> Result<Self, StoreError> {
+        Ok(match url.engine() {
+            Engine::Postgres => Self::Postgres(PgStore::connect(url, options).await?),
+            Engine::Sqlite => Self::Sqlite(SqliteStore::connect(url, options).await?),
+        })
     }
 
     /// Whether anything answers there, in one try and without looking at the tables. A SQLite file that is not there
@@ -147,7 +154,7 @@ impl Store {
     /// A transaction that writes.
     pub(crate) async fn write(&self) -> Result<Tx, StoreError> {
         match self {
-            Self::Postgres(store) => store.begin(&store.begin).await,
+            Self::Postgres(store) => store.begin(&store.begin_writing).await,
             Self::Sqlite(store) => match store.writer.begin_with("BEGIN IMMEDIATE").await {
                 Ok(tx) => Ok(Tx::Sqlite(tx)),
                 Err(error) => Err(store.unavailable(&error)),
@@ -158,11 +165,7 @@ impl Store {
     /// A transaction that reads: one state of the database, whatever is committed meanwhile.
     pub(crate) async fn read(&self) -> Result<Tx, StoreError> {
         match self {
-            Self::Postgres(store) => {
-                let begin =
-                    store.begin.replacen("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 1);
-                store.begin(&begin).await
-            }
+            Self::Postgres(store) => store.begin(&store.begin_reading).await,
             Self::Sqlite(store) => match store.readers.begin().await {
                 Ok(tx) => Ok(Tx::Sqlite(tx)),
                 Err(error) => Err(store.unavailable(&error)),
@@ -203,8 +206,8 @@ impl PgStore {
             .idle_timeout(Duration::from_secs(60))
             .connect_lazy_with(connect);
         // The tables are in `public`, whatever the role's search path: a role called sower would find the views first.
-        let begin = format!(
-            "BEGIN; SET LOCAL search_path = public; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
+        let settings = format!(
+            "SET LOCAL search_path = public; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
              SET LOCAL idle_in_transaction_session_timeout = 60000",
             options.statement_timeout.as_millis(),
             options.lock_timeout.as_millis(),
@@ -213,7 +216,8 @@ impl PgStore {
             url: url.clone(),
             tls: options.tls.clone(),
             pool,
-            begin,
+            begin_writing: format!("BEGIN; {settings}; SET LOCAL sower.seeding = 'on'"),
+            begin_reading: format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {settings}"),
             patience: options.statement_timeout + MARGIN,
         })
     }
@@ -273,6 +277,11 @@ impl PgStore {
             },
             other => self.silent(cause(other)),
         }
+    }
+
+    /// How a connection beside the pool is made.
+    pub(crate) fn address(&self) -> Result<sqlx::postgres::PgConnectOptions, StoreError> {
+        self.url.postgres(&self.tls)
     }
 
     async fn acquire(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, StoreError> {

@@ -108,6 +108,10 @@ struct Document {
     metadata: Map<String, Value>,
     reason: String,
     reseed: bool,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    put_back: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lifted: Vec<String>,
 }
 
 /// A conflict with what its JSON for programs leaves out.
@@ -212,8 +216,19 @@ impl Store {
             }
         }
         tx.done();
-        let Document { unchanged, processed, scope, conflicts, summary, errors, metadata, reason, reseed } =
-            document;
+        let Document {
+            unchanged,
+            processed,
+            scope,
+            conflicts,
+            summary,
+            errors,
+            metadata,
+            reason,
+            reseed,
+            put_back,
+            lifted,
+        } = document;
         let conflicts = conflicts.into_iter().map(|stored| {
             let StoredConflict { conflict, message, fingerprint } = stored;
             Conflict { message, fingerprint, ..conflict }
@@ -225,11 +240,13 @@ impl Store {
                 base: plan.base,
                 scope,
                 operations,
+                put_back,
                 unchanged,
                 processed,
                 conflicts: conflicts.collect(),
                 excluded: Vec::new(),
                 kept: Vec::new(),
+                lifted,
                 deprecated: Vec::new(),
             },
             observed,
@@ -430,6 +447,8 @@ fn written(pinned: &Pinned) -> Result<(String, Vec<String>), StoreError> {
         metadata: pinned.metadata.clone(),
         reason: pinned.reason.clone(),
         reseed: pinned.reseed,
+        put_back: plan.put_back.clone(),
+        lifted: plan.lifted.clone(),
     };
     let operations = plan.operations.iter().map(|operation| to_json(operation, what));
     Ok((to_json(&document, what)?, operations.collect::<Result<_, _>>()?))

@@ -53,7 +53,8 @@ pub(crate) async fn write(
             let same = there.is_some_and(|there| {
                 there.row_hash == row_hash && there.source == source && there.path == incoming.path
             });
-            if !same || writing.reseed {
+            let drifted = writing.anew.mends(Some(row.kind), &row.id);
+            if !same || drifted || writing.anew.writes(&incoming.operation.id) {
                 let (revision, path) = (incoming.revision, incoming.path);
                 sent.entry(row.kind).or_default().push(Sent { row, row_hash, source, revision, path });
             }

@@ -182,6 +182,7 @@ impl Store {
             "integration_manifests",
             "removed_parts",
             "seeding_conflicts",
+            "integration_quarantine",
             "seeding_changes",
             "seeding_logs",
             "seeding_retention",

@@ -5,14 +5,19 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use sower_core::drift::Registry;
 use sower_core::plan::{Conflict, Operation};
 use sower_core::report::Failure;
 
+use crate::apply::Anew;
 use crate::environment::{AppliedSource, Fence, applied_json, lock, refusal};
 use crate::error::StoreError;
+use crate::hand::{self, Merging};
 use crate::memory::{self, ManifestDelta};
 use crate::open::Store;
 use crate::plans::{self, Spend};
+use crate::quarantine::{self, QuarantineDelta};
+use crate::rollback::{self, HandledRollback};
 use crate::session::{Bind, Tx, time, to_json};
 
 /// What a seeding says of itself before it writes.
@@ -50,6 +55,10 @@ pub struct Write<'a> {
     pub operations: Vec<(&'a Operation, Option<Arc<str>>)>,
     /// Rows that do not differ are written too.
     pub reseed: bool,
+    /// Rows that drifted: what is stored of them says nothing of what they hold, so they are written too.
+    pub mend: &'a BTreeSet<(Registry, String)>,
+    /// Those of the operations that are merges with what hands changed.
+    pub merges: Vec<Merging<'a>>,
     /// Every conflict that stands; those not among them are closed.
     pub conflicts: &'a [Conflict],
     /// What changed among the documents.
@@ -70,6 +79,10 @@ pub struct Write<'a> {
     pub spend: Option<Spend<'a>>,
     /// Plans wait for an approval: this seeding makes them stale.
     pub plans_wait: bool,
+    /// What changes of what is kept out.
+    pub quarantine: QuarantineDelta<'a>,
+    /// It is a rollback: what it makes current is kept out no longer. With the answer to who asked for it.
+    pub rollback: Option<Option<&'a HandledRollback>>,
 }
 
 /// What moves without a seeding: the plan was empty.
@@ -87,6 +100,8 @@ pub struct Settle<'a> {
     pub selection_hash: Option<&'a str>,
     /// For the answer of a no-op.
     pub summary: &'a Value,
+    /// What changes of what is kept out: without a seeding, nothing new is.
+    pub quarantine: QuarantineDelta<'a>,
 }
 
 /// What a seeding changed, in rows.
@@ -176,6 +191,8 @@ impl Store {
         let Write {
             operations,
             reseed,
+            mend,
+            merges,
             conflicts,
             manifests,
             applied,
@@ -183,23 +200,37 @@ impl Store {
             summary,
             processed,
             errors,
-            mut metadata,
+            metadata,
             spend,
             plans_wait,
+            quarantine,
+            rollback,
         } = write;
         let now = time(Timestamp::now());
         let seq = fence.base + 1;
         let environment = fence.environment.as_str();
         let written = operations.iter().map(|(operation, _)| operation.id.clone()).collect();
+        let done: Vec<&Operation> = operations.iter().map(|(operation, _)| *operation).collect();
 
         let mut tx = self.write().await?;
         advance(&mut tx, fence, seq, applied, selection_hash, summary, &now).await?;
         if let Some(spend) = &spend {
             spend.still_sees(&mut tx, environment).await?;
         }
+        hand::guard(&mut tx, environment, &merges).await?;
+        hand::write(&mut tx, environment, &seeding.id, &merges, &now).await?;
+        let merged = merges.iter().map(|merge| merge.integration).collect();
+        let anew = Anew { reseed, merged, mend };
         let counts =
-            crate::apply::apply(&mut tx, seeding, seq, operations, reseed, &now, &manifests, applied).await?;
+            crate::apply::apply(&mut tx, seeding, seq, operations, anew, &now, &manifests, applied).await?;
         crate::conflicts::settle(&mut tx, environment, conflicts, Some(&seeding.id), &written, &now).await?;
+        quarantine::write(&mut tx, environment, &quarantine, Some(&seeding.id), &now).await?;
+        if let Some(handled) = rollback {
+            made_current(&mut tx, environment, &done, &now).await?;
+            if handled.is_some() {
+                rollback::note(&mut tx, environment, handled, &now).await?;
+            }
+        }
 
         if let Some(spend) = &spend {
             spend.spend(&mut tx, fence, &seeding.id, &counts, applied, &now).await?;
@@ -207,36 +238,7 @@ impl Store {
         if plans_wait || spend.is_some() {
             plans::retire(&mut tx, environment, seq).await?;
         }
-        for (name, count) in
-            [("created", counts.created), ("updated", counts.updated), ("deleted", counts.deleted)]
-        {
-            metadata.insert(name.to_owned(), count.into());
-        }
-        if counts.restored > 0 {
-            metadata.insert("restored".to_owned(), counts.restored.into());
-        }
-        let ended = tx
-            .run(
-                "completing",
-                "UPDATE seeding_logs SET status = 'completed', completed_at = $2::timestamptz, seq = $3, \
-                 integrations_processed = $4, actions_created = $5, triggers_created = $6, connections_created = $7, \
-                 errors = $8::json, metadata = $9::json WHERE id = $1 AND status = 'running'",
-                &[
-                    (&seeding.id).into(),
-                    (&time(Timestamp::now())).into(),
-                    seq.into(),
-                    number(processed),
-                    number(counts.actions_created),
-                    number(counts.triggers_created),
-                    number(counts.connections_created),
-                    (&to_json(&errors, "completing")?).into(),
-                    (&to_json(&metadata, "completing")?).into(),
-                ],
-            )
-            .await?;
-        if ended == 0 {
-            return Err(StoreError::Superseded { environment: environment.to_owned() });
-        }
+        complete(&mut tx, seeding, seq, processed, &counts, errors, metadata).await?;
         tx.commit().await?;
         Ok(Applied { id: seeding.id.clone(), seq, counts })
     }
@@ -247,7 +249,7 @@ impl Store {
     /// # Errors
     /// As [`Store::begin`].
     pub async fn settle(&self, settle: Settle<'_>) -> Result<(), StoreError> {
-        let Settle { fence, conflicts, manifests, applied, selection_hash, summary } = settle;
+        let Settle { fence, conflicts, manifests, applied, selection_hash, summary, quarantine } = settle;
         let at = Timestamp::now();
         let now = time(at);
         let environment = fence.environment.as_str();
@@ -256,6 +258,7 @@ impl Store {
         close_running(&mut tx, environment, at).await?;
         memory::write(&mut tx, environment, &manifests, applied, &now).await?;
         crate::conflicts::settle(&mut tx, environment, conflicts, None, &BTreeSet::new(), &now).await?;
+        quarantine::write(&mut tx, environment, &quarantine, None, &now).await?;
         tx.commit().await
     }
 
@@ -331,13 +334,32 @@ impl Store {
     }
 }
 
+/// What a rollback makes current is kept out no longer.
+async fn made_current(
+    tx: &mut Tx,
+    environment: &str,
+    done: &[&Operation],
+    now: &str,
+) -> Result<(), StoreError> {
+    let there: Vec<(&str, &str)> = done
+        .iter()
+        .filter_map(|operation| Some((operation.id.as_str(), operation.to.as_ref()?.checksum.as_str())))
+        .collect();
+    let absent: Vec<&str> = done
+        .iter()
+        .filter(|operation| operation.to.is_none())
+        .map(|operation| operation.id.as_str())
+        .collect();
+    quarantine::let_in(tx, environment, &there, &absent, now).await
+}
+
 fn number<'a>(count: usize) -> Bind<'a> {
     Bind::Int(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// The fence: moves the environment's row on if keeper, epoch and last seeding are as planned. It comes first, so the row
 /// stays locked to the end.
-async fn advance(
+pub(crate) async fn advance(
     tx: &mut Tx,
     fence: &Fence,
     seq: i64,
@@ -367,6 +389,49 @@ async fn advance(
         )
         .await?;
     if moved == 0 { Err(refusal(tx, fence).await) } else { Ok(()) }
+}
+
+/// Says in its log row that a seeding is complete; it comes last, and fails where the row no longer runs.
+pub(crate) async fn complete(
+    tx: &mut Tx,
+    seeding: &Seeding,
+    seq: i64,
+    processed: usize,
+    counts: &Counts,
+    errors: &[Failure],
+    mut metadata: Map<String, Value>,
+) -> Result<(), StoreError> {
+    for (name, count) in
+        [("created", counts.created), ("updated", counts.updated), ("deleted", counts.deleted)]
+    {
+        metadata.insert(name.to_owned(), count.into());
+    }
+    if counts.restored > 0 {
+        metadata.insert("restored".to_owned(), counts.restored.into());
+    }
+    let ended = tx
+        .run(
+            "completing",
+            "UPDATE seeding_logs SET status = 'completed', completed_at = $2::timestamptz, seq = $3, \
+             integrations_processed = $4, actions_created = $5, triggers_created = $6, connections_created = $7, \
+             errors = $8::json, metadata = $9::json WHERE id = $1 AND status = 'running'",
+            &[
+                (&seeding.id).into(),
+                (&time(Timestamp::now())).into(),
+                seq.into(),
+                number(processed),
+                number(counts.actions_created),
+                number(counts.triggers_created),
+                number(counts.connections_created),
+                (&to_json(&errors, "completing")?).into(),
+                (&to_json(&metadata, "completing")?).into(),
+            ],
+        )
+        .await?;
+    match ended {
+        0 => Err(StoreError::Superseded { environment: seeding.fence.environment.clone() }),
+        _ => Ok(()),
+    }
 }
 
 /// Closes what a dead process left running. Only under the lock of the environment's row: a seeding that still lives then

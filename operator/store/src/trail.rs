@@ -23,6 +23,19 @@ pub struct Turn {
     pub checksum: Option<String>,
     /// The seeding itself; absent: its log row is forgotten.
     pub seeding: Option<Turned>,
+    /// Where the rows came from since; absent: it is not known, or they went.
+    pub came_from: Option<CameFrom>,
+}
+
+/// Where rows came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CameFrom {
+    /// Name of the source.
+    pub source: String,
+    /// Path of the file.
+    pub path: String,
+    /// The revision in the rows.
+    pub revision: Option<Revision>,
 }
 
 /// What the log says of the seeding of a [`Turn`].
@@ -36,6 +49,17 @@ pub struct Turned {
     pub completed_at: Timestamp,
     /// What was read, by source.
     pub revisions: BTreeMap<String, Revision>,
+}
+
+/// What one seeding changed of one integration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The integration.
+    pub integration: String,
+    /// The version before; absent: it was not there.
+    pub from: Option<String>,
+    /// The version since; absent: it went.
+    pub to: Option<String>,
 }
 
 /// A content that an environment carried, without its manifest.
@@ -66,7 +90,7 @@ impl Store {
             .rows(
                 "reading the changes of an integration",
                 "SELECT c.seq, c.operation, c.to_version, c.to_checksum, l.id, l.reason, @time(l.completed_at), \
-                 l.revision::text FROM seeding_changes c \
+                 l.revision::text, c.source, c.path, c.revision FROM seeding_changes c \
                  LEFT JOIN seeding_logs l ON l.environment = c.environment AND l.seq = c.seq \
                  WHERE c.environment = $1 AND c.integration_id = $2 ORDER BY c.seq",
                 &[environment.into(), id.into()],
@@ -83,15 +107,44 @@ impl Store {
                 }
                 _ => None,
             };
+            let came_from = match (row.maybe_text(8)?, row.maybe_text(9)?) {
+                (Some(source), Some(path)) => {
+                    let revision = row.maybe_text(10)?.as_deref().and_then(Revision::parse);
+                    Some(CameFrom { source, path, revision })
+                }
+                _ => None,
+            };
             Ok(Turn {
                 seq: row.int(0)?,
                 operation: row.text(1)?,
                 version: row.maybe_text(2)?,
                 checksum: row.maybe_text(3)?,
                 seeding,
+                came_from,
             })
         };
         rows.iter().map(turn).collect()
+    }
+
+    /// What one seeding changed, what went last, each by id.
+    ///
+    /// # Errors
+    /// Where the database does not answer or a row cannot be read.
+    pub async fn changed_by(&self, environment: &str, seq: i64) -> Result<Vec<Changed>, StoreError> {
+        let mut tx = self.read().await?;
+        let rows = tx
+            .rows(
+                "reading what a seeding changed",
+                "SELECT integration_id, from_version, to_version FROM seeding_changes \
+                 WHERE environment = $1 AND seq = $2 ORDER BY to_version IS NULL, integration_id",
+                &[environment.into(), Bind::Int(seq)],
+            )
+            .await?;
+        tx.commit().await?;
+        let changed = |row: &crate::session::Row| {
+            Ok(Changed { integration: row.text(0)?, from: row.maybe_text(1)?, to: row.maybe_text(2)? })
+        };
+        rows.iter().map(changed).collect()
     }
 
     /// Every content of an integration that is kept, by version and checksum as text.

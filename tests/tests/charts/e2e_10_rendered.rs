@@ -102,6 +102,9 @@ async fn e2e_10_the_chart_refuses_what_cannot_work() -> Result<()> {
         (&["leaderElection.leaseDuration=1"][..], "leaseDuration"),
         (&["clusterName=Not/A/Name"][..], "clusterName"),
         (&["image.digest=latest"][..], "digest"),
+        (&["cache.sizeLimit="][..], "sizeLimit"),
+        (&["cache.sizeLimit=2GB"][..], "sizeLimit"),
+        (&["database.sqlite.size="][..], "size"),
     ] {
         let mut args = vec!["template", "sower", CHART];
         for value in values {

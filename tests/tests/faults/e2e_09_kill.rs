@@ -9,7 +9,7 @@ use sower_tests::operator::Operator;
 use sower_tests::tables::Tables;
 use sower_tests::wait::until;
 
-use super::random::Random;
+use super::random::{Random, kills};
 
 const IDS: [&str; 5] = ["ash", "box", "elm", "oak", "yew"];
 const KILLS: u64 = 50;
@@ -52,14 +52,14 @@ fn raise(catalog: &Catalog, number: u64) -> Result<String> {
 
 #[tokio::test]
 async fn e2e_09_fifty_kills_and_every_restart_converges() -> Result<()> {
-    let mut random = Random::seeded()?;
+    let (kills, mut random) = (kills(KILLS)?, Random::seeded()?);
     let mut bed = Bed::with("kill", &["leaderElection.enabled=false"]).await?;
     let catalog = bed.catalog()?;
     let first = raise(&catalog, 0)?;
     bed.environment("production", catalog.spec()).await?;
     bed.seeded("production", &first).await?;
     let (mut old, mut new) = (0, 0);
-    for number in 1..=KILLS {
+    for number in 1..=kills {
         raise(&catalog, number)?;
         bed.request("production").await?;
         tokio::time::sleep(Duration::from_micros(random.below(350_000))).await;
@@ -90,6 +90,6 @@ async fn e2e_09_fifty_kills_and_every_restart_converges() -> Result<()> {
     println!("{old} kills left the old state, {new} the new");
     let tables = bed.tables().await?;
     let versions = tables.rows("integration_versions").count() as u64;
-    ensure!(versions == (KILLS + 1) * IDS.len() as u64, "{versions} versions");
+    ensure!(versions == (kills + 1) * IDS.len() as u64, "{versions} versions");
     Ok(())
 }

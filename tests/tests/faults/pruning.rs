@@ -11,15 +11,13 @@ use sower_tests::operator::Operator;
 use sower_tests::tables::Tables;
 use sower_tests::wait::until;
 
-use super::random::Random;
+use super::random::{Random, kills};
 
 const STAYING: [&str; 2] = ["ash", "box"];
 const COMING_AND_GOING: [&str; 4] = ["elm", "fir", "oak", "yew"];
 
-/// How often is killed: SOWER_TEST_PRUNE_KILLS.
-fn kills() -> Result<u64> {
-    Ok(std::env::var("SOWER_TEST_PRUNE_KILLS").ok().map(|kills| kills.parse()).transpose()?.unwrap_or(10))
-}
+/// How often it is killed, unless it is said.
+const KILLS: u64 = 10;
 
 /// All of those that come and go are there, or none of them; what is not carried has no row but its definition, and what is
 /// purged nothing at all. Says whether they are there.
@@ -65,7 +63,7 @@ async fn a_killed_pruning_leaves_the_old_state_or_the_new() -> Result<()> {
     bed.environment("production", spec(0)).await?;
     bed.seeded("production", &first).await?;
     let (mut old, mut new) = (0, 0);
-    for round in 0..kills()? {
+    for round in 0..kills(KILLS)? {
         let coming = round % 2 == 1;
         bed.environment("production", spec(round)).await?;
         for id in COMING_AND_GOING {

@@ -4,6 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 
+/// How often something is killed: `SOWER_TEST_KILLS`, else `usual` times.
+pub fn kills(usual: u64) -> Result<u64> {
+    Ok(std::env::var("SOWER_TEST_KILLS").ok().map(|kills| kills.parse()).transpose()?.unwrap_or(usual))
+}
+
 /// A generator whose seed is printed and can be given: SOWER_TEST_SEED.
 pub struct Random(u64);
 

@@ -158,7 +158,9 @@ async fn e2e_06_a_commit_that_deletes_most_is_held_whole() -> Result<()> {
     let commit = catalog.push("Tidy up")?;
     let read = bed.reason("production", "PruneLimitExceeded", &commit).await?;
     ensure_with(&read, Some("Stalled"))?;
-    let changes = bed.tables().await?.since(&before);
+    // The plan is kept for whoever approves it, under the lock of the environment's row; nothing else is written.
+    let mut changes = bed.tables().await?.since(&before);
+    changes.retain(|table, _| !table.starts_with("seeding_plan") && table != "environments");
     ensure!(changes.is_empty(), "a held plan wrote: {changes:?}");
     let status = read.status.clone().unwrap_or_default();
     ensure!(

@@ -83,11 +83,12 @@ async fn e2e_07_bad_environments_are_refused_with_our_messages() -> Result<()> {
             "spec.seedingStrategy: Unsupported value: \"fast\"".to_owned(),
         ),
         (
-            json!({ "conflicts": { "version": "merge" } }),
-            "spec.conflicts.version: Unsupported value: \"merge\"".to_owned(),
+            json!({ "conflicts": { "version": "replace" } }),
+            "spec.conflicts.version: Unsupported value: \"replace\"".to_owned(),
         ),
         (json!({ "deletionPolicy": "Drop" }), "spec.deletionPolicy: Unsupported value: \"Drop\"".to_owned()),
-        (json!({ "approval": "Manual" }), "field not declared in schema".to_owned()),
+        (json!({ "approval": "Ask" }), "spec.approval: Unsupported value: \"Ask\"".to_owned()),
+        (json!({ "rollout": {} }), "field not declared in schema".to_owned()),
         (two, "sources".to_owned()),
     ];
     let mut wrong = Vec::new();

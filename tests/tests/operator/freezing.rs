@@ -52,12 +52,7 @@ async fn what_is_frozen_waits_and_is_let_through_by_its_annotation() -> Result<(
     ensure!(ready.message == expect && ready.status == "False", "{}", told(&read));
     ensure!(plan.update == 1 && status.next.is_none(), "{status:?}");
     ensure!(bed.tables().await?.carried("production")["oak"] == "1.0.0");
-    bed.until("the event", async || {
-        let events = bed.events("Environment", "production").await?;
-        ensure!(events.iter().any(|(reason, note)| reason == "Frozen" && *note == expect), "{events:?}");
-        Ok(())
-    })
-    .await?;
+    bed.told("production", "Frozen", &expect).await?;
 
     // From the command line it is a refusal.
     let folder = tempfile::tempdir()?;

@@ -122,7 +122,7 @@ async fn what_resources_name_is_planned_without_what_is_this_users() -> Result<(
     let wanted = [
         ("password", &catalog.url, "asks for credentials, and none were given"),
         ("key", &shell, "shows an ssh host key that known_hosts does not hold"),
-        ("disk", &disk, "local paths and file:// are refused here"),
+        ("disk", &disk, "error: a source of disk lies on the operator's own disk (file:// or a path)"),
     ];
     for (name, url, why) in wanted {
         bed.environment(name, with(bare(url), json!({ "suspend": true }))).await?;

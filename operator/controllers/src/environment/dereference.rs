@@ -120,6 +120,8 @@ pub async fn job(
         take_over,
         only: None,
         reseed: false,
+        mend: Job::unmended(),
+        resolve: super::resolve::asked(environment)?,
         freeze_override,
         epoch: None,
     })

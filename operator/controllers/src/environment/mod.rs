@@ -6,9 +6,12 @@
 mod approving;
 mod deletion;
 mod dereference;
+mod drifting;
 mod outcome;
 mod patience;
 mod reconcile;
+mod resolve;
+mod rollback;
 mod take_over;
 
 use std::convert::Infallible;
@@ -20,6 +23,7 @@ use kube::{Client, ResourceExt as _};
 use tokio::sync::Semaphore;
 
 use crate::cluster::{Guarded, Scope, queued};
+use crate::drift::{Hearing, Watches};
 use crate::events::Events;
 use crate::integration::Carriers;
 use crate::lease::Election;
@@ -48,6 +52,10 @@ pub struct Shared {
     pub stores: Stores,
     /// What environments hold.
     pub carriers: Arc<Carriers>,
+    /// What drifted.
+    pub watches: Watches,
+    /// What is listened to, while this process leads.
+    pub hearing: Hearing,
     /// Failures in a row.
     pub patience: Patience,
     /// Who writes Events.
@@ -63,6 +71,8 @@ impl Shared {
     pub fn forget(&self, namespace: &str, name: &str) {
         self.stores.forget(namespace, name);
         self.carriers.forget(namespace, name);
+        self.watches.forget(namespace, name);
+        self.hearing.forget(namespace, name);
         self.patience.forget(namespace, name);
         self.metrics
             .forget(&EnvironmentLabels { namespace: namespace.to_owned(), environment: name.to_owned() });

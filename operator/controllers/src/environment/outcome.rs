@@ -1,9 +1,9 @@
 //! What a seeding came to → what its status needs. Pure.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use sower_core::gate::{Held, HeldReason};
-use sower_core::plan::{Conflict, Operation, Plan, Resolution, Verb};
+use sower_core::plan::{Conflict, Operation, Plan, Verb};
 use sower_core::report::{self, Report};
 use sower_core::snapshot::Revision;
 use sower_crds::environment::{ConflictStatus, Counts, Environment, Failure, LastSeeding, PlanStatus};
@@ -33,11 +33,18 @@ pub fn of_seeded(
 ) -> Outcome {
     let report = seeded.report();
     let planned = seeded.planned();
-    let skipped = |conflict: &&Conflict| conflict.resolution == Resolution::Skip;
-    let mut ids: Vec<String> =
-        report.conflicts.iter().filter(skipped).map(|conflict| conflict.integration.clone()).collect();
-    ids.sort();
-    ids.dedup();
+    let (unmerged, skipped): (Vec<&Conflict>, Vec<&Conflict>) = report
+        .conflicts
+        .iter()
+        .filter(|conflict| conflict.keeps())
+        .partition(|conflict| conflict.unmerged.is_some());
+    let ids = |conflicts: Vec<&Conflict>| -> Vec<String> {
+        let ids: BTreeSet<String> =
+            conflicts.into_iter().map(|conflict| conflict.integration.clone()).collect();
+        ids.into_iter().collect()
+    };
+    let conflicts =
+        Conflicts { skipped: ids(skipped), unmerged: ids(unmerged), told: open_conflicts(report) };
     let verdict = match seeded {
         Seeded::Held { planned, held, .. } => held_verdict(planned, held, commit),
         Seeded::Unchanged { .. } | Seeded::Applied { .. } => verdict(report),
@@ -48,12 +55,15 @@ pub fn of_seeded(
         verdict,
         database_read: planned.is_some() || sources.iter().all(|source| source.applied.is_some()),
         sources,
-        counts: Some(counts(report, holding, ids.len())),
+        counts: Some(counts(report, holding, conflicts.skipped.len() + conflicts.unmerged.len())),
         failures: Some(failures(report, holding)),
         plan: planned.filter(|_| waits).map(|planned| plan(&planned.plan)),
-        conflicts: Some(Conflicts { skipped: ids, told: open_conflicts(report) }),
+        conflicts: Some(conflicts),
+        drift: None,
+        corrected: None,
         written: written(seeded),
         approval: None,
+        rollback: None,
     }
 }
 
@@ -191,6 +201,7 @@ fn counts(report: &Report, holding: &Holding, conflicts: usize) -> Counts {
         conflicts: number(conflicts),
         orphaned: number(report.orphaned.len()),
         prune_disabled: number(report.prune_disabled.len()),
+        quarantined: number(report.quarantined.len()),
         excluded: number(report.excluded),
         invalid: number(report.invalid),
     }
@@ -227,8 +238,7 @@ fn failures(report: &Report, holding: &Holding) -> Vec<Failure> {
 
 /// As a status holds them.
 fn open_conflicts(report: &Report) -> Vec<ConflictStatus> {
-    let mut open: Vec<&Conflict> =
-        report.conflicts.iter().filter(|conflict| conflict.resolution == Resolution::Skip).collect();
+    let mut open: Vec<&Conflict> = report.conflicts.iter().filter(|conflict| conflict.keeps()).collect();
     open.sort_by(|a, b| (&a.integration, a.kind).cmp(&(&b.integration, b.kind)));
     let told = open.into_iter().take(CONFLICTS).map(|conflict| ConflictStatus {
         integration: conflict.integration.clone(),
@@ -236,6 +246,7 @@ fn open_conflicts(report: &Report) -> Vec<ConflictStatus> {
         current_version: conflict.current_version.clone(),
         new_version: conflict.new_version.clone(),
         resolution: conflict.resolution.as_str().to_owned(),
+        unmerged: conflict.unmerged.as_ref().map(|why| cut(why, 4096)),
     });
     told.collect()
 }

@@ -1,5 +1,6 @@
 //! One reconcile of one Environment.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -9,18 +10,20 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt as _};
 use sower_core::report;
 use sower_core::snapshot::Tree as _;
-use sower_crds::Environment;
+use sower_crds::{Environment, EnvironmentStatus, RESOLVE, TAKE_OVER};
 use sower_store::Store;
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
 
-use super::{Context, Guarded, approving, deletion, dereference, outcome, take_over};
+use super::{Context, Guarded, approving, deletion, dereference, drifting, outcome, rollback, take_over};
+use crate::drift::{self, Round, Rounded};
 use crate::integration::Holding;
 use crate::metrics::EnvironmentLabels;
+use crate::notify;
 use crate::reason::Reason;
 use crate::secrets::PATIENCE;
 use crate::seeding::{Job, Kind, Seeded, SeedingError};
-use crate::status::{Notice, Outcome, Tone, Verdict, compose, notices};
+use crate::status::{Notice, Outcome, RollbackOutcome, Tone, Verdict, compose, notices};
 use crate::writing::write_status;
 
 /// How soon the API server is asked again when it did not answer.
@@ -74,6 +77,8 @@ async fn whole(context: &Context, namespace: &str, name: &str) -> Action {
         Err(error) => return unanswered(&error),
     }
     let (outcome, kind) = attempt(context, &environment).await;
+    let watch = context.shared.watches.of(namespace, name);
+    let outcome = outcome.map(|outcome| Outcome { drift: drift::locked(&watch).found(), ..outcome });
     let Some(outcome) = outcome.filter(|_| !context.term.lost.is_cancelled()) else {
         return Action::await_change();
     };
@@ -86,13 +91,15 @@ async fn whole(context: &Context, namespace: &str, name: &str) -> Action {
         return Action::await_change();
     }
     let patience = &context.shared.patience;
-    Action::requeue(match kind {
+    let look = drifting::look_in(&environment, &watch);
+    let again = match kind {
         // What was approved need not be the newest: that is planned now.
         None if outcome.was_approved() => AT_ONCE,
         None => patience.until(namespace, name, &environment.spec, outcome.opens(), Timestamp::now()),
         Some(_) if outcome.misses_database_secret() => patience.soon(namespace, name, &environment.spec),
         Some(kind) => patience.after(namespace, name, &environment.spec, kind),
-    })
+    };
+    Action::requeue(look.map_or(again, |look| again.min(look)))
 }
 
 fn unanswered(error: &kube::Error) -> Action {
@@ -147,10 +154,12 @@ async fn attempt(context: &Context, environment: &Environment) -> (Option<Outcom
         return (Some(Outcome::of(Verdict::Suspended)), None);
     }
     let started = Instant::now();
-    match bounded(context, environment).await {
+    // What a rollback came to is told, whatever comes of the seeding after it.
+    let answer = OnceLock::new();
+    match bounded(context, environment, &answer).await {
         Some(Ok(outcome)) => {
             tracing::debug!(reason = %outcome.verdict.reason(), took = ?started.elapsed(), "reconciled");
-            (Some(outcome), None)
+            (Some(Outcome { rollback: answer.into_inner(), ..outcome }), None)
         }
         Some(Err(error)) => {
             tracing::debug!(reason = %error.reason, took = ?started.elapsed(), "failed");
@@ -158,7 +167,8 @@ async fn attempt(context: &Context, environment: &Environment) -> (Option<Outcom
                 (environment.namespace().unwrap_or_default(), environment.name_any());
             let labels = EnvironmentLabels { namespace, environment: environment_name };
             context.shared.metrics.ended(&labels, report::Outcome::Failed, started.elapsed());
-            (Some(outcome::of_error(environment, &error)), Some(error.kind))
+            let outcome = outcome::of_error(environment, &error);
+            (Some(Outcome { rollback: answer.into_inner(), ..outcome }), Some(error.kind))
         }
         None => {
             tracing::info!("stopped in the middle; nothing is half written");
@@ -168,10 +178,14 @@ async fn attempt(context: &Context, environment: &Environment) -> (Option<Outcom
 }
 
 /// The seeding, ended by `spec.timeout` and by the end of this time of leading.
-async fn bounded(context: &Context, environment: &Environment) -> Option<Result<Outcome, SeedingError>> {
+async fn bounded(
+    context: &Context,
+    environment: &Environment,
+    answer: &OnceLock<RollbackOutcome>,
+) -> Option<Result<Outcome, SeedingError>> {
     let limit = environment.spec.timeout.duration().unwrap_or(Duration::from_secs(300));
     let cancel = context.term.over.child_token();
-    let mut seeding = Box::pin(seed(context, environment, &cancel));
+    let mut seeding = Box::pin(seed(context, environment, &cancel, answer));
     let timed_out = tokio::select! {
         done = &mut seeding => return settled(context, done),
         () = tokio::time::sleep(limit) => true,
@@ -221,19 +235,27 @@ async fn seed(
     context: &Context,
     environment: &Environment,
     cancel: &tokio_util::sync::CancellationToken,
+    answer: &OnceLock<RollbackOutcome>,
 ) -> Result<Outcome, SeedingError> {
     let shared = &context.shared;
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
     let begun = tokio::time::Instant::now();
-    let (job, database) = tokio::join!(
-        dereference::job(
-            &shared.client,
-            dereference::Resources::Watched(&context.scope),
-            environment,
-            &shared.rules.cluster_name
-        ),
-        dereference::database(&shared.client, environment, &shared.rules),
-    );
+    let (job, database) = loop {
+        let followed = tokio::join!(
+            dereference::job(
+                &shared.client,
+                dereference::Resources::Watched(&context.scope),
+                environment,
+                &shared.rules.cluster_name
+            ),
+            dereference::database(&shared.client, environment, &shared.rules),
+        );
+        // What went while they were followed is the beginning of a deletion, whose whole is one plan.
+        match context.scope.quiet_at(&namespace, &name) {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => break followed,
+        }
+    };
     // Where several things are wrong, the first reason of the list is said: the spec, then the database, then sources.
     if job.as_ref().is_err_and(|error| error.reason == Reason::InvalidSpec) {
         job.as_ref().map_err(Clone::clone)?;
@@ -242,7 +264,8 @@ async fn seed(
     let store = shared.stores.open(&namespace, &name, database, migrate).await?;
     let (keeper, take_over) =
         (dereference::keeper(environment, &shared.rules.cluster_name), take_over::wanted(environment));
-    let done = seed_into(context, environment, &store, job, (&keeper, take_over), cancel, begun).await;
+    let times = (begun, answer);
+    let done = seed_into(context, environment, &store, job, (&keeper, take_over), cancel, times).await;
     if done.as_ref().is_err_and(|error| error.tables_gone) {
         shared.stores.reopen(&namespace, &name);
         context.term.forget(&store, &name, &keeper).await;
@@ -250,7 +273,8 @@ async fn seed(
     done
 }
 
-/// seed → what is held, in a database that is open.
+/// rollback → seed → what is held, in a database that is open. A rollback needs no source: where none can be read, it is
+/// done all the same.
 async fn seed_into(
     context: &Context,
     environment: &Environment,
@@ -258,17 +282,39 @@ async fn seed_into(
     job: Result<Job, SeedingError>,
     (keeper, take_over): (&str, bool),
     cancel: &tokio_util::sync::CancellationToken,
-    begun: tokio::time::Instant,
+    (begun, answer): (tokio::time::Instant, &OnceLock<RollbackOutcome>),
 ) -> Result<Outcome, SeedingError> {
     let shared = &context.shared;
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
     let epoch = context.term.epoch(store, &name, keeper, take_over).await?;
-    let job = Job { epoch, ..job? };
-    let seeded = match shared.seeder.seed(store, &job, cancel).await {
-        Ok(seeded) => seeded,
+    let doubt = async |error: &SeedingError| {
+        let leads = async || shared.election.leads(&shared.client).await;
+        context.term.doubt(store, &name, keeper, error, leads).await;
+    };
+    match rollback::obey(&shared.seeder, environment, store, keeper, epoch).await {
+        Ok(Some(told)) => drop(answer.set(told)),
+        Ok(None) => {}
+        Err(error) if rollback::waits_for_take_over(&error, take_over) => {}
         Err(error) => {
-            let leads = async || shared.election.leads(&shared.client).await;
-            context.term.doubt(store, &name, &job.keeper, &error, leads).await;
+            doubt(&error).await;
+            return Err(error);
+        }
+    }
+    let job = Job { epoch, ..job? };
+    let watch = shared.watches.of(&namespace, &name);
+    drifting::listen(context, environment, store, &watch).await;
+    let round = Round {
+        seeder: &shared.seeder,
+        store,
+        job: job.clone(),
+        watch: &watch,
+        metrics: &shared.metrics,
+        asked: drifting::is_asked(environment),
+    };
+    let Rounded { seeded, corrected } = match round.go(cancel).await {
+        Ok(rounded) => rounded,
+        Err(error) => {
+            doubt(&error).await;
             return Err(error);
         }
     };
@@ -276,8 +322,10 @@ async fn seed_into(
         approving::answer(&shared.seeder, store, environment, &job, seeded, cancel).await?;
     if !matches!(seeded, Seeded::Held { .. }) {
         context.scope.applied(&namespace, &name, begun);
-        if take_over {
-            take_over::spend(&shared.client, environment).await;
+        let spent = [(take_over, TAKE_OVER), (!job.resolve.is_empty(), RESOLVE)];
+        let spent: Vec<&str> = spent.into_iter().filter(|(asked, _)| *asked).map(|(_, name)| name).collect();
+        if !spent.is_empty() {
+            take_over::spend(&shared.client, environment, &spent).await;
         }
     }
     if let Some(revision) = &seeded.report().revision {
@@ -305,7 +353,7 @@ async fn seed_into(
         shared.metrics.waiting(&job.labels(), row.waiting);
     }
     let outcome = outcome::of_seeded(environment, &seeded, row.as_ref(), &holding, commit.first());
-    Ok(Outcome { approval, ..outcome })
+    Ok(Outcome { approval, corrected, ..outcome })
 }
 
 /// What the environment holds now; wakes the Integrations for which that is news.
@@ -335,15 +383,22 @@ async fn hold(
     Ok(holding)
 }
 
-/// compose → write, if anything is new → tell: what is news is an Event and a line of the log, each once.
+/// compose → write, if anything is new → notify → tell: what is news is an Event and a line of the log, each once.
 async fn tell(context: &Context, environment: &Environment, outcome: &Outcome) -> Result<(), kube::Error> {
-    let status = compose(environment, outcome, Timestamp::now());
+    let mut status = compose(environment, outcome, Timestamp::now());
     let before = environment.status.as_ref();
-    if before != Some(&status) {
-        let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
-        write_status::<Environment>(&context.shared.client, &namespace, &name, &status).await?;
+    write_if_new(context, environment, before, &status).await?;
+    // Whoever waits for the status does not wait for servers elsewhere.
+    let (told, unsent) = notify::tell(&context.shared.client, environment, outcome, &status).await;
+    if status.notifications != told {
+        let written = EnvironmentStatus { notifications: told, ..status };
+        if !context.term.lost.is_cancelled() {
+            write_if_new(context, environment, None, &written).await?;
+        }
+        status = written;
     }
-    let notices = notices(before, &status, outcome);
+    let mut notices = notices(before, &status, outcome);
+    notices.extend(unsent);
     for Notice { tone, reason, message } in &notices {
         match tone {
             Tone::Normal => tracing::info!(reason, "{message}"),
@@ -352,6 +407,19 @@ async fn tell(context: &Context, environment: &Environment, outcome: &Outcome) -
     }
     context.shared.events.say(environment, &notices).await;
     Ok(())
+}
+
+async fn write_if_new(
+    context: &Context,
+    environment: &Environment,
+    before: Option<&EnvironmentStatus>,
+    status: &EnvironmentStatus,
+) -> Result<(), kube::Error> {
+    if before == Some(status) {
+        return Ok(());
+    }
+    let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
+    write_status::<Environment>(&context.shared.client, &namespace, &name, status).await
 }
 
 #[cfg(test)]

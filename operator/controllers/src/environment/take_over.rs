@@ -13,21 +13,22 @@ pub fn wanted(environment: &Environment) -> bool {
     environment.annotations().get(TAKE_OVER).is_some_and(|value| value != "false")
 }
 
-/// Removes the annotation, once the environment is ours: who takes it over from us later is not overruled. Where the
-/// object changed meanwhile or nobody answers, the next reconcile does it.
-pub async fn spend(client: &Client, environment: &Environment) {
+/// Removes annotations that were obeyed: who takes the environment over from us later is not overruled. Where the object
+/// changed meanwhile or nobody answers, the next reconcile does it.
+pub async fn spend(client: &Client, environment: &Environment, annotations: &[&str]) {
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
+    let spent: serde_json::Map<String, serde_json::Value> =
+        annotations.iter().map(|name| ((*name).to_owned(), serde_json::Value::Null)).collect();
     let patch = json!({
-        "metadata": {
-            "annotations": { TAKE_OVER: null }, "resourceVersion": environment.metadata.resource_version,
-        },
+        "metadata": { "annotations": spent, "resourceVersion": environment.metadata.resource_version },
     });
+    let named = annotations.join(" and ");
     let api: Api<Environment> = Api::namespaced(client.clone(), &namespace);
     let params = PatchParams::default();
     match tokio::time::timeout(PATIENCE, api.patch_metadata(&name, &params, &Patch::Merge(&patch))).await {
-        Ok(Ok(_)) => tracing::info!("taken over; the annotation {TAKE_OVER} is spent"),
-        Ok(Err(error)) => tracing::warn!(%error, "the annotation {TAKE_OVER} is not removed yet"),
-        Err(_) => tracing::warn!("no answer in time: the annotation {TAKE_OVER} is not removed yet"),
+        Ok(Ok(_)) => tracing::info!("done as asked; {named} is spent"),
+        Ok(Err(error)) => tracing::warn!(%error, "{named} is not removed yet"),
+        Err(_) => tracing::warn!("no answer in time: {named} is not removed yet"),
     }
 }
 

@@ -141,6 +141,7 @@ impl From<StoreError> for SeedingError {
             StoreError::SchemaMissing { .. }
             | StoreError::SchemaIncompatible { .. }
             | StoreError::SchemaForeign { .. }
+            | StoreError::Unadoptable { .. }
             | StoreError::SchemaBroken { .. }
             | StoreError::Migration { .. } => Self::new(Reason::SchemaIncompatible, kind, full),
             _ => Self::new(Reason::SeedingFailed, kind, full),

@@ -25,12 +25,8 @@ pub(super) struct Failures {
 /// Every problem that refuses a manifest, and every integration whose id somebody else's row holds. Where there are too many
 /// to be told, the first problems are, in the order of files and lines.
 pub(super) fn failures(planned: &Planned) -> Failures {
-    let foreign = planned.plan.kept.iter().filter(|k| k.why == KeptWhy::ForeignRow).map(|k| Failure {
-        integration: Some(k.id.clone()),
-        code: "foreign-row".to_owned(),
-        location: None,
-        message: format!("a row that Sower did not write holds the id `{}`", k.id),
-    });
+    let foreign = planned.plan.kept.iter().filter(|k| k.why == KeptWhy::ForeignRow);
+    let foreign = foreign.map(|kept| foreign_row(&kept.id));
     let denied = planned.plan.kept.iter().filter(|k| k.why == KeptWhy::Understated).map(|k| Failure {
         integration: Some(k.id.clone()),
         code: UNDERSTATED.to_owned(),
@@ -50,6 +46,16 @@ pub(super) fn failures(planned: &Planned) -> Failures {
         message: p.message.clone(),
     });
     Failures { told: refused.chain(beside).collect(), all }
+}
+
+/// An integration whose id somebody else's row holds.
+pub(super) fn foreign_row(id: &str) -> Failure {
+    Failure {
+        integration: Some(id.to_owned()),
+        code: "foreign-row".to_owned(),
+        location: None,
+        message: format!("a row that Sower did not write holds the id `{id}`"),
+    }
 }
 
 /// Integrations whose file is there, and holds no document of ours any more.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
+use sower_core::drift::Drifted;
 use sower_core::gate::Moment;
+use sower_core::resolution::Once;
 use sower_core::snapshot::Revision;
 use sower_crds::environment::EnvironmentSpec;
 use sower_source::FetchRequest;
@@ -32,6 +34,10 @@ pub struct Job {
     pub only: Option<BTreeSet<String>>,
     /// Write unchanged rows again.
     pub reseed: bool,
+    /// What drifted, and is to be as it was seeded: see [`crate::drift`].
+    pub mend: Arc<[Drifted]>,
+    /// What is done about conflicts of some integrations, this once.
+    pub resolve: Once,
     /// Until when the freeze windows of the spec do not count.
     pub freeze_override: Option<Timestamp>,
     /// The epoch to write under; none: the current one.
@@ -45,12 +51,16 @@ impl Job {
         Moment { now: Timestamp::now(), freeze_override: self.freeze_override }
     }
 
+    /// Nothing drifted, or nothing is done about it.
+    #[must_use]
+    pub fn unmended() -> Arc<[Drifted]> {
+        Arc::new([])
+    }
+
     /// How metrics name the environment: its namespace is empty where files are the target.
     #[must_use]
     pub fn labels(&self) -> EnvironmentLabels {
-        let mut parts = self.keeper.rsplit('/');
-        let namespace = parts.nth(1).unwrap_or_default();
-        EnvironmentLabels { namespace: namespace.to_string(), environment: self.environment.clone() }
+        EnvironmentLabels::of(&self.keeper, &self.environment)
     }
 }
 

@@ -3,10 +3,13 @@
 //! fetch reads sources and apply writes the database; between them everything is a function of values.
 
 mod approval;
+mod committed;
 mod error;
 mod failures;
 mod fetch;
 mod job;
+mod mended;
+mod merging;
 mod narrow;
 mod noted;
 mod pinned;
@@ -14,6 +17,7 @@ mod planned;
 mod policy;
 mod reading;
 mod retain;
+mod rollback;
 mod seeded;
 
 use std::collections::BTreeMap;
@@ -22,8 +26,9 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use sower_core::gate::{Gate, Held};
-use sower_core::plan::{Plan, State};
+use sower_core::plan::{Operation, Plan, State};
 use sower_core::report::Report;
+use sower_core::rows;
 use sower_source::Fetcher;
 use sower_store::{EnvironmentRow, Store};
 use tokio_util::sync::CancellationToken;
@@ -33,9 +38,12 @@ pub use error::{Kind, SeedingError};
 pub use failures::UNDERSTATED;
 pub use fetch::{Files, Reader, Snapshot};
 pub use job::{Glance, Job, Listing, Origin, Resource, SourceInput};
+pub use mended::mends;
+pub use merging::{Asked, Contents};
 pub use noted::Trouble;
 pub use reading::{ReadSource, Reading};
 pub use retain::retention;
+pub use rollback::{Rollback, RollbackError, RolledBack};
 
 use crate::metrics::Metrics;
 
@@ -80,6 +88,15 @@ struct Beyond {
 }
 
 impl Planned {
+    /// The canonical bytes that an operation writes: those of its file, or what they were merged to.
+    #[must_use]
+    pub fn content(&self, operation: &Operation) -> Option<Arc<str>> {
+        let (place, to) = (operation.place.as_ref()?, operation.to.as_ref()?);
+        let made = self.state.merges.manifest(&operation.id, &to.checksum).cloned();
+        let read = || self.reading.manifest(place).filter(|text| rows::checksum(text) == to.checksum);
+        made.or_else(read)
+    }
+
     /// Number of integrations that the selection leaves out.
     #[must_use]
     pub fn excluded(&self) -> usize {
@@ -213,10 +230,10 @@ impl Seeder {
         let row = store.environment(&job.environment).await?;
         let ended = self.seed_from(store, job, row.clone(), started, cancel).await;
         // Who is asked to stop, or seeds some integrations, says nothing of the whole; nor is another's row one for notes.
-        let ours = |row: &&EnvironmentRow| row.keeper.as_ref().is_none_or(|keeper| *keeper == job.keeper);
+        let ours = |row: &EnvironmentRow| row.keeper.as_ref().is_none_or(|keeper| *keeper == job.keeper);
         let notes = self.notes && job.only.is_none() && !cancel.is_cancelled();
-        if let Some(row) = row.as_ref().filter(ours).filter(|_| notes) {
-            let noted = noted::note_trouble(store, row, &ended).await;
+        if notes && row.as_ref().is_none_or(ours) {
+            let noted = noted::note_trouble(store, (&job.environment, row.as_ref()), &ended).await;
             if let Err(error) = noted {
                 tracing::warn!(%error, "why nothing was written could not be noted");
             }
@@ -246,7 +263,9 @@ impl Seeder {
         }
         let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
         let already = noted::already(row.as_ref(), job, &snapshots, &self.platform, started).await?;
-        if let Some(done) = already {
+        if let Some(done) = already
+            && !noted::touched(store, row.as_ref()).await?
+        {
             return Ok(done);
         }
         let planned = self.plan_snapshots(store, job, row, snapshots).await?;

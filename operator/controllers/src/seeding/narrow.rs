@@ -10,9 +10,9 @@ use sower_core::catalog::{Found, SourceCatalog};
 use sower_core::gate::gate;
 use sower_core::manifest::{self, Limits, Unread};
 use sower_core::plan::{ConflictType, Verb};
-use sower_core::resolve::questions;
+use sower_core::resolve::{questions, to_unite};
 use sower_core::select::{Selection, select};
-use sower_core::snapshot::{FileEntry, ReadError, Tree};
+use sower_core::snapshot::{FileEntry, ReadError, Tree, is_lossy};
 use sower_crds::environment::{EnvironmentSpec, SeedingStrategy, Semver};
 use sower_source::GitTree;
 use sower_store::{AppliedSource, EnvironmentRow, Here, Store, StoreError};
@@ -20,8 +20,9 @@ use sower_store::{AppliedSource, EnvironmentRow, Here, Store, StoreError};
 use super::error::SeedingError;
 use super::fetch::{Files, Snapshot};
 use super::job::Job;
+use super::merging::Asked;
 use super::noted::Noted;
-use super::planned::{blocking, decide};
+use super::planned::{blocking, decide, merge};
 use super::reading::{Known, Memory, ReadSource, Reading};
 use super::{Beyond, Planned};
 
@@ -81,6 +82,16 @@ pub(super) async fn plan(
     let mut offered = blocking(move || offer(&own, &platform, gathered)).await?;
     let earlier = offered.questions();
     offered.gathered.here.state.carried = store.carried(&job.environment, &earlier).await?;
+    let chosen = [&offered.chosen_before, &offered.chosen];
+    if chosen.into_iter().any(|chosen| !to_unite(&job.spec, chosen, None).is_empty()) {
+        return Ok(Err("offers of several sources are to be one"));
+    }
+    if offered.merges(job) {
+        let Gathered { sources, files, .. } = &offered.gathered;
+        let (sources, files, new) = (sources.clone(), files.clone(), offered.new.clone());
+        let mut reading = blocking(move || reading(&sources, &files, new)).await??;
+        merge(store, job, &mut reading, &offered.chosen, &mut offered.gathered.here.state).await?;
+    }
     let (job, row, selection_hash) = (job.clone(), row.clone(), selection_hash.to_owned());
     blocking(move || weigh(&job, row, &noted, selection_hash, offered)).await?
 }
@@ -99,6 +110,20 @@ impl Offered {
     fn questions(&self) -> Vec<(String, String)> {
         let asked = |selection| questions(selection, &self.gathered.here.state);
         [asked(&self.chosen_before), asked(&self.chosen)].concat()
+    }
+
+    /// Whether something is to be merged with what the rows hold.
+    fn merges(&self, job: &Job) -> bool {
+        let (environment, spec) = (job.environment.as_str(), &job.spec);
+        let asked = Asked {
+            environment,
+            spec,
+            catalogs: &self.new,
+            selection: &self.chosen,
+            only: None,
+            mends: false,
+        };
+        !asked.to_merge(&self.gathered.here.state).is_empty()
     }
 }
 
@@ -120,8 +145,9 @@ fn weigh(
 ) -> Result<Result<Planned, Whole>, SeedingError> {
     let Offered { gathered, old, new, chosen_before, chosen } = offered;
     let Gathered { sources, files, before, after, here } = gathered;
-    let was = decide(job, &old, &chosen_before, &here.state);
-    let mut plan = decide(job, &new, &chosen, &here.state);
+    let nothing = BTreeMap::new();
+    let was = decide(job, &old, &chosen_before, &here.state, &nothing);
+    let mut plan = decide(job, &new, &chosen, &here.state, &nothing);
     let invalid = after.iter().any(|found| !found.is_valid());
     // What was settled is settled; what goes, and what cannot agree, is weighed against everything.
     let simple = was.is_empty()
@@ -229,6 +255,8 @@ fn settled<'a>(
         && policy.semver == Semver::Warn
         && job.only.is_none()
         && !job.reseed
+        && job.mend.is_empty()
+        && job.resolve.is_empty()
         && same_sources
         && row.selection_hash.as_deref() == Some(selection_hash)
         && row.keeper.as_deref() == Some(&job.keeper)
@@ -266,6 +294,9 @@ async fn files(
     for Source { snapshot, git, changed } in sources {
         if changed.is_empty() {
             continue;
+        }
+        if changed.iter().any(|path| is_lossy(path)) {
+            return Ok(Err("a file whose name is not UTF-8"));
         }
         let within = changed.iter().filter(|path| git.covers(path)).count();
         if within > MOST_FILES || changed.len() > MOST_CHANGES {

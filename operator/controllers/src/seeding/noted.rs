@@ -1,7 +1,7 @@
 //! What the environment's row notes of a seeding, so that one with nothing new answers from one row, and a small one
 //! plans little.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sower_core::gate::HeldReason;
 use sower_core::hash::selection_hash;
-use sower_core::plan::{Conflict, ConflictType, KeptWhy, Plan, Resolution};
+use sower_core::plan::{Conflict, KeptWhy, Plan};
 use sower_core::report::{Failure, Outcome, Report};
 use sower_core::rows;
 use sower_core::snapshot::{full_revision, short_revision};
@@ -28,9 +28,11 @@ use crate::reason::Reason;
 const NOTED_FAILURES: usize = 100;
 /// Most bundled files beside the manifests of a folder that it notes: with more, the next reconcile reads the sources again.
 const NOTED_OUTSIDE: usize = 200;
+/// Most integrations that could not be merged that it notes: with more, the next reconcile reads the sources again.
+const NOTED_UNMERGED: usize = 100;
 /// Most conflicts that it notes, and that a log row holds: with more, the next reconcile reads the sources again.
 pub(super) const NOTED_CONFLICTS: usize = 1_000;
-/// Most integrations that are told as orphaned, or as kept by their annotation.
+/// Most integrations that are told as orphaned, as kept by their annotation, or as quarantined.
 const NOTED_KEPT: usize = 1_000;
 /// The reasons of a plan that a guard holds.
 const HELD: [HeldReason; 4] = [
@@ -57,6 +59,8 @@ pub(super) struct Noted {
     orphaned: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     prune_disabled: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    quarantined: Vec<String>,
     pub(super) excluded: usize,
     invalid: usize,
     /// Number of integrations that are carried.
@@ -68,6 +72,9 @@ pub(super) struct Noted {
     /// where they are too many, or a source keeps all its rows: then the next plan is of the whole catalog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) attention: Option<BTreeSet<String>>,
+    /// The integrations that could not be merged, with digests of their rows: where a hand touches one, it is tried again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    unmerged: BTreeMap<String, String>,
     /// The bundled files that lie elsewhere than the manifests of their source.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     outside: Vec<Outside>,
@@ -111,13 +118,17 @@ impl Trouble {
     }
 }
 
-/// Notes in the environment's row why a seeding wrote nothing, once.
+/// Notes in the environment's row why a seeding wrote nothing, once. Where there is none yet, one of nobody's is made: who
+/// seeds the environment is settled by the first seeding that writes.
 pub(super) async fn note_trouble(
     store: &Store,
-    row: &EnvironmentRow,
+    (environment, row): (&str, Option<&EnvironmentRow>),
     ended: &Result<Seeded, SeedingError>,
 ) -> Result<(), StoreError> {
     let Some(trouble) = Trouble::of(ended) else { return Ok(()) };
+    let Some(row) = row else {
+        return store.note_first(environment, &serde_json::json!({ "trouble": trouble })).await;
+    };
     let Value::Object(mut summary) = row.summary.clone() else { return Ok(()) };
     let before = summary.get("trouble").and_then(|told| Trouble::deserialize(told).ok());
     let before = before.filter(|before| before.reason == trouble.reason);
@@ -146,7 +157,7 @@ pub(super) async fn already(
         && row.selection_hash.as_deref() == Some(&selection_hash(&job.spec, platform, rows::MAPPING))
         && row.keeper.as_deref() == Some(&job.keeper)
         && row.running.is_none();
-    if !same || job.reseed || job.only.is_some() {
+    if !same || job.reseed || job.only.is_some() || !job.mend.is_empty() || !job.resolve.is_empty() {
         return Ok(None);
     }
     let Ok(mut noted) = serde_json::from_value::<Noted>(row.summary.clone()) else { return Ok(None) };
@@ -174,6 +185,7 @@ pub(super) async fn already(
         connections_created: 0,
         orphaned: noted.orphaned,
         prune_disabled: noted.prune_disabled,
+        quarantined: noted.quarantined,
         conflicts: noted.conflicts,
         errors: noted.failures,
         excluded: noted.excluded,
@@ -184,35 +196,55 @@ pub(super) async fn already(
     Ok(Some(Seeded::Unchanged { report, revision, planned: None }))
 }
 
+/// Whether a hand touched the rows of an integration that could not be merged: then it is worth another try.
+pub(super) async fn touched(store: &Store, row: Option<&EnvironmentRow>) -> Result<bool, StoreError> {
+    let Some(row) = row else { return Ok(false) };
+    let noted: Noted = serde_json::from_value(row.summary.clone()).unwrap_or_default();
+    if noted.unmerged.is_empty() {
+        return Ok(false);
+    }
+    let ids: Vec<&str> = noted.unmerged.keys().map(String::as_str).collect();
+    Ok(store.seen(&row.name, &ids).await? != noted.unmerged)
+}
+
+/// See [`Noted::unmerged`].
+fn unmerged(planned: &Planned) -> BTreeMap<String, String> {
+    let tried = planned.state.merges.versions.iter();
+    tried.filter_map(|(id, tried)| Some((id.clone(), tried.as_ref().err()?.seen.clone()?))).collect()
+}
+
 /// What the next seeding answers with if nothing changes until then.
 pub(super) fn note(planned: &Planned, failures: &[Failure]) -> Value {
     let plan = &planned.plan;
     let foreign = plan.kept.iter().any(|k| k.why == KeptWhy::ForeignRow);
     let look_again = failures.len() > NOTED_FAILURES || foreign;
     let standing = planned.state.rows.values().filter(|current| !current.removed).count();
-    // A version that was taken over what was there is no conflict any more.
+    // A version that was taken over what was there, or merged with it, is no conflict any more.
     let written: BTreeSet<&str> = plan.operations.iter().map(|operation| operation.id.as_str()).collect();
-    let lasts = |c: &&Conflict| {
-        let overridden = c.kind == ConflictType::Version && c.resolution == Resolution::Override;
-        !(overridden && written.contains(c.integration.as_str()))
-    };
+    let lasts = |c: &&Conflict| !(c.ends_when_written() && written.contains(c.integration.as_str()));
     let conflicts: Vec<&Conflict> = plan.conflicts.iter().filter(lasts).collect();
     let all_conflicts = Some(conflicts.len()).filter(|all| *all > NOTED_CONFLICTS);
     let outside = outside(planned);
-    let look_again = look_again || outside.len() > NOTED_OUTSIDE || all_conflicts.is_some();
+    let unmerged = unmerged(planned);
+    let look_again = look_again
+        || outside.len() > NOTED_OUTSIDE
+        || all_conflicts.is_some()
+        || unmerged.len() > NOTED_UNMERGED;
     let noted = Noted {
         processed: plan.processed,
-        unchanged: plan.unchanged + plan.created() + plan.updated(),
+        unchanged: plan.unchanged + plan.created() + plan.updated() - plan.put_back.len(),
         conflicts: conflicts.into_iter().take(NOTED_CONFLICTS).cloned().collect(),
         all_conflicts,
         failures: failures.iter().take(NOTED_FAILURES).cloned().collect(),
         orphaned: kept(plan, KeptWhy::Orphaned),
         prune_disabled: kept(plan, KeptWhy::PruneDisabled),
+        quarantined: kept(plan, KeptWhy::Quarantined),
         excluded: planned.excluded(),
         invalid: planned.reading.invalid(),
         carried: standing + planned.carried_beyond() + plan.created() - plan.deleted(),
         look_again,
         attention: attention(planned).filter(|_| !look_again),
+        unmerged: if look_again { BTreeMap::new() } else { unmerged },
         outside: if look_again { Vec::new() } else { outside },
         trouble: None,
     };
@@ -247,6 +279,14 @@ pub(super) fn of_pinned(mut summary: Value) -> Value {
         noted.insert("lookAgain".to_owned(), true.into());
     }
     summary
+}
+
+/// What was asked for once is not asked for the next time: that one looks again.
+pub(super) fn of_once(summary: &mut Value) {
+    if let Some(noted) = summary.as_object_mut() {
+        noted.insert("lookAgain".to_owned(), true.into());
+        noted.remove("attention");
+    }
 }
 
 /// What a seeding of some integrations leaves of the note. What is carried is no longer what the applied revision says:

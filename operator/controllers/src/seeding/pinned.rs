@@ -1,6 +1,6 @@
 //! A plan that waits for an approval: what it saw, what is kept of it, and how it is applied whatever was pushed since.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use super::failures::failures;
 use super::fetch::Snapshot;
 use super::job::Job;
 use super::reading::{self, ReadSource, Reading};
-use super::{Planned, Seeded, noted, seeded};
+use super::{Planned, Seeded, mended, noted, seeded};
 
 /// Looks at the rows that a plan touches, where an approval would let it through: whoever approves it approves what becomes
 /// of these rows. Where they are not what was seeded, the plan is another one.
@@ -48,20 +48,30 @@ pub(super) async fn pin(store: &Store, job: &Job, planned: &Planned) -> Result<(
     let Some(held) = planned.gate.approvable() else { return Ok(()) };
     let fence = seeded::claim(store, job, planned).await?;
     let pinned = pinned(job, planned, held);
+    // What was merged once and moves now stands in no file.
+    let merged = planned.plan.operations.iter().filter(|o| planned.state.merged.contains_key(&o.id));
+    let merged: Vec<(&str, &str)> =
+        merged.filter_map(|o| Some((o.id.as_str(), o.to.as_ref()?.checksum.as_str()))).collect();
+    let kept = store.contents(&job.environment, &merged).await?;
     let parsed: HashMap<&str, _> = seeded::with_manifests(planned)
         .into_iter()
         .filter_map(|(operation, manifest)| Some((operation.id.as_str(), manifest?)))
         .collect();
     let manifest = |operation: &Operation| {
         let parsed = parsed.get(operation.id.as_str()).cloned();
-        parsed.or_else(|| planned.reading.manifest(operation.place.as_ref()?))
+        // What git has in the place of what drifted is something else.
+        let read = !planned.plan.put_back.contains(&operation.id);
+        let stays = || kept.get(&operation.id).cloned();
+        parsed.or_else(|| planned.content(operation).filter(|_| read)).or_else(stays)
     };
+    // What is merged has its base from the day on which it is approved.
+    store.note_merges(&fence, &seeded::merges(planned)).await?;
     Ok(store.pin(&fence, &pinned, &manifest).await?)
 }
 
 fn pinned(job: &Job, planned: &Planned, held: &Held) -> Pinned {
-    let failures = failures(planned);
-    let mut metadata = seeded::metadata(planned, &failures, Instant::now());
+    let (failures, mends) = (failures(planned), mended::mends(job, planned));
+    let mut metadata = seeded::metadata(planned, &mends, &failures, Instant::now());
     metadata.remove("duration");
     let summary = noted::of_pinned(noted::note(planned, &failures.told));
     Pinned {
@@ -73,8 +83,9 @@ fn pinned(job: &Job, planned: &Planned, held: &Held) -> Pinned {
         summary,
         errors: failures.told,
         metadata,
-        reason: seeded::reason(job, planned),
-        reseed: job.reseed,
+        reason: seeded::reason(job, planned, &mends),
+        // Whoever approves a correction gets every row of what drifted: which drifted then is not kept.
+        reseed: job.reseed || !mends.is_empty(),
     }
 }
 
@@ -98,7 +109,7 @@ pub(super) async fn planned(
             found: Vec::new(),
             complete: false,
             watched: false,
-            mute: std::collections::BTreeSet::new(),
+            mute: BTreeSet::new(),
         };
         ReadSource { snapshot, catalog }
     });
@@ -152,6 +163,9 @@ pub(super) async fn apply(
     let write = Write {
         operations: pinned.plan.operations.iter().map(|operation| (operation, None)).collect(),
         reseed: pinned.reseed,
+        mend: &BTreeSet::new(),
+        // Their bases were noted with the plan; that nobody touched the rows since is seen by `spend`.
+        merges: Vec::new(),
         conflicts: &conflicts,
         // The documents are remembered as they were read last: the next seeding reads them all.
         manifests: ManifestDelta::default(),
@@ -170,6 +184,8 @@ pub(super) async fn apply(
             pinned: true,
         }),
         plans_wait: true,
+        quarantine: seeded::lifting(&pinned.plan.lifted),
+        rollback: None,
     };
     let written = seeded::write_or_fail(store, &seeding, write).await?;
     let number = format!("{}-{}", job.environment, written.seq);
@@ -215,6 +231,7 @@ fn report(
         connections_created: counts.connections_created,
         orphaned: ids("orphaned"),
         prune_disabled: ids("pruneDisabled"),
+        quarantined: ids("quarantined"),
         conflicts: plan.conflicts.clone(),
         errors: pinned.errors.clone(),
         excluded: number("excluded"),

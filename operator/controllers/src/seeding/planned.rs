@@ -1,14 +1,16 @@
 //! select → resolve → diff → gate over what was loaded and what the database holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 use sower_core::catalog::{Place, SourceCatalog};
 use sower_core::diff::{Wish, diff};
+use sower_core::drift::Left;
 use sower_core::freeze::bad_windows;
 use sower_core::gate::gate;
 use sower_core::hash::{selection_hash, spec_digest};
-use sower_core::plan::{Plan, State};
+use sower_core::plan::{Operation, Plan, State};
+use sower_core::resolution::once;
 use sower_core::resolve::{questions, resolve};
 use sower_core::rows::{self, Kind};
 use sower_core::select::{Selection, bad_patterns, select};
@@ -18,6 +20,7 @@ use super::Planned;
 use super::error::{Kind as Trouble, SeedingError};
 use super::fetch::Snapshot;
 use super::job::Job;
+use super::merging::{Asked, Contents};
 use super::policy;
 use super::reading::{self, Reading};
 use crate::reason::Reason;
@@ -37,36 +40,105 @@ pub(super) async fn make(
         reading::remembered(store, &job.spec, before, &snapshots, &selection_hash),
         async { Ok(store.state(&job.environment).await?) },
     )?;
-    let (state, foreign_rows) = (here.state, here.foreign_rows);
+    let (mut state, foreign_rows) = (here.state, here.foreign_rows);
+    let left = left(store, &job).await?;
+    state.take_as_left(&left);
     let (job, platform, remembered) = (job.clone(), platform.clone(), known.clone());
-    let (reading, selection, mut state, job) = blocking(move || {
+    let (mut reading, selection, mut state, job) = blocking(move || {
         let mut reading = reading::load(snapshots, &remembered)?;
         reading.note_mute(&state);
         let catalogs = reading.lend();
-        let selection = select(&job.environment, &job.spec, &platform, &catalogs);
+        let mut selection = select(&job.environment, &job.spec, &platform, &catalogs);
+        once(&mut selection, &job.resolve);
         reading.give_back(catalogs);
         Ok::<_, SeedingError>((reading, selection, state, job))
     })
     .await??;
+    unite(&job, &mut reading, &selection, &mut state).await?;
     state.carried = store.carried(&job.environment, &questions(&selection, &state)).await?;
-    let (mut reading, selection, mut state) = policy::deny(store, &job, reading, selection, state).await?;
-    blocking(move || {
+    merge(store, &job, &mut reading, &selection, &mut state).await?;
+    let (mut reading, selection, mut state) =
+        policy::deny(store, &job, &left, reading, selection, state).await?;
+    let (plan, mut reading, selection, mut state, job, left) = blocking(move || {
         let mut catalogs = reading.lend();
-        let mut plan = decide(&job, &catalogs, &selection, &state);
+        let mut plan = decide(&job, &catalogs, &selection, &state, &left);
         if !foreign_rows.is_empty() {
             reading.give_back(catalogs);
-            let colliding = collisions(&reading, &plan, &foreign_rows);
+            let colliding = collisions(&reading, &plan, &state, &foreign_rows);
             catalogs = reading.lend();
             if !colliding.is_empty() {
                 state.foreign.extend(colliding);
-                plan = decide(&job, &catalogs, &selection, &state);
+                plan = decide(&job, &catalogs, &selection, &state, &left);
             }
         }
-        let gate = gate(&plan, &job.spec, &catalogs, &state, job.moment());
         reading.give_back(catalogs);
-        Planned { reading, plan, gate, state, row, selection_hash, known, beyond: None, observed: None }
+        (plan, reading, selection, state, job, left)
     })
-    .await
+    .await?;
+    let catalogs = reading.lend();
+    let decide_again = |state: &State| decide(&job, &catalogs, &selection, state, &left);
+    let plan = asked(&job, &catalogs, &selection).agree(store, &mut state, plan, decide_again).await?;
+    let gate = gate(&plan, &job.spec, &catalogs, &state, job.moment());
+    reading.give_back(catalogs);
+    Ok(Planned { reading, plan, gate, state, row, selection_hash, known, beyond: None, observed: None })
+}
+
+fn asked<'a>(job: &'a Job, catalogs: &'a [SourceCatalog], selection: &'a Selection) -> Asked<'a> {
+    Asked {
+        environment: &job.environment,
+        spec: &job.spec,
+        catalogs,
+        selection,
+        only: job.only.as_ref(),
+        mends: !job.mend.is_empty(),
+    }
+}
+
+/// Makes unions of what several sources offer, where that is asked for.
+async fn unite(
+    job: &Job,
+    reading: &mut Reading,
+    selection: &Selection,
+    state: &mut State,
+) -> Result<(), SeedingError> {
+    let asked = asked(job, &[], selection);
+    let contents = contents(reading, asked.to_unite()).await?;
+    asked.unite(state, &contents);
+    Ok(())
+}
+
+/// Merges versions that are in conflict with what the rows hold, where that is asked for.
+pub(super) async fn merge(
+    store: &Store,
+    job: &Job,
+    reading: &mut Reading,
+    selection: &Selection,
+    state: &mut State,
+) -> Result<(), SeedingError> {
+    let catalogs = reading.lend();
+    let wanted = asked(job, &catalogs, selection).to_merge(state);
+    reading.give_back(catalogs);
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let contents = contents(reading, wanted.iter().map(|wanted| wanted.place.clone()).collect()).await?;
+    Ok(asked(job, &[], selection).merge(store, state, &wanted, &contents).await?)
+}
+
+/// The contents of some documents: files are read again where their summaries came from memory.
+async fn contents(reading: &mut Reading, places: Vec<Place>) -> Result<Contents, SeedingError> {
+    if places.is_empty() {
+        return Ok(Contents::new());
+    }
+    let lent = std::mem::replace(reading, Reading { sources: Vec::new() });
+    let (back, contents) = blocking(move || {
+        let read = |place: Place| lent.manifest(&place).map(|bytes| (place, bytes));
+        let contents = places.into_iter().filter_map(read).collect();
+        (lent, contents)
+    })
+    .await?;
+    *reading = back;
+    Ok(contents)
 }
 
 /// What the selection of a job stands on.
@@ -96,21 +168,37 @@ pub(super) async fn blocking<T: Send + 'static>(
     })
 }
 
-pub(super) fn decide(job: &Job, catalogs: &[SourceCatalog], selection: &Selection, state: &State) -> Plan {
+/// What drifted and is mended, as the last seeding left it.
+async fn left(store: &Store, job: &Job) -> Result<BTreeMap<String, Left>, SeedingError> {
+    let asked_for = |id: &&str| job.only.as_ref().is_none_or(|only| only.contains(*id));
+    let ids = job.mend.iter().map(|row| row.integration.as_str()).filter(asked_for).collect();
+    Ok(store.left(&job.environment, &ids).await?)
+}
+
+pub(super) fn decide(
+    job: &Job,
+    catalogs: &[SourceCatalog],
+    selection: &Selection,
+    state: &State,
+    left: &BTreeMap<String, Left>,
+) -> Plan {
     let settled = resolve(&job.spec, catalogs, selection, state, job.only.as_ref());
-    let wish = Wish { only: job.only.as_ref(), reseed: job.reseed };
+    let wish = Wish { only: job.only.as_ref(), reseed: job.reseed, mend: Some(left) };
     diff(&spec_digest(&job.spec), selection, settled, state, wish)
 }
 
 /// Integrations that want a registry id which a row of somebody else's holds.
-fn collisions(reading: &Reading, plan: &Plan, foreign: &BTreeSet<(Kind, String)>) -> Vec<String> {
-    let wants_theirs = |place: &Place| {
-        let Some(text) = reading.manifest(place) else { return false };
+fn collisions(
+    reading: &Reading,
+    plan: &Plan,
+    state: &State,
+    foreign: &BTreeSet<(Kind, String)>,
+) -> Vec<String> {
+    let wants_theirs = |operation: &&Operation| {
+        let (Some(place), Some(to)) = (&operation.place, &operation.to) else { return false };
+        let made = state.merges.manifest(&operation.id, &to.checksum).cloned();
+        let Some(text) = made.or_else(|| reading.manifest(place)) else { return false };
         rows::rows(&text).is_ok_and(|rows| rows.collides(foreign))
     };
-    plan.operations
-        .iter()
-        .filter(|operation| operation.place.as_ref().is_some_and(wants_theirs))
-        .map(|operation| operation.id.clone())
-        .collect()
+    plan.operations.iter().filter(wants_theirs).map(|operation| operation.id.clone()).collect()
 }

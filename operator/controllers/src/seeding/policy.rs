@@ -1,7 +1,11 @@
 //! `policy.semver: deny`: an update whose version does not say that it breaks what uses the integration is kept out.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::Value;
 use sower_core::compatibility::{judge, understated};
+use sower_core::drift::Left;
 use sower_core::plan::{Denied, Operation, State, Verb};
 use sower_core::select::Selection;
 use sower_crds::environment::Semver;
@@ -22,6 +26,7 @@ const PIECE: usize = 200;
 pub(super) async fn deny(
     store: &Store,
     job: &Job,
+    left: &BTreeMap<String, Left>,
     mut reading: Reading,
     selection: Selection,
     mut state: State,
@@ -29,10 +34,10 @@ pub(super) async fn deny(
     if job.spec.policy.semver == Semver::Warn {
         return Ok((reading, selection, state));
     }
-    let own = job.clone();
+    let (own, left) = (job.clone(), left.clone());
     let (back, selection, kept_state, updates) = blocking(move || {
         let catalogs = reading.lend();
-        let plan = decide(&own, &catalogs, &selection, &state);
+        let plan = decide(&own, &catalogs, &selection, &state, &left);
         reading.give_back(catalogs);
         let updates = plan.operations.into_iter().filter(|o| o.verb == Verb::Update && !o.revert);
         let updates: Vec<Operation> = updates.collect();
@@ -44,11 +49,17 @@ pub(super) async fn deny(
         let ids: Vec<&str> = piece.iter().map(|operation| operation.id.as_str()).collect();
         let before = store.manifests(&job.environment, &ids).await?;
         let piece = piece.to_vec();
+        let made = |operation: &Operation| {
+            let merged = state.merges.manifest(&operation.id, &operation.to.as_ref()?.checksum)?;
+            Some((operation.id.clone(), merged.clone()))
+        };
+        let made: BTreeMap<String, Arc<str>> = piece.iter().filter_map(made).collect();
         let (back, denied) = blocking(move || {
             let one = |operation: &Operation| {
                 let from = parsed(before.get(&operation.id)?)?;
                 let place = operation.place.as_ref()?;
-                let to = parsed(&reading.manifest(place)?)?;
+                let to = made.get(&operation.id).cloned().or_else(|| reading.manifest(place))?;
+                let to = parsed(&to)?;
                 let why = understated(operation, &judge(&from, &to))?;
                 Some((operation.id.clone(), Denied { path: place.path.clone(), why }))
             };

@@ -99,10 +99,12 @@ impl Reading {
         }
     }
 
-    /// Canonical bytes of one document, if it was read and not remembered.
+    /// Canonical bytes of one document, if it was read and not remembered, and is this content.
     #[must_use]
-    pub fn parsed(&self, place: &Place) -> Option<Arc<str>> {
-        self.source_and_found(place)?.1.manifest.clone()
+    pub fn parsed(&self, place: &Place, checksum: &str) -> Option<Arc<str>> {
+        let found = self.source_and_found(place)?.1;
+        let same = found.summary.as_ref().is_some_and(|summary| summary.checksum == checksum);
+        found.manifest.clone().filter(|_| same)
     }
 
     fn source_and_found(&self, place: &Place) -> Option<(&ReadSource, &Found)> {

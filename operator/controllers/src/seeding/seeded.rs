@@ -7,14 +7,16 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sower_core::catalog::{Found, Place};
+use sower_core::drift::Drifted;
 use sower_core::gate::Held;
 use sower_core::hash::spec_digest;
 use sower_core::plan::{Conflict, KeptWhy, Operation, Plan};
+use sower_core::quarantine::ABSENCE;
 use sower_core::report::{Failure, Outcome, Report};
 use sower_core::snapshot::Revision;
 use sower_store::{
-    Applied, AppliedSource, Begin, Counts, EnvironmentRow, Fence, Kept, ManifestDelta, Seeding, Settle,
-    Spend, Store, StoreError, Write, document_id,
+    Applied, AppliedSource, Begin, Counts, EnvironmentRow, Fence, Kept, ManifestDelta, Merging,
+    QuarantineDelta, Seeding, Settle, Spend, Store, StoreError, Write, document_id,
 };
 
 use super::error::{Kind, SeedingError};
@@ -22,7 +24,7 @@ use super::failures::{Failures, failures};
 use super::fetch::{Files, Snapshot};
 use super::job::Job;
 use super::reading::{self, ReadSource, Reading};
-use super::{Planned, Seeded, noted};
+use super::{Planned, Seeded, mended, merging, noted};
 use crate::reason::Reason;
 
 /// Another keeper has the environment: said before anything is fetched.
@@ -77,19 +79,21 @@ pub(super) async fn apply(
     let began = Timestamp::now() - started.elapsed();
     let fence = claim(store, job, &planned).await?;
     let failures = failures(&planned);
+    let mends = mended::mends(job, &planned);
     let moved = moves(store, job, &planned, &failures.told).await?;
     let (touched, spec_digest) = (touched(&planned.plan), spec_digest(&job.spec));
     if planned.plan.is_empty() {
         return Ok((settle(store, &fence, job, planned, moved, failures, started).await?, 0));
     }
-    let metadata = metadata(&planned, &failures, started);
+    let metadata = metadata(&planned, &mends, &failures, started);
+    let mend = mends.iter().map(|row| (row.registry, row.id.clone())).collect();
     let outcome = {
         let begin = Begin {
             fence: &fence,
             holder,
             reason: &match approved_by {
-                Some(by) => approved(&reason(job, &planned), &planned.plan, by),
-                None => reason(job, &planned),
+                Some(by) => approved(&reason(job, &planned, &mends), &planned.plan, by),
+                None => reason(job, &planned, &mends),
             },
             applied: &reading::applied(&snapshots(&planned.reading)),
             metadata: metadata.clone(),
@@ -99,6 +103,8 @@ pub(super) async fn apply(
         let write = Write {
             operations: with_manifests(&planned),
             reseed: job.reseed,
+            mend: &mend,
+            merges: merges(&planned),
             conflicts: &moved.conflicts,
             manifests: moved.delta(job, &planned.reading),
             applied: &moved.applied,
@@ -116,6 +122,8 @@ pub(super) async fn apply(
                 pinned: false,
             }),
             plans_wait: planned.row.as_ref().is_some_and(|row| row.waiting > 0),
+            quarantine: lifting(&planned.plan.lifted),
+            rollback: None,
         };
         write_or_fail(store, &seeding, write).await
     };
@@ -173,6 +181,11 @@ struct Remembered {
     unreadable: Vec<String>,
 }
 
+/// Of these nothing is kept out any more.
+pub(super) fn lifting(lifted: &[String]) -> QuarantineDelta<'_> {
+    QuarantineDelta { lift: lifted, ..QuarantineDelta::default() }
+}
+
 /// What moves beside the rows.
 struct Moves {
     conflicts: Vec<Conflict>,
@@ -207,7 +220,11 @@ async fn moves(
     let applied = reading::applied(&snapshots(&planned.reading));
     let known = known(store, job, planned).await?;
     let selection_hash = Some(planned.selection_hash.clone());
-    Ok(Moves { conflicts, known, applied, selection_hash, summary: noted::note(planned, failures) })
+    let mut summary = noted::note(planned, failures);
+    if !job.resolve.is_empty() {
+        noted::of_once(&mut summary);
+    }
+    Ok(Moves { conflicts, known, applied, selection_hash, summary })
 }
 
 /// Nothing is to be written but what the sources are at, what was found in them, and the conflicts.
@@ -228,6 +245,7 @@ async fn settle(
         applied: &moved.applied,
         selection_hash: moved.selection_hash.as_deref(),
         summary: &moved.summary,
+        quarantine: lifting(&planned.plan.lifted),
     };
     let stands = planned.row.as_ref().is_some_and(|row| stands(row, &settle));
     if job.only.is_none() && !stands {
@@ -243,10 +261,11 @@ async fn settle(
 
 /// Nothing of it would change the environment's row, nor the rows beneath.
 fn stands(row: &EnvironmentRow, settle: &Settle<'_>) -> bool {
-    let Settle { fence, conflicts: _, manifests, applied, selection_hash, summary } = settle;
+    let Settle { fence, conflicts: _, manifests, applied, selection_hash, summary, quarantine } = settle;
     row.keeper.as_deref() == Some(&fence.keeper)
         && row.running.is_none()
         && manifests.is_empty()
+        && quarantine.is_empty()
         && row.applied == **applied
         && row.selection_hash.as_deref() == *selection_hash
         // It holds the conflicts.
@@ -301,9 +320,27 @@ fn same_finding(a: &Found, b: &Found) -> bool {
 
 /// Each operation with the canonical bytes it writes; those that come from memory are in the database already.
 pub(super) fn with_manifests(planned: &Planned) -> Vec<(&Operation, Option<Arc<str>>)> {
-    let manifest =
-        |operation: &Operation| operation.place.as_ref().and_then(|place| planned.reading.parsed(place));
+    let merges = &planned.state.merges;
+    // What git has in the place of what drifted is something else.
+    let read = |operation: &&Operation| !planned.plan.put_back.contains(&operation.id);
+    let manifest = |operation: &Operation| {
+        let made = operation.to.as_ref().and_then(|to| merges.manifest(&operation.id, &to.checksum));
+        let parsed = || {
+            let operation = Some(operation).filter(read)?;
+            let (place, to) = (operation.place.as_ref()?, operation.to.as_ref()?);
+            planned.reading.parsed(place, &to.checksum)
+        };
+        made.cloned().or_else(parsed)
+    };
     planned.plan.operations.iter().map(|operation| (operation, manifest(operation))).collect()
+}
+
+/// The operations that write what was merged with hand edits.
+pub(super) fn merges(planned: &Planned) -> Vec<Merging<'_>> {
+    let written = planned.plan.operations.iter();
+    let written: Vec<(&str, &str)> =
+        written.filter_map(|o| Some((o.id.as_str(), o.to.as_ref()?.checksum.as_str()))).collect();
+    merging::written(&planned.state, &written)
 }
 
 pub(super) fn snapshots(reading: &Reading) -> Vec<Snapshot> {
@@ -319,9 +356,17 @@ pub(super) fn elapsed(started: Instant) -> u64 {
 }
 
 /// Why this seeding is made, for its log row: `push: "Raise the page size" (AUTHOR)`.
-pub(super) fn reason(job: &Job, planned: &Planned) -> String {
+pub(super) fn reason(job: &Job, planned: &Planned, mends: &[&Drifted]) -> String {
     if job.reseed {
         return "reseed".to_owned();
+    }
+    let quarantine = &planned.state.quarantine;
+    let asked_back = |operation: &Operation| {
+        let to = operation.to.as_ref().map_or(ABSENCE, |to| to.checksum.as_str());
+        quarantine.is_asked_back(&operation.id, to)
+    };
+    if planned.plan.operations.iter().any(asked_back) {
+        return "rollback undone".to_owned();
     }
     let before = planned.row.as_ref().map(|row| &row.applied);
     let moved = planned.reading.sources.iter().find(|source| {
@@ -364,6 +409,7 @@ pub(super) fn reason(job: &Job, planned: &Planned) -> String {
         },
         None if before.is_none_or(BTreeMap::is_empty) => "first seeding".to_owned(),
         None if respecified => "spec changed".to_owned(),
+        None if !mends.is_empty() => mended::reason(mends),
         // Nothing that was read differs: what is there does, or what stood in the way is gone.
         None => "rows changed".to_owned(),
     }
@@ -404,6 +450,7 @@ fn report(
         connections_created: counts.connections_created,
         orphaned: noted::kept(plan, KeptWhy::Orphaned),
         prune_disabled: noted::kept(plan, KeptWhy::PruneDisabled),
+        quarantined: noted::kept(plan, KeptWhy::Quarantined),
         conflicts: plan.conflicts.clone(),
         errors: failures.told,
         excluded: planned.excluded(),
@@ -413,12 +460,18 @@ fn report(
 }
 
 /// What has no column of its own in the log row.
-pub(super) fn metadata(planned: &Planned, failures: &Failures, started: Instant) -> Map<String, Value> {
+pub(super) fn metadata(
+    planned: &Planned,
+    mends: &[&Drifted],
+    failures: &Failures,
+    started: Instant,
+) -> Map<String, Value> {
     let plan = &planned.plan;
     let told: Vec<&Conflict> = plan.conflicts.iter().take(noted::NOTED_CONFLICTS).collect();
     let all = Some(plan.conflicts.len()).filter(|all| *all > told.len());
     let conflicts = serde_json::to_value(told).unwrap_or_default();
     let all: Option<(String, Value)> = all.map(|all| ("allConflicts".to_owned(), all.into()));
+    let committed = super::committed::at(planned).map(|at| ("committedAt".to_owned(), at.to_string().into()));
     [
         ("plan".to_owned(), plan.short_hash().into()),
         ("unchanged".to_owned(), plan.unchanged.into()),
@@ -432,5 +485,9 @@ pub(super) fn metadata(planned: &Planned, failures: &Failures, started: Instant)
     ]
     .into_iter()
     .chain(all)
+    // Of a seeding of some integrations, its revision says nothing of the others.
+    .chain(plan.scope.iter().map(|ids| ("only".to_owned(), ids.iter().cloned().collect())))
+    .chain(mended::metadata(mends))
+    .chain(committed)
     .collect()
 }

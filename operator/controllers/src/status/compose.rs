@@ -7,9 +7,10 @@ use sower_crds::environment::{Environment, EnvironmentStatus, SourceStatus};
 use sower_crds::{APPROVE, REQUESTED_AT};
 
 use super::conditions::{Conditions, Said, find, set, unset};
+use super::drifted;
 use super::kind;
 use super::next::next;
-use super::outcome::{Outcome, Verdict};
+use super::outcome::{Conflicts, Outcome, Verdict};
 use crate::reason::{Reason, With};
 
 /// As much of it as the CRD takes, in characters.
@@ -28,7 +29,15 @@ pub fn compose(environment: &Environment, outcome: &Outcome, now: Timestamp) -> 
     beside(&mut conditions, outcome, generation, now);
     source_ready(&mut conditions, outcome, generation, now);
     conflict_free(&mut conditions, outcome, generation, now);
-    let order = [kind::READY, kind::RECONCILING, kind::STALLED, kind::SOURCE_READY, kind::CONFLICT_FREE];
+    drifted::condition(&mut conditions, environment, outcome, now);
+    let order = [
+        kind::READY,
+        kind::RECONCILING,
+        kind::STALLED,
+        kind::SOURCE_READY,
+        kind::CONFLICT_FREE,
+        kind::DRIFTED,
+    ];
     conditions.sort_by_key(|condition| order.iter().position(|kind| *kind == condition.type_));
     status.conditions = conditions;
     status.observed_generation = generation;
@@ -80,14 +89,18 @@ fn revisions(previous: EnvironmentStatus, outcome: &Outcome) -> EnvironmentStatu
     if let Some(counts) = outcome.counts {
         status.counts = Some(counts);
     }
-    if outcome.written.is_some() {
-        status.last_seeding.clone_from(&outcome.written);
+    let rolled_back = outcome.rollback.as_ref().and_then(|rollback| rollback.written.as_ref());
+    if let Some(written) = outcome.written.as_ref().or(rolled_back) {
+        status.last_seeding = Some(written.clone());
     }
     if let Some(conflicts) = &outcome.conflicts {
         status.conflicts.clone_from(&conflicts.told);
     }
     if let Some(failures) = &outcome.failures {
         status.failures = failures.iter().take(FAILURES).cloned().collect();
+    }
+    if let Some(rollback) = &outcome.rollback {
+        status.rollback.clone_from(&rollback.told);
     }
     // A failure before the plan was made tells nothing about the one that waits.
     if outcome.plan.is_some() || !matches!(outcome.verdict, Verdict::Failed { .. } | Verdict::Suspended) {
@@ -127,13 +140,15 @@ fn message(status: &EnvironmentStatus, outcome: &Outcome) -> String {
     };
     match &outcome.verdict {
         Verdict::Seeded => {
-            let skipped = outcome.conflicts.as_ref().map_or(0, |conflicts| conflicts.skipped.len());
+            let skipped = outcome.conflicts.as_ref().and_then(kept);
             let orphaned = outcome.counts.map_or(0, |counts| counts.orphaned);
-            let skipped = (skipped > 0).then(|| format!("{} skipped", plural(skipped, "conflict")));
             let orphaned = (orphaned > 0).then(|| format!("{orphaned} orphaned"));
             let kept = outcome.counts.map_or(0, |counts| counts.prune_disabled);
             let kept = (kept > 0).then(|| format!("{kept} gone and kept"));
-            let besides = skipped.into_iter().chain(orphaned).chain(kept).collect::<Vec<_>>().join(", ");
+            let quarantined = outcome.counts.map_or(0, |counts| counts.quarantined);
+            let quarantined = (quarantined > 0).then(|| format!("{quarantined} quarantined"));
+            let all = skipped.into_iter().chain(orphaned).chain(kept).chain(quarantined);
+            let besides = all.collect::<Vec<_>>().join(", ");
             if besides.is_empty() { at("Seeded ") } else { format!("{}; {besides}", at("Seeded ")) }
         }
         Verdict::Invalid { invalid, total, first } => {
@@ -207,15 +222,32 @@ fn source_ready(conditions: &mut Conditions, outcome: &Outcome, generation: Opti
 
 fn conflict_free(conditions: &mut Conditions, outcome: &Outcome, generation: Option<i64>, now: Timestamp) {
     let Some(conflicts) = &outcome.conflicts else { return };
-    let said = match conflicts.skipped.len() {
-        0 => Said::new(true, "NoConflicts", "No conflicts"),
-        skipped => {
-            let told = format!("{} skipped", plural(skipped, "conflict"));
-            let named = format!("{told}: {}", super::notices::names(&conflicts.skipped));
-            Said::new(false, "ConflictsSkipped", first_fitting([named, told]))
+    let said = match kept(conflicts) {
+        None => Said::new(true, "NoConflicts", "No conflicts"),
+        Some(told) => {
+            let Conflicts { skipped, unmerged, told: _ } = conflicts;
+            let mut all: Vec<&String> = skipped.iter().chain(unmerged).collect();
+            all.sort_unstable();
+            all.dedup();
+            let named = format!("{told}: {}", super::notices::names(&all));
+            let reason = if unmerged.is_empty() { "ConflictsSkipped" } else { "ConflictsNotMerged" };
+            Said::new(false, reason, first_fitting([named, told]))
         }
     };
     set(conditions, kind::CONFLICT_FREE, said, generation, now);
+}
+
+/// `2 conflicts skipped, 1 not merged`.
+fn kept(conflicts: &Conflicts) -> Option<String> {
+    let Conflicts { skipped, unmerged, told: _ } = conflicts;
+    match (skipped.len(), unmerged.len()) {
+        (0, 0) => None,
+        (skipped, 0) => Some(format!("{} skipped", plural(skipped, "conflict"))),
+        (0, unmerged) => Some(format!("{} not merged", plural(unmerged, "conflict"))),
+        (skipped, unmerged) => {
+            Some(format!("{} skipped, {unmerged} not merged", plural(skipped, "conflict")))
+        }
+    }
 }
 
 fn plural(count: usize, noun: &str) -> String {

@@ -5,6 +5,7 @@
 
 mod compose;
 mod conditions;
+mod drifted;
 mod next;
 mod notices;
 mod outcome;
@@ -12,7 +13,7 @@ mod outcome;
 pub use compose::compose;
 pub use conditions::{Conditions, Said, set};
 pub use notices::{Notice, Tone, names, notices};
-pub use outcome::{Conflicts, Outcome, SourceOutcome, Verdict};
+pub use outcome::{Conflicts, Outcome, RollbackOutcome, SourceOutcome, Verdict};
 
 /// Condition types.
 pub mod kind {
@@ -26,6 +27,8 @@ pub mod kind {
     pub const SOURCE_READY: &str = "SourceReady";
     /// Whether no conflict is skipped.
     pub const CONFLICT_FREE: &str = "ConflictFree";
+    /// Whether rows are not what was seeded.
+    pub const DRIFTED: &str = "Drifted";
 }
 
 #[cfg(test)]

@@ -54,9 +54,11 @@ pub fn notices(
     let none = EnvironmentStatus::default();
     let before = before.unwrap_or(&none);
     let mut notices = Vec::new();
+    notices.extend(rolled_back(before, after));
     if let Some(written) = &outcome.written {
         notices.push(seeded(written, outcome));
     }
+    notices.extend(super::drifted::notices(before, after, outcome));
     notices.extend(refused(before, after, outcome));
     notices.extend(conflicts(before, after));
     notices.extend(approval(before, after));
@@ -64,7 +66,16 @@ pub fn notices(
     notices
 }
 
-fn notice(tone: Tone, reason: impl ToString, message: impl Into<String>) -> Notice {
+/// A rollback that was not told yet. It may have been done by a process that died before it could tell.
+fn rolled_back(before: &EnvironmentStatus, after: &EnvironmentStatus) -> Option<Notice> {
+    let now = after.rollback.as_ref().filter(|now| before.rollback.as_ref() != Some(*now))?;
+    Some(match now.failed {
+        true => notice(Tone::Warning, "RollbackFailed", format!("No rollback: {}", now.message)),
+        false => notice(Tone::Normal, "RolledBack", &now.message),
+    })
+}
+
+pub(super) fn notice(tone: Tone, reason: impl ToString, message: impl Into<String>) -> Notice {
     Notice { tone, reason: reason.to_string(), message: message.into() }
 }
 

@@ -1,11 +1,14 @@
 //! What a reconcile came to, as far as its status is concerned.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use sower_core::snapshot::Revision;
 use sower_crds::environment::{
-    ApprovalResult, ApprovalStatus, ConflictStatus, Counts, Failure, LastSeeding, PlanStatus,
+    ApprovalResult, ApprovalStatus, ConflictStatus, Counts, Failure, LastSeeding, PlanStatus, RollbackStatus,
 };
 
+use crate::drift::Found;
 use crate::reason::Reason;
 
 /// What a reconcile came to.
@@ -25,19 +28,36 @@ pub struct Outcome {
     pub plan: Option<PlanStatus>,
     /// Conflicts that are skipped; none: not known.
     pub conflicts: Option<Conflicts>,
+    /// What drifted; none: not known.
+    pub drift: Option<Arc<Found>>,
+    /// What of it was corrected, for the event.
+    pub corrected: Option<String>,
     /// What was written.
     pub written: Option<LastSeeding>,
     /// What came of an approval; none: nobody looked.
     pub approval: Option<ApprovalStatus>,
+    /// What there is to tell of rollbacks; none: nothing new.
+    pub rollback: Option<RollbackOutcome>,
 }
 
 /// Conflicts that are skipped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conflicts {
-    /// The integrations, sorted.
+    /// The integrations that keep what is there, sorted.
     pub skipped: Vec<String>,
+    /// Those that were to be merged and could not be, sorted.
+    pub unmerged: Vec<String>,
     /// The first of them, in the same order, as a status holds them.
     pub told: Vec<ConflictStatus>,
+}
+
+/// What there is to tell of rollbacks.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RollbackOutcome {
+    /// What came of the one that is asked for; none: nobody asks any more.
+    pub told: Option<RollbackStatus>,
+    /// What it wrote in this reconcile.
+    pub written: Option<LastSeeding>,
 }
 
 /// A source and its revisions.
@@ -120,8 +140,11 @@ impl Outcome {
             failures: None,
             plan: None,
             conflicts: None,
+            drift: None,
+            corrected: None,
             written: None,
             approval: None,
+            rollback: None,
         }
     }
 

@@ -45,6 +45,7 @@ fn seeded(commit: &str, skipped: &[&str]) -> Outcome {
         conflicts: Some(Conflicts {
             skipped: skipped.iter().map(ToString::to_string).collect(),
             told: Vec::new(),
+            unmerged: Vec::new(),
         }),
         ..Outcome::of(Verdict::Seeded)
     }

@@ -1,14 +1,17 @@
 //! A repository, a database, and a seeder between them.
 
-#![allow(clippy::unwrap_used, reason = "a fixture that cannot be made ends its test")]
 #![allow(dead_code, reason = "each suite takes what it needs")]
+#![allow(clippy::unwrap_used, reason = "a fixture that cannot be made ends its test")]
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
 use sower_controllers::seeding::{
-    Approval, Approved, Job, Origin, Planned, Seeded, Seeder, SeedingError, SourceInput,
+    Approval, Approved, Job, Origin, Planned, Rollback, RollbackError, RolledBack, Seeded, Seeder,
+    SeedingError, SourceInput,
 };
+use sower_core::rollback::Request;
 use sower_core::rows::Kind;
 use sower_crds::environment::EnvironmentSpec;
 use sower_source::Fetcher;
@@ -108,6 +111,8 @@ impl Kit {
             take_over: false,
             only: None,
             reseed: false,
+            mend: Job::unmended(),
+            resolve: sower_core::resolution::Once::new(),
             freeze_override: None,
             epoch: None,
         }
@@ -141,6 +146,40 @@ impl Kit {
     pub async fn count(&self, table: &str) -> i64 {
         let count = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
         sqlx::query_scalar(count).fetch_one(&mut self.connect().await).await.unwrap()
+    }
+
+    /// Makes an earlier state current again: `3`, `a=1.0.0`, `undo`.
+    pub async fn roll_back(&self, environment: &str, wish: &str) -> Result<RolledBack, RollbackError> {
+        let rollback = Rollback {
+            environment: environment.into(),
+            spec: EnvironmentSpec::default(),
+            keeper: "files".into(),
+            epoch: None,
+            request: Request::parse(wish).unwrap(),
+            by: "Ada".into(),
+            asked: None,
+        };
+        self.seeder.roll_back(&self.store, &rollback).await
+    }
+
+    /// Every row of ours by table and id: its hash and checksum, and of definitions where it came from.
+    pub async fn catalog(&self, environment: &str) -> BTreeMap<String, (String, String)> {
+        let registries = Kind::ALL.map(|kind| (kind.table(), "''"));
+        let definitions = ("integration_definitions", "source || ' ' || path || ' ' || revision");
+        let mut all = BTreeMap::new();
+        let mut connection = self.connect().await;
+        for (table, place) in registries.into_iter().chain([definitions]) {
+            let carried = if place == "''" { "" } else { " AND status <> 'removed'" };
+            let sql = format!(
+                "SELECT id, hex(row_hash) || checksum, {place} FROM {table} \
+                 WHERE environment = $1 AND seeding IS NOT NULL{carried}"
+            );
+            let rows = sqlx::query_as::<_, (String, String, String)>(AssertSqlSafe(sql)).bind(environment);
+            for (id, content, place) in rows.fetch_all(&mut connection).await.unwrap() {
+                all.insert(format!("{table} {id}"), (content, place));
+            }
+        }
+        all
     }
 
     async fn connect(&self) -> SqliteConnection {

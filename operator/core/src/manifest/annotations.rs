@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use sower_crds::PRUNE;
+use sower_crds::{PRUNE, RESOLVE};
 
 use super::report::{Path, Sink};
 use super::tree::{Entry, Mark, Node, Value};
 use crate::catalog::Annotations;
 use crate::problem::Code;
+use crate::resolution::Resolutions;
 
 /// The annotations of an Integration that mean something here; nobody looks at others.
-pub const ANNOTATIONS: [&str; 1] = [PRUNE];
+pub const ANNOTATIONS: [&str; 2] = [PRUNE, RESOLVE];
 
 /// Reads the annotations of `metadata`, and notes what is wrong with those that mean something.
 pub(crate) fn read(metadata: Option<&Node>, sink: &mut Sink<'_>) -> Annotations {
@@ -25,7 +26,18 @@ pub(crate) fn read(metadata: Option<&Node>, sink: &mut Sink<'_>) -> Annotations 
             false
         }
     };
-    Annotations { prune_disabled }
+    let resolve =
+        match said(RESOLVE).map(|node| (node, node.text().unwrap_or_default().parse::<Resolutions>())) {
+            None => Resolutions::default(),
+            Some((_, Ok(resolve))) => resolve,
+            Some((node, Err(why))) => {
+                let (annotations, message) = (Path::at("/metadata/annotations"), format!("{RESOLVE}: {why}"));
+                let expected = "`version=override`, `dependency=merge`, …";
+                sink.push(Code::WrongType, node.mark, &annotations.key(RESOLVE), message, expected, None);
+                Resolutions::default()
+            }
+        };
+    Annotations { prune_disabled, resolve }
 }
 
 /// The metadata of a resource, as far as [`read`] looks at it.

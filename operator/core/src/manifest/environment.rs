@@ -156,6 +156,9 @@ fn check_spec(spec: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
     if let Some(retention) = spec.get("retention") {
         check_period(retention, "history", &path.key("retention"), sink);
     }
+    if let Some(drift) = spec.get("drift") {
+        check_drift_interval(drift, &path.key("drift"), sink);
+    }
     let windows = path.key("freezeWindows");
     for (i, window) in spec.list_at("freezeWindows").iter().enumerate() {
         let path = windows.index(i);
@@ -210,6 +213,15 @@ fn check_period(node: &Node, key: &str, path: &Path<'_>, sink: &mut Sink<'_>) {
             "at least 1s",
             None,
         );
+    }
+}
+
+fn check_drift_interval(drift: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
+    let Some(period) = drift.get("interval") else { return };
+    let read = period.text().and_then(|text| sower_crds::period::parse(text).ok());
+    if read.is_some_and(|read| read.as_secs() < sower_crds::drift::SHORTEST) {
+        let (path, message) = (path.key("interval"), "interval is too short");
+        sink.push(Code::BadDuration, period.mark, &path, message, "at least 10s", None);
     }
 }
 

@@ -11,7 +11,7 @@ use super::minded::{Minded, Unread};
 use super::tree::Mark;
 use crate::catalog::Found;
 use crate::problem::{Code, Problem};
-use crate::snapshot::{FileEntry, Tree};
+use crate::snapshot::{FileEntry, Tree, is_lossy};
 
 /// Bounds of one load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,7 +174,9 @@ fn remembered(found: Vec<Found>, source: &str) -> Vec<Loaded> {
 
 /// Sorts by place and refuses what shares an id.
 fn finish(mut all: Vec<Loaded>) -> Vec<Found> {
+    all.iter_mut().filter(|loaded| is_lossy(&loaded.found.place.path)).for_each(refuse_name);
     all.sort_by(|a, b| a.found.place.cmp(&b.found.place));
+    all.dedup_by(|a, b| is_lossy(&a.found.place.path) && a.found.place == b.found.place);
     for several in shared_ids(&all) {
         let places: Vec<String> = several.iter().map(|i| location(&all[*i])).collect();
         for (own, i) in several.iter().enumerate() {
@@ -205,6 +207,30 @@ fn shared_ids(all: &[Loaded]) -> Vec<Vec<usize>> {
 fn location(loaded: &Loaded) -> String {
     let path = &loaded.found.place.path;
     loaded.id.as_ref().map_or_else(|| path.clone(), |id| format!("{path}:{}", id.mark.line))
+}
+
+/// What stands in a file whose name is not UTF-8 is not looked at: nothing could be told of it, or found again.
+fn refuse_name(loaded: &mut Loaded) {
+    let Loaded { found, id } = loaded;
+    *id = None;
+    found.place.document = 0;
+    found.id = None;
+    found.summary = None;
+    found.manifest = None;
+    found.references.clear();
+    found.problems = vec![Problem {
+        code: Code::Encoding,
+        severity: Code::Encoding.severity(),
+        file: found.place.path.clone(),
+        line: Mark::TOP.line,
+        column: Mark::TOP.column,
+        length: Mark::TOP.length,
+        pointer: String::new(),
+        message: "the name of the file is not UTF-8".into(),
+        expected: "in a file whose name is not UTF-8".into(),
+        hint: Some("rename the file".into()),
+        integration: None,
+    }];
 }
 
 fn refuse_duplicate(loaded: &mut Loaded, others: &str) {

@@ -23,6 +23,8 @@ mod structure;
 mod summary;
 mod texts;
 pub mod tree;
+mod written;
+mod yaml;
 
 pub use annotations::ANNOTATIONS;
 pub use canonical::{canonical, checksum};
@@ -31,6 +33,8 @@ pub use empty::empty_files;
 pub use environment::{LoadedEnvironment, load_environments};
 pub use load::{Limits, ResourceEntry, load, load_file, load_resources, load_value};
 pub use minded::Unread;
+pub use report::is_cut;
+pub use written::{Written, written};
 
 /// Compiles the format, once. The first manifest would do it: this is for whoever waits for something else before.
 pub fn prepare() {

@@ -12,6 +12,13 @@ pub(crate) const MAX_PROBLEMS: usize = 1000;
 /// The most warnings among them, so that no number of warnings keeps an error out.
 const MAX_WARNINGS: usize = 500;
 
+/// Whether a document has as many problems as are noted of one: there may be more.
+#[must_use]
+pub fn is_cut(problems: &[Problem]) -> bool {
+    let warnings = || problems.iter().filter(|problem| !problem.is_error()).count();
+    problems.len() >= MAX_WARNINGS && (problems.len() >= MAX_PROBLEMS || warnings() >= MAX_WARNINGS)
+}
+
 /// What the guesses at misspelt names may cost in one document, in characters looked at.
 const MAX_GUESSING: usize = 20_000_000;
 

@@ -32,6 +32,7 @@ pub(crate) fn check(word: &str, text: &str, node: &Node, path: &Path<'_>, sink: 
         "percent" => check_percent(text, node, path, sink),
         "range" => check_range(text, node, path, sink),
         "commit" => check_commit(text, node, path, sink),
+        "column" => check_column(text, node, path, sink),
         "schedule" => check_schedule(text, node, path, sink),
         "time-zone" => check_time_zone(text, node, path, sink),
         _ => return false,
@@ -91,6 +92,20 @@ fn slug(text: &str, joints: &[char]) -> Option<String> {
         }
     }
     (!out.is_empty()).then_some(out)
+}
+
+/// A column, or a JSON pointer into one that holds JSON.
+fn check_column(text: &str, node: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
+    let why = match crate::drift::bad_field(text) {
+        None if text.len() > 256 => "it is longer than 256 characters".to_owned(),
+        None if text.starts_with('/') && text[1..].split('/').any(str::is_empty) => {
+            "a part of it is empty".to_owned()
+        }
+        None => return,
+        Some(why) => why,
+    };
+    let message = format!("`{}` cannot be ignored: {why}", shortened(text));
+    sink.push(Code::WrongType, node.mark, path, message, "a column or a JSON pointer", None);
 }
 
 fn check_version(text: &str, node: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {

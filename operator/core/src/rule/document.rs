@@ -15,10 +15,10 @@ pub(super) const SYNTAX: Rule = Rule {
 };
 
 pub(super) const ENCODING: Rule = Rule {
-    summary: "The file is not UTF-8, or holds what no table can",
-    meaning: "Manifests are stored as JSON in UTF-8. The character U+0000, half of a surrogate pair, and numbers that are not \
-              finite have no place there.",
-    remedy: "Save the file as UTF-8, and take the character or number out.",
+    summary: "The file or its name is not UTF-8, or holds what no table can",
+    meaning: "Manifests are stored as JSON in UTF-8, beside the path of their file. The character U+0000, half of a surrogate \
+              pair, and numbers that are not finite have no place there; a name that is not UTF-8 is shown with `\u{fffd}`.",
+    remedy: "Save the file as UTF-8, under a name in UTF-8, and take the character or number out.",
     wrong: "tags: [\"a\\0b\"]\n",
     right: "tags: [\"ab\"]\n",
 };

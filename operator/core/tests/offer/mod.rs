@@ -11,9 +11,11 @@ use sower_core::catalog::{
 };
 use sower_core::diff::{Wish, diff};
 use sower_core::hash::spec_digest;
-use sower_core::plan::{Content, Current, Plan, State, Verb};
+use sower_core::merges::{Made, Merges, Unmerged};
+use sower_core::plan::{Content, Current, Plan, State, Verb, Wanted};
 use sower_core::problem::{Code, Problem, Severity};
-use sower_core::resolve::{questions, resolve};
+use sower_core::resolution::Resolutions;
+use sower_core::resolve::{questions, resolve, to_merge, to_unite};
 use sower_core::select::{Selection, select};
 use sower_core::snapshot::Revision;
 use sower_crds::environment::EnvironmentSpec;
@@ -164,13 +166,14 @@ pub fn plan_only(
 ) -> Plan {
     let selection = selection(spec, sources);
     let settled = resolve(spec, sources, &selection, state, only);
-    diff(&spec_digest(spec), &selection, settled, state, Wish { only, reseed: false })
+    diff(&spec_digest(spec), &selection, settled, state, Wish { only, ..Wish::default() })
 }
 
 /// What a plan leaves in the database; history grows by every content that was there.
 pub fn apply(plan: &Plan, state: &State, history: &mut BTreeSet<(String, String)>) -> State {
     let mut next = state.clone();
     for operation in &plan.operations {
+        next.merged.remove(&operation.id);
         if operation.verb == Verb::Remove {
             // It stays for a while.
             if let Some(row) = next.rows.get_mut(&operation.id) {
@@ -181,6 +184,9 @@ pub fn apply(plan: &Plan, state: &State, history: &mut BTreeSet<(String, String)
         let content = operation.to.clone().expect("new content");
         let place = operation.place.clone().expect("a place");
         history.insert((operation.id.clone(), content.checksum.clone()));
+        let stays = state.merged.get(&operation.id).filter(|_| Some(&content) == operation.from.as_ref());
+        let merged = state.merges.merged(&operation.id, &content.checksum).map(|made| made.git.0.clone());
+        next.merged.extend(merged.or(stays.cloned()).map(|git| (operation.id.clone(), git)));
         let (id, source, path) = (operation.id.clone(), place.source, place.path);
         let prune_disabled = operation.prune_disabled;
         let current = Current { id, content, source, path, removed: false, prune_disabled };
@@ -190,11 +196,59 @@ pub fn apply(plan: &Plan, state: &State, history: &mut BTreeSet<(String, String)
     next
 }
 
-/// The state with the answers of the history.
-pub fn answered(selection: &Selection, state: &State, history: &BTreeSet<(String, String)>) -> State {
-    let carried =
-        questions(selection, state).into_iter().filter(|question| history.contains(question)).collect();
-    State { carried, ..state.clone() }
+/// The state with the answers of the history, and with what merging comes to. Contents are told apart by their checksums
+/// alone here: whether two of them clash is tossed by those.
+pub fn answered(
+    spec: &EnvironmentSpec,
+    sources: &[SourceCatalog],
+    state: &State,
+    history: &BTreeSet<(String, String)>,
+) -> State {
+    let selection = selection(spec, sources);
+    let mut state = State { merges: Merges::default(), ..state.clone() };
+    for offers in to_unite(spec, &selection, None) {
+        let sums: Vec<&str> = offers.iter().map(|offer| offer.summary.checksum.as_str()).collect();
+        let parts: Vec<(&str, &str)> = offers[1..]
+            .iter()
+            .map(|offer| (offer.place.source.as_str(), offer.summary.version.as_str()))
+            .collect();
+        let version = sower_core::composite::version(&offers[0].summary.version, &parts);
+        let union = made(&offers[0], &version, &format!("union/{}", sums.join("+")), &sums.concat());
+        state.merges.unions.insert(offers[0].summary.id.clone(), union);
+    }
+    state.carried =
+        questions(&selection, &state).into_iter().filter(|question| history.contains(question)).collect();
+    let in_conflict: Vec<Wanted> =
+        to_merge(spec, sources, &selection, &state, None).into_iter().cloned().collect();
+    for wanted in &in_conflict {
+        let here = state.rows[&wanted.summary.id].content.checksum.clone();
+        let merged = format!("merged/{here}+{}", wanted.summary.checksum);
+        let answer = made(wanted, &wanted.summary.version, &merged, &merged);
+        state.merges.versions.insert(wanted.summary.id.clone(), answer);
+    }
+    for (id, checksum) in history {
+        let version = checksum.strip_prefix(&format!("v1:{id}/")).and_then(|rest| rest.split_once('/'));
+        let Some((version, text)) = version else { continue };
+        let wanted = Wanted {
+            summary: summary(id, version, text),
+            place: place("default", id),
+            revision: String::new(),
+            resolve: Resolutions::default(),
+        };
+        let kept = made(&wanted, version, checksum, "").expect("made");
+        state.merges.known.entry(id.clone()).or_default().push(kept);
+    }
+    state
+}
+
+fn made(like: &Wanted, version: &str, checksum: &str, toss: &str) -> Result<Made, Unmerged> {
+    if toss.bytes().map(usize::from).sum::<usize>() % 4 == 1 {
+        return Err(Unmerged::clash(vec!["/name".into()]));
+    }
+    let git = (like.summary.checksum.clone(), "".into());
+    let summary = Summary { version: version.into(), checksum: checksum.into(), ..like.summary.clone() };
+    let wanted = Wanted { summary, ..like.clone() };
+    Ok(Made { wanted, manifest: "".into(), git, clashes: Vec::new(), seen: None })
 }
 
 /// `+ slack`, `~ stripe`, `> moved`, `- gone`.

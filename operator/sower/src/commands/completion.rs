@@ -106,9 +106,9 @@ fn zsh(script: &str) -> String {
             || line.starts_with("':to ")
         {
             "_sower_environments"
-        } else if line.contains("--at=") {
+        } else if line.contains("--at=") || line.contains("--to=") {
             "_sower_seedings"
-        } else if line.contains("--only=") || line.starts_with("':id ") {
+        } else if line.contains("--only=") || line.starts_with("':id ") || line.starts_with("'::id ") {
             "_sower_integrations"
         } else if line.starts_with("'::name ") {
             "_sower_names"

@@ -1,7 +1,8 @@
 //! `sower drift`: rows that no longer are what the last seeding wrote. Reads rows only.
 
 use serde_json::{Value, json};
-use sower_core::drift::{Drifted, Foreign, What};
+use sower_core::drift::{Counted, Drifted, Foreign, Ignored, What};
+use sower_crds::DriftMode;
 use sower_store::Drift;
 
 use crate::cli::DriftArgs;
@@ -21,7 +22,8 @@ pub async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Failure> {
     let session = Session::ask(&args.at, &args.which, context).await?;
     let (found, mut exit) = session
         .each(async |member| {
-            let drift = session.rows(member).await?.drift(member.name()).await;
+            let ignored = Ignored::of(&member.loaded.spec.drift.ignore_fields);
+            let drift = session.rows(member).await?.drift(member.name(), &ignored).await;
             drift.map_err(|error| session.trouble(&error.into(), member))
         })
         .await?;
@@ -44,9 +46,12 @@ pub async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Failure> {
     if session.cluster.is_none() {
         for (member, _) in found.iter().filter(|(_, drift)| mends(drift)) {
             let (name, flags) = (member.name(), session.flags());
+            // Where drift is corrected, a seeding corrects it.
+            let corrects = member.loaded.spec.drift.mode == DriftMode::Correct;
+            let reseed = if corrects { "" } else { " --reseed" };
             context
                 .style
-                .hint(&format!("Write {name} as it was seeded: sower seed -e {name} --reseed{flags}"));
+                .hint(&format!("Write {name} as it was seeded: sower seed -e {name}{reseed}{flags}"));
         }
     }
     Ok(exit)
@@ -58,16 +63,9 @@ fn mends(drift: &Drift) -> bool {
 }
 
 /// How many rows are missing, changed and foreign.
-fn counts(drift: &Drift) -> [usize; 3] {
-    let mut counts = [0; 3];
-    for row in &drift.rows {
-        counts[match row.what {
-            What::Missing => 0,
-            What::Changed(_) => 1,
-            What::Foreign(_) => 2,
-        }] += 1;
-    }
-    counts
+pub(super) fn counts(drift: &Drift) -> [usize; 3] {
+    let Counted { missing, changed, foreign } = Counted::of(&drift.rows);
+    [missing, changed, foreign]
 }
 
 /// `missing`, `changed` or `foreign`.

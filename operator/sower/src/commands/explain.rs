@@ -49,7 +49,8 @@ pub async fn run(args: &ExplainArgs, context: &Context) -> Result<Exit, Failure>
         session.widest,
         now,
     ));
-    let remedies = verdict::remedies(all.iter().map(|(member, _, verdict)| (member.name(), verdict)));
+    let named = all.iter().map(|(member, _, verdict)| (member.name(), verdict));
+    let remedies = verdict::remedies(named, &session.flags());
     if !remedies.is_empty() {
         text.push_str(&format!("\n{remedies}"));
     }

@@ -1,6 +1,7 @@
 //! `sower get`: integrations, environments, open conflicts and what there was, from the rows.
 
 mod at;
+mod quarantine;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +45,7 @@ pub async fn run(args: &GetArgs, context: &Context) -> Result<Exit, Failure> {
         (Kind::Integrations, None) => integrations(&session, args.output).await,
         (Kind::Versions, id) => versions::run(&session, id.as_deref().unwrap_or_default(), args.output).await,
         (Kind::Environments, name) => environments(&session, name.as_deref(), args.output).await,
+        (Kind::Quarantine, name) => quarantine::run(&session, name.as_deref(), args.output).await,
         (Kind::Conflicts, name) => conflicts(&session, name.as_deref(), args.output).await,
     }
 }
@@ -297,6 +299,8 @@ fn conflict(open: &OpenConflict) -> Fields {
         .with("currentVersion", &conflict.current_version)
         .with("newVersion", &conflict.new_version)
         .with("resolution", conflict.resolution)
+        .with("unmerged", &conflict.unmerged)
+        .with("clashes", &conflict.clashes)
         .with("message", &conflict.message)
         .with("since", since)
 }

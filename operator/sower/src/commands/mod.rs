@@ -1,15 +1,19 @@
 //! One file per command.
 
+pub mod adopt;
 pub mod blame;
 pub mod completion;
 pub mod diff;
 pub mod doctor;
 pub mod drift;
 pub mod explain;
+pub mod export;
 pub mod generate;
 pub mod get;
 pub mod history;
 pub mod plan;
+pub mod report;
+pub mod rollback;
 pub mod rule;
 pub mod run_operator;
 pub mod seed;
@@ -22,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Command, Format, Looks};
 use crate::failure::{Exit, Failure};
-use crate::output::document::{self, Fields};
+use crate::output::document;
 use crate::output::style::Style;
 
 /// What every command is given.
@@ -58,8 +62,17 @@ pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failu
         Command::Blame(args) => {
             told(context, args.output, args.which.environment.is_some(), blame::run(&args, context).await)
         }
-        Command::Validate(args) => blocking(context, move |context| validate::run(&args, context)).await,
-        Command::Rule(args) => rule::run(&args, context),
+        Command::Report(args) => {
+            let named = args.which.environment.is_some();
+            told(context, args.output.document(), named, report::run(&args, context).await)
+        }
+        Command::Export(args) => export::run(&args, context).await,
+        Command::Adopt(args) => told(context, args.output, true, adopt::run(&args, context).await),
+        Command::Validate(args) => {
+            let format = args.output.document();
+            told(context, format, true, blocking(context, move |context| validate::run(&args, context)).await)
+        }
+        Command::Rule(args) => told(context, args.output, args.code.is_some(), rule::run(&args, context)),
         Command::Generate(args) => generate::run(&args, context),
         Command::Completion(args) => completion::run(&args, context),
         Command::Complete(args) => blocking(context, move |context| completion::words(&args, context)).await,
@@ -67,6 +80,7 @@ pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failu
             let named = args.which.environment.is_some();
             told(context, args.output.document(), named, plan::run(&args, context).await)
         }
+        Command::Rollback(args) => told(context, args.output, true, rollback::run(&args, context).await),
         Command::Suspend(args) => suspend::run(&args, true, context).await,
         Command::Resume(args) => suspend::run(&args, false, context).await,
         Command::Seed(args) => {
@@ -87,12 +101,8 @@ fn told(
     named: bool,
     result: Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
-    if let Err(failure) = &result
-        && failure.exit != Exit::Usage
-    {
-        let error = Fields::default().with("code", failure.coded()).with("message", &failure.message);
-        let document = Fields::default().with("errors", [error]);
-        document::write_each(&context.style, format, named, &[document])?;
+    if let Err(failure) = &result {
+        document::write_failure(&context.style, format, named, failure)?;
     }
     result
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
+use sower_controllers::drift;
 use sower_controllers::environment::{self, Resources};
 use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Job, Planned};
@@ -122,6 +123,7 @@ async fn make(session: &Session, member: &Member, only: Option<BTreeSet<String>>
         _ => session.job(member).map_err(|failure| Trouble::of(Reason::InvalidSpec, failure))?,
     };
     let job = Job { only, ..job };
+    let job = drift::mending(&store, job).await.map_err(|error| session.troubled(&error, member))?;
     let planned = session.plan_of(member, &store, &job).await?;
     if let Some(empty) = planned.empty_source() {
         let mut trouble = session.troubled(&empty, member);
@@ -146,12 +148,12 @@ async fn updates(
     planned: &Planned,
 ) -> Result<Vec<(String, Vec<Judged>)>, sower_store::StoreError> {
     let updated: Vec<&Operation> =
-        planned.plan.operations.iter().filter(|o| o.verb == Verb::Update).collect();
+        planned.plan.operations.iter().filter(|o| o.verb == Verb::Update && o.from != o.to).collect();
     let ids: Vec<&str> = updated.iter().map(|operation| operation.id.as_str()).collect();
     let before = store.manifests(&planned.plan.environment, &ids).await?;
     let told = updated.iter().filter_map(|operation| {
         let from = parsed(before.get(&operation.id)?)?;
-        let to = parsed(&planned.reading.manifest(operation.place.as_ref()?)?)?;
+        let to = parsed(&planned.content(operation)?)?;
         Some((operation.id.clone(), compatibility::judge(&from, &to)))
     });
     Ok(told.collect())

@@ -17,8 +17,9 @@ const UNDERSTATED_VERSION: &str = "an update breaks what uses the integration, i
      has `policy: { semver: deny }`: the integration keeps its rows, and everything else comes in. Raise the major version \
      (below 1.0.0 the minor one), or take the break back; `sower plan` says what it is.";
 const FOREIGN_ROW: &str = "a row that Sower did not write holds an id that a manifest wants. Sower never touches such a \
-     row (its column `seeding` is null), so the integration is refused and everything else comes in. Rename the integration, \
-     or delete the row if nobody needs it, and seed again.";
+     row (its column `seeding` is null), so the integration is refused and everything else comes in. Take the row \
+     over with `sower adopt DIR`, where it says what the manifest says; else rename the integration, or delete the row if \
+     nobody needs it, and seed again.";
 
 /// Runs it.
 ///
@@ -30,7 +31,10 @@ pub fn run(args: &RuleArgs, context: &Context) -> Result<Exit, Failure> {
     match &args.code {
         Some(text) => match between(text) {
             Some((code, meaning)) => {
-                context.style.raw(&format!("error[{code}]: {}\n", wrapped(meaning)));
+                let described = json!({ "code": code, "severity": "error", "meaning": meaning });
+                if !document::write(&context.style, args.output, &described)? {
+                    context.style.raw(&format!("error[{code}]: {}\n", wrapped(meaning)));
+                }
                 Ok(Exit::Done)
             }
             None => one(parse(text)?, args, context),

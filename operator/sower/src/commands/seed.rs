@@ -9,10 +9,12 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use futures::stream::{self, StreamExt as _};
+use sower_controllers::drift;
 use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Job, Reading, Seeded, Seeder};
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::report::Report;
+use sower_core::resolution::{Once, Resolutions};
 use sower_store::Store;
 
 use crate::choice::Asked;
@@ -65,6 +67,7 @@ async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result
             )));
         }
     }
+    once(args)?;
     let project = Project::open(settings)?;
     let refused = project.draw_problems(&context.style);
     let asked = Asked { environment: args.environment.as_deref(), all: args.all };
@@ -104,6 +107,15 @@ async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result
     Ok(exit)
 }
 
+/// What is to be done about conflicts this once, by integration.
+fn once(args: &SeedArgs) -> Result<Once, Failure> {
+    let Some(said) = &args.resolve else { return Ok(Once::new()) };
+    let bad = |why: String| Failure::usage(format!("--resolve: {why}"));
+    let said: Resolutions = said.parse().map_err(bad)?;
+    said.lasts().map_err(bad)?;
+    Ok(args.only.iter().map(|id| (id.clone(), said)).collect())
+}
+
 fn progress_text(chosen: &[&LoadedEnvironment]) -> String {
     match chosen {
         [only] => format!("seeding {}", only.name),
@@ -123,6 +135,7 @@ async fn one<'a>(
         take_over: args.take_over,
         only: (!args.only.is_empty()).then(|| args.only.iter().cloned().collect()),
         reseed: args.reseed,
+        resolve: once(args).unwrap_or_default(),
         ..job
     });
     let mut tried = Tried {
@@ -154,27 +167,50 @@ async fn seed<'a>(
         Ok(store) => store,
         Err(error) => return Tried { result: ended(Trouble::database(error, &environment.name)), ..tried },
     };
-    let seeded = match seeder.seed(&store, job, &context.cancel).await {
+    let mended = drift::mending(&store, job.clone()).await;
+    let seeded = match mended {
+        Ok(job) => seeder.seed(&store, &job, &context.cancel).await,
+        Err(error) => Err(error),
+    };
+    let seeded = match seeded {
         Ok(seeded) => seeded,
-        Err(error) => return Tried { result: ended(Trouble::new(&error, &environment.name)), ..tried },
+        Err(error) => {
+            let secret = project.secrets.shown(job, error.source_name.as_deref());
+            let trouble = Trouble::new(&error, &environment.name).showing(secret);
+            return Tried { result: ended(trouble), ..tried };
+        }
     };
     let (mut reading, mut kept) = (None, Vec::new());
     if !seeded.report().errors.is_empty() {
-        kept = what_stays(&store, seeded.report()).await;
         // Nothing new was read, and something is still wrong: it is read again, to be shown.
         if seeded.planned().is_none() {
             reading = seeder.read(job, &context.cancel).await.ok();
         }
+        let read = seeded.planned().map(|planned| &planned.reading).or(reading.as_ref());
+        kept = what_stays(&store, seeded.report(), read).await;
     }
     Tried { result: Ok(seeded), reading, kept, ..tried }
 }
 
 /// The version that stays of each integration whose manifest is refused. Where that cannot be read, less is said.
-async fn what_stays(store: &Store, report: &Report) -> Vec<(String, String)> {
+async fn what_stays(store: &Store, report: &Report, reading: Option<&Reading>) -> Vec<(String, String)> {
     let invalid = report.errors.iter().filter(|error| error.code != FOREIGN_ROW);
-    let refused: BTreeSet<&str> = invalid.filter_map(|error| error.integration.as_deref()).collect();
+    let mut refused: BTreeSet<String> = invalid.filter_map(|error| error.integration.clone()).collect();
+    let without_id = reading.into_iter().flat_map(Reading::found).filter(|found| found.id.is_none());
+    let unread: BTreeSet<(&str, &str)> =
+        without_id.map(|found| (&*found.place.source, &*found.place.path)).collect();
+    if !unread.is_empty()
+        && let Ok(here) = store.state(&report.environment).await
+    {
+        let offered: BTreeSet<&str> =
+            reading.into_iter().flat_map(Reading::found).filter_map(|found| found.id.as_deref()).collect();
+        let rows = here.state.rows.values().filter(|row| !row.removed && !offered.contains(&*row.id));
+        refused.extend(
+            rows.filter(|row| unread.contains(&(&*row.source, &*row.path))).map(|row| row.id.clone()),
+        );
+    }
     let listed = store.integrations(Some(&report.environment)).await.unwrap_or_default();
-    let stays = listed.into_iter().filter(|listed| refused.contains(listed.id.as_str()));
+    let stays = listed.into_iter().filter(|listed| refused.contains(&listed.id));
     stays.map(|listed| (listed.id, listed.version)).collect()
 }
 

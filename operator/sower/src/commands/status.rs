@@ -104,6 +104,7 @@ fn detail(standing: &Standing, now: Timestamp) -> String {
             (counts.conflicts, "in conflict"),
             (counts.orphaned, "orphaned"),
             (counts.prune_disabled, "gone and kept"),
+            (counts.quarantined, "quarantined"),
             (counts.excluded, "excluded"),
             (counts.invalid, "invalid"),
         ];

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::json;
+use sower_core::manifest;
 use sower_core::problem::Problem;
 use sower_source::Checkout;
 
@@ -60,6 +61,8 @@ struct Checked {
     off: BTreeSet<(String, u32)>,
     environments: usize,
     environments_off: usize,
+    /// A document has as many problems as are noted of one: there may be more.
+    cut: bool,
 }
 
 impl Checked {
@@ -67,6 +70,7 @@ impl Checked {
         self.environments += files.environments.len() + files.invalid;
         let off: BTreeSet<&str> = files.problems.iter().map(|problem| problem.file.as_str()).collect();
         self.environments_off += off.len().max(files.invalid);
+        self.cut |= files.problems.chunk_by(|a, b| a.file == b.file).any(manifest::is_cut);
         let line = |p: &Problem| if self.draws { files.line(&p.file, p.line) } else { None };
         let excerpt = |p: &Problem| line(p).map(|line| problems::excerpt(&line, p));
         self.problems.extend(files.problems.iter().map(|p| (p.clone(), excerpt(p))));
@@ -78,6 +82,7 @@ impl Checked {
             if !found.problems.is_empty() {
                 self.off.insert(document.clone());
             }
+            self.cut |= manifest::is_cut(&found.problems);
             self.integrations.insert(document);
             for problem in &found.problems {
                 let excerpt = if self.draws { read.excerpt(problem) } else { None };
@@ -149,12 +154,12 @@ fn print(checked: &Checked, format: ProblemFormat, took: u64, context: &Context)
             document::write(style, Format::Json, &problems::sarif(&all))?;
         }
         ProblemFormat::Json | ProblemFormat::Yaml => {
-            let format = if format == ProblemFormat::Json { Format::Json } else { Format::Yaml };
+            let format = format.document();
             let (errors, warnings): (Vec<&Problem>, Vec<&Problem>) =
                 all().partition(|problem| problem.is_error());
             let value = json!({
                 "integrations": checked.integrations.len(), "environments": checked.environments,
-                "errors": errors, "warnings": warnings, "duration": took,
+                "errors": errors, "warnings": warnings, "more": checked.cut, "duration": took,
             });
             document::write(style, format, &value)?;
         }
@@ -197,5 +202,10 @@ fn summary(checked: &Checked, took: u64) -> String {
         kinds.push(counted(warnings, "warning"));
     }
     let fine = if fine.is_empty() { String::new() } else { format!("; {fine} {are} fine") };
-    format!("{} in {}{fine}. What one means: sower rule CODE", kinds.join(" and "), off.join(" and "))
+    let (least, told) = match checked.cut {
+        true => ("at least ", ". Of one document no more are told"),
+        false => ("", ""),
+    };
+    let (kinds, off) = (kinds.join(" and "), off.join(" and "));
+    format!("{least}{kinds} in {off}{fine}{told}. What one means: sower rule CODE")
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sower_controllers::seeding::Planned;
-use sower_core::plan::{Conflict, Operation, Resolution, State, Verb};
+use sower_core::plan::{Conflict, Operation, State, Verb};
 
 use crate::failure::Failure;
 
@@ -41,6 +41,7 @@ pub fn operation(operation: &Operation, state: &State) -> String {
             let now = if moved { format!("in {path}") } else { format!("from source {source}") };
             format!("{mark} {id} {to}   now {now}")
         }
+        Verb::Update if operation.from == operation.to => format!("{mark} {id} {to}   (as it was seeded)"),
         Verb::Update if from == to => format!("{mark} {id} {to}"),
         Verb::Update => format!("{mark} {id} {from} -> {to}"),
     };
@@ -52,15 +53,12 @@ pub fn operation(operation: &Operation, state: &State) -> String {
 pub fn conflict(conflict: &Conflict) -> String {
     let version = conflict.current_version.as_ref().or(conflict.new_version.as_ref());
     let version = version.map(|version| format!(" {version}")).unwrap_or_default();
-    let done = match conflict.resolution {
-        Resolution::Skip => "skipped",
-        Resolution::Override => "overridden",
-    };
     format!(
-        "! {}{version}   {} conflict: {}; {done}",
+        "! {}{version}   {} conflict: {}; {}",
         conflict.integration,
         conflict.kind.as_str(),
-        conflict.message
+        conflict.message,
+        conflict.done()
     )
 }
 
@@ -94,6 +92,12 @@ pub fn besides(conflicts: usize, refused: usize) -> String {
     };
     let refused = if refused == 0 { String::new() } else { format!(", {refused} refused") };
     format!("{conflicts}{refused}")
+}
+
+/// `, 2 quarantined`, or nothing.
+#[must_use]
+pub fn quarantined(count: usize) -> String {
+    if count == 0 { String::new() } else { format!(", {count} quarantined") }
 }
 
 /// `asana, bamboohr, clickup and 11 more`.
@@ -174,7 +178,7 @@ pub fn deprecated(id: &str, replaced_by: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use sower_core::catalog::Place;
-    use sower_core::plan::{ConflictType, Content, Current};
+    use sower_core::plan::{ConflictType, Content, Current, Resolution};
 
     use super::*;
 
@@ -201,7 +205,7 @@ mod tests {
         for (verb, from, to, expected) in [
             (Verb::Create, None, content("1.0.0"), "+ stripe 1.0.0"),
             (Verb::Update, content("1.0.0"), content("1.1.0"), "~ stripe 1.0.0 -> 1.1.0"),
-            (Verb::Update, content("1.0.0"), content("1.0.0"), "~ stripe 1.0.0"),
+            (Verb::Update, content("1.0.0"), content("1.0.0"), "~ stripe 1.0.0   (as it was seeded)"),
             (Verb::Remove, content("1.0.0"), None, "- stripe 1.0.0"),
         ] {
             assert_eq!(operation(&changed(verb, from, to), &State::default()), expected);
@@ -244,11 +248,18 @@ mod tests {
             current_version: Some("1.0.0".into()),
             new_version: Some("1.0.0".into()),
             resolution: Resolution::Skip,
+            unmerged: None,
+            clashes: Vec::new(),
             message: "git has 1.0.0 too, with other content".into(),
             fingerprint: String::new(),
         };
         let text = "! wordpress 1.0.0   version conflict: git has 1.0.0 too, with other content; skipped";
         assert_eq!(conflict(&skipped), text);
+        let merged = Conflict { resolution: Resolution::Merge, ..skipped };
+        assert_eq!(conflict(&merged), text.replace("skipped", "merged"));
+        let unmerged = Conflict { unmerged: Some("both sides changed /name".into()), ..merged };
+        let expect = text.replace("skipped", "not merged: both sides changed /name");
+        assert_eq!(conflict(&unmerged), expect);
     }
 
     #[test]

@@ -38,6 +38,15 @@ pub fn write_each<T: Serialize>(
     }
 }
 
+/// What a command says that cannot go on, in the form that [`write_each`] gives its result.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_failure(style: &Style, format: Format, named: bool, failure: &Failure) -> Result<bool, Failure> {
+    let error = Fields::default().with("code", failure.coded()).with("message", &failure.message);
+    write_each(style, format, named, &[Fields::default().with("errors", [error])])
+}
+
 /// The fields of an object, in the order in which people read them.
 #[derive(Debug, Clone, Default)]
 pub struct Fields(Vec<(&'static str, Value)>);

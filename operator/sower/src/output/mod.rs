@@ -1,6 +1,7 @@
-//! What people and programs read: tables, marks, colours, times, drawn problems.
+//! What people and programs read: tables, marks, colours, times, charts, drawn problems.
 
 pub mod changes;
+pub mod chart;
 pub mod document;
 pub mod pages;
 pub mod problems;

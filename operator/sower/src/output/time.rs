@@ -15,13 +15,23 @@ pub fn ago(then: Timestamp, now: Timestamp) -> String {
     format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
 }
 
-/// A duration: `84ms`, `1.1s`, `6m 41s`.
+/// A duration: `84ms`, `1.1s`, `6m 41s`, `2h 5m`, `3d 4h`.
 #[must_use]
 pub fn took(milliseconds: u64) -> String {
     match milliseconds {
         0..=999 => format!("{milliseconds}ms"),
         1000..=59_999 => format!("{}.{}s", milliseconds / 1000, milliseconds % 1000 / 100),
-        _ => format!("{}m {}s", milliseconds / 60_000, milliseconds % 60_000 / 1000),
+        60_000..=3_599_999 => both(milliseconds / 1000, 60, ["m", "s"]),
+        3_600_000..=86_399_999 => both(milliseconds / 60_000, 60, ["h", "m"]),
+        _ => both(milliseconds / 3_600_000, 24, ["d", "h"]),
+    }
+}
+
+/// A number of small units as large and small ones; no small one is not said.
+fn both(small: u64, each: u64, [large, unit]: [&str; 2]) -> String {
+    match small % each {
+        0 => format!("{}{large}", small / each),
+        rest => format!("{}{large} {rest}{unit}", small / each),
     }
 }
 
@@ -45,6 +55,14 @@ mod tests {
         }
         assert_eq!(took(84), "84ms");
         assert_eq!(took(1130), "1.1s");
-        assert_eq!(took(401_000), "6m 41s");
+        for (milliseconds, text) in [
+            (401_000, "6m 41s"),
+            (120_000, "2m"),
+            (7_500_000, "2h 5m"),
+            (273_600_000, "3d 4h"),
+            (2_000, "2.0s"),
+        ] {
+            assert_eq!(took(milliseconds), text);
+        }
     }
 }

@@ -1,17 +1,20 @@
 //! What the rows of an environment say of how it stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use sower_controllers::drift::Found;
 use sower_controllers::reason::Reason;
 use sower_controllers::seeding::Trouble;
+use sower_core::drift::Ignored;
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::plan::Conflict;
 use sower_core::report::Failure as Entry;
 use sower_core::snapshot::{full_revision, short_revision};
+use sower_crds::DriftMode;
 use sower_crds::environment::{Counts, EnvironmentSpec};
-use sower_store::{EnvironmentRow, LogStatus, Logged, StoreError};
+use sower_store::{EnvironmentRow, LogStatus, Logged, Store, StoreError};
 
 use super::{Condition, LAST, Standing, is_ours};
 use crate::commands::seed::FOREIGN_ROW;
@@ -77,6 +80,12 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
     let carried =
         store.integrations(Some(name)).await.map_err(failed)?.iter().filter(|row| is_ours(row)).count();
     let conflicts = store.open_conflicts(Some(name)).await.map_err(failed)?;
+    let quarantined = store.quarantined(Some(name)).await.map_err(failed)?;
+    let quarantined: BTreeSet<&str> = quarantined
+        .iter()
+        .filter(|open| open.asked_back_at.is_none())
+        .map(|open| open.integration.as_str())
+        .collect();
     let noted: Noted =
         row.as_ref().and_then(|row| serde_json::from_value(row.summary.clone()).ok()).unwrap_or_default();
     let mut standing = Standing {
@@ -95,6 +104,7 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
             conflicts: count(conflicts.len()),
             orphaned: count(noted.orphaned.len()),
             prune_disabled: count(noted.prune_disabled.len()),
+            quarantined: count(quarantined.len()),
             excluded: count(noted.excluded),
             invalid: count(noted.invalid),
         }),
@@ -117,7 +127,12 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
     let free = Condition {
         kind: "ConflictFree".into(),
         status: if conflicts.is_empty() { "True" } else { "False" }.into(),
-        reason: if conflicts.is_empty() { "NoConflicts" } else { "ConflictsSkipped" }.into(),
+        reason: match conflicts.as_slice() {
+            [] => "NoConflicts",
+            all if all.iter().any(|open| open.conflict.unmerged.is_some()) => "ConflictsNotMerged",
+            _ => "ConflictsSkipped",
+        }
+        .into(),
         message: match conflicts.len() {
             0 => "No conflicts".to_owned(),
             several => format!(
@@ -130,7 +145,25 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
     };
     standing.failures = noted.failures;
     standing.conditions = vec![ready, free];
+    if session.named && member.loaded.spec.drift.mode != DriftMode::Ignore {
+        standing.conditions.extend(drifted(&store, member).await.map_err(failed)?);
+    }
     Ok(standing)
+}
+
+/// Whether its rows are what was seeded: looked for now. None where nothing was seeded.
+async fn drifted(store: &Store, member: &Member) -> Result<Option<Condition>, StoreError> {
+    let ignored = Ignored::of(&member.loaded.spec.drift.ignore_fields);
+    let drift = store.drift(member.name(), &ignored).await?;
+    let Some(found) = Found::of(&drift.rows, drift.seeding) else { return Ok(None) };
+    let (holds, reason, message) = found.condition();
+    Ok(Some(Condition {
+        kind: "Drifted".into(),
+        status: if holds { "True" } else { "False" }.into(),
+        reason: reason.into(),
+        message: message.to_owned(),
+        since: None,
+    }))
 }
 
 /// Ready and its reason, from the rows, and since when.
@@ -144,11 +177,7 @@ fn judge(
     let name = member.name();
     let at = standing.revision.clone();
     let mut since = standing.seeded_at;
-    let skipped = noted
-        .conflicts
-        .iter()
-        .filter(|conflict| conflict.resolution == sower_core::plan::Resolution::Skip)
-        .count();
+    let skipped = noted.conflicts.iter().filter(|conflict| conflict.keeps()).count();
     // A seeding that had nothing to write has no line in the log, but moves the row.
     let moved = row.map(|row| row.updated_at);
     let failed = last.filter(|last| last.status == LogStatus::Failed && last.completed_at > moved);
@@ -198,7 +227,10 @@ fn judge(
         let orphaned = (!noted.orphaned.is_empty()).then(|| format!("{} orphaned", noted.orphaned.len()));
         let kept = (!noted.prune_disabled.is_empty())
             .then(|| format!("{} gone and kept", noted.prune_disabled.len()));
-        let besides = skipped.into_iter().chain(orphaned).chain(kept).collect::<Vec<_>>().join(", ");
+        let quarantined = standing.counts.map_or(0, |counts| counts.quarantined);
+        let quarantined = (quarantined > 0).then(|| format!("{quarantined} quarantined"));
+        let all = skipped.into_iter().chain(orphaned).chain(kept).chain(quarantined);
+        let besides = all.collect::<Vec<_>>().join(", ");
         let besides = if besides.is_empty() { besides } else { format!("; {besides}") };
         ("True", "Seeded", format!("Seeded {at}{besides}"))
     };

@@ -23,10 +23,12 @@ pub(super) fn of(session: &Session, member: &Member, status: EnvironmentStatus) 
         last_applied_revision,
         sources: _,
         last_handled_reconcile_at: _,
+        rollback: _,
         plan,
         last_seeding: _,
         counts,
         conflicts: _,
+        notifications: _,
         next,
         failures,
     } = status;

@@ -111,6 +111,11 @@ impl Checkout {
         self.git(&["commit", "--quiet", "--message", message]);
     }
 
+    /// Sets one of git's own settings of this checkout.
+    pub fn configure(&self, key: &str, value: &str) {
+        self.git(&["config", key, value]);
+    }
+
     fn git(&self, arguments: &[&str]) {
         let done = Command::new("git")
             .args([

@@ -107,6 +107,26 @@ fn an_environment_that_cannot_be_read_is_there_all_the_same() {
 }
 
 #[test]
+fn one_of_two_of_a_name_is_not_taken_because_the_other_is_broken() {
+    let checkout = Checkout::new();
+    let broken = environment("staging", "stripe", "  pruneLimits: 3\n");
+    let fine = environment("staging", "stripe", "");
+    checkout.write("environments/staging.yaml", &format!("{broken}---\n{fine}"));
+    let ran = checkout.run("seed -e staging");
+    assert!(
+        ran.exit == 1 && ran.err.contains("environment `staging` is there, and cannot be read"),
+        "{}",
+        ran.err
+    );
+    let told = checkout.run("validate -o concise").out;
+    assert_eq!(
+        told.matches("error[duplicate-manifest]: `staging` is the name of another").count(),
+        2,
+        "{told}"
+    );
+}
+
+#[test]
 fn a_broken_environment_does_not_stop_the_others() {
     let checkout = Checkout::new();
     checkout

@@ -35,7 +35,7 @@ fn a_definition_of_somebody_else_is_marked_and_not_counted() {
 
     production    foreign 1.0.0   Sower did not write this row, and leaves it as it is
 
-    To carry it there: let whoever wrote that row delete or rename it, and seed again
+    To carry it there: adopt it (sower adopt), or let whoever wrote that row delete or rename it, and seed again
     exit 0
     $ sower plan -e production -q
     = wordpress   left alone: a row that Sower did not write holds this id

@@ -3,16 +3,21 @@
 #[path = "../checkout/mod.rs"]
 mod checkout;
 
+mod adopting;
 mod approval;
 mod between;
 mod compatibility;
+mod conflicts;
 mod drift;
 mod environments;
+mod exporting;
 mod foreign;
 mod freeze;
 mod guards;
 mod manifests;
 mod past;
 mod pruning;
+mod reporting;
+mod rollback;
 mod seeded;
 mod sources;

@@ -129,3 +129,77 @@ fn a_refusal_lasts_since_it_was_met() {
     let since = status["conditions"][0]["lastTransitionTime"].as_str().expect("a time");
     assert!(status["ready"] == "False" && since > "2026-01-02", "{status}");
 }
+
+#[test]
+fn a_manifest_that_cannot_be_read_keeps_its_rows_and_holds_deletions_back() {
+    let checkout = Checkout::new();
+    checkout.run("seed -e development");
+    checkout.write("integrations/slack/integration.yaml", "id: [slack\nname: Slack\n");
+    checkout.remove("integrations/monday");
+    for round in 0..2 {
+        let ran = checkout.run("seed -e development -q");
+        let told = "slack keeps 1.0.0. Mend its manifest and seed again: the rest is in. \
+                    Deletions wait until then: the id of a document cannot be read.\n";
+        assert!(ran.exit == 1 && ran.err.ends_with(told), "{round}: {}", ran.err);
+    }
+    assert_eq!(checkout.json("get intg -e development -o json").as_array().map(Vec::len), Some(4));
+    let plan = checkout.run("plan -e development -q").out;
+    assert!(plan.contains("= slack 1.0.0   kept: its manifest is invalid\n"), "{plan}");
+    assert!(plan.contains("= monday 1.0.0   kept: gone from its source, "), "{plan}");
+    let told = checkout.run("explain slack -e development -q").out;
+    assert!(
+        told.contains("! its file cannot be read, so the rows stay: integrations/slack/integration.yaml:"),
+        "{told}"
+    );
+    assert!(told.contains("To mend it: sower rule "), "{told}");
+}
+
+#[test]
+fn a_name_that_is_not_utf8_is_told_and_prunes_nothing() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let checkout = Checkout::new();
+    checkout.run("seed --all -q");
+    let name = std::ffi::OsStr::from_bytes(b"integrations/caf\xe9.integration.yaml");
+    let text = crate::checkout::manifest("cafe", "1.0.0", "Coffee");
+    std::fs::write(checkout.path().join(name), text).expect("written");
+    checkout.remove("integrations/monday");
+    let problem =
+        "integrations/caf\u{fffd}.integration.yaml:1:1: error[encoding]: the name of the file is not UTF-8\n";
+    let errors = |out: &[u8]| {
+        let out = String::from_utf8_lossy(out);
+        out.split_inclusive('\n').filter(|line| line.contains("error[")).collect::<String>()
+    };
+    let validate = |paths: &[&std::ffi::OsStr]| {
+        let ran = checkout.sower().args(["validate", "-o", "concise"]).args(paths).output().expect("it runs");
+        (ran.status.code(), errors(&ran.stdout))
+    };
+    assert_eq!(validate(&[]), (Some(1), problem.to_owned()));
+    assert_eq!(validate(&[name]), (Some(1), problem.to_owned()));
+    let kept = |environment: &str| {
+        for round in 0..2 {
+            let ran = checkout.run(&format!("seed -e {environment} -q"));
+            let told = ran.err.contains("error[encoding]: the name of the file is not UTF-8\n")
+                && ran.err.contains("--> integrations/caf\u{fffd}.integration.yaml:1:1\n");
+            assert!(ran.exit == 1 && told, "{environment} {round}: {}", ran.err);
+            assert!(ran.out.contains(" 1 refused"), "{environment} {round}: {}", ran.out);
+        }
+        let carried = checkout.json(&format!("get intg monday -e {environment} -o json"));
+        assert_eq!(carried[0]["version"], "1.0.0", "{environment}");
+    };
+    kept("development");
+    // Staging is seeded from commits, incrementally.
+    checkout.commit("Coffee");
+    kept("staging");
+    let document = checkout.json("seed -e development -o json");
+    assert_eq!(document["errors"][0]["code"], "encoding");
+    // What a commit holds is no edit.
+    assert!(!checkout.run("plan -e development").err.contains("-dirty"));
+
+    std::fs::remove_file(checkout.path().join(name)).expect("removed");
+    checkout.commit("No coffee");
+    for environment in ["development", "staging"] {
+        assert_eq!(checkout.run(&format!("seed -e {environment} -q")).exit, 0, "{environment}");
+        assert_eq!(checkout.run(&format!("get intg monday -e {environment}")).exit, 1, "{environment}");
+    }
+}

@@ -174,7 +174,7 @@ fn only_some_are_seeded_and_unchanged_rows_written_again() {
     exit 0
     $ sower seed -e development --reseed --only slack
     (2) from: files (sower.toml) · . at main@COMMIT7 · sqlite://.sower/sower.db
-    ~ slack 1.0.0
+    ~ slack 1.0.0   (as it was seeded)
     Seeded development at main@COMMIT7 (seeding 2): 0 created, 1 updated, 0 deleted, 0 unchanged in TOOK
     exit 0
     $ sower seed -e development
@@ -229,6 +229,35 @@ fn a_duplicate_is_listed_with_what_is_carried_and_what_is_not() {
     let overriding = format!("{sources}  conflicts: {{ duplicate: override }}\n");
     checkout.write("environments/production.yaml", &environment("production", "stripe", &overriding));
     assert!(listed().contains("duplicate   3.0.0   1.0.0   override "), "{}", listed());
+}
+
+#[test]
+fn a_duplicate_that_comes_back_is_listed_with_what_is_carried_again() {
+    let checkout = Checkout::uncommitted();
+    let write = |source: &str, version: &str| {
+        let text = manifest("stripe", version, "Money");
+        checkout.write(&format!("{source}/stripe/integration.yaml"), &text);
+    };
+    write("a", "1.0.0");
+    write("b", "2.0.0");
+    checkout.write("a/slack/integration.yaml", &manifest("slack", "1.0.0", "Chat"));
+    let sources = "  sources: [{ name: a, folder: ., path: a }, { name: b, folder: ., path: b }]\n";
+    checkout.write("sower.toml", "");
+    checkout.write("environments/production.yaml", &environment("production", "stripe", sources));
+    let listed = || {
+        assert_eq!(checkout.run("seed -e production -q").exit, 0);
+        let carried = checkout.json("get intg stripe -e production -q -o json")[0]["version"].clone();
+        let listed = checkout.json("get conflicts -e production -q -o json");
+        let versions = (listed[0]["currentVersion"].clone(), listed[0]["newVersion"].clone());
+        (carried, versions)
+    };
+    let before = ("1.0.0".into(), ("1.0.0".into(), "2.0.0".into()));
+    assert_eq!(listed(), before);
+    checkout.remove("a/stripe");
+    assert_eq!(listed().0, "2.0.0");
+    write("a", "1.0.0");
+    assert_eq!(listed(), before);
+    assert_eq!(listed(), before);
 }
 
 #[test]

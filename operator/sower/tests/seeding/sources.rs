@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, environment};
 
 #[test]
 fn a_source_that_cannot_be_read_prunes_nothing() {
@@ -19,6 +19,7 @@ fn a_source_that_cannot_be_read_prunes_nothing() {
     $ sower seed -e staging --source .#nope
     (2) from: files (sower.toml) · .#nope · sqlite://.sower/sower.db
     (2) error: branch or tag `nope` not found in /CHECKOUT. Nothing was pruned.
+    (2)   which there are:  git ls-remote /CHECKOUT
     exit 1
     $ sower seed -e staging --source elsewhere
     (2) from: files (sower.toml) · elsewhere · sqlite://.sower/sower.db
@@ -28,6 +29,7 @@ fn a_source_that_cannot_be_read_prunes_nothing() {
     $ sower seed -e staging --source nowhere
     (2) from: files (sower.toml) · nowhere · sqlite://.sower/sower.db
     (2) error: there is no folder /CHECKOUT/nowhere. Nothing was pruned.
+    (2)   name one:  the source's `folder`, or --source DIR
     exit 1
     $ sower plan -e staging --source elsewhere
     (2) from: files (sower.toml) · elsewhere at main@COMMIT7 · sqlite://.sower/sower.db
@@ -103,6 +105,33 @@ fn rejected_credentials_name_the_host() {
     ");
 }
 
+#[test]
+fn a_secret_that_is_rejected_is_named() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = server.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in server.incoming().flatten() {
+            refuse(stream);
+        }
+    });
+    let checkout = Checkout::new();
+    let git =
+        format!("{{ url: \"http://{address}/a.git\", ref: {{ branch: main }}, secretRef: {{ name: g }} }}");
+    let sources = format!("  sources:\n  - name: catalog\n    path: integrations\n    git: {git}\n");
+    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: { name: g }\nstringData: { username: u, password: s3cret }\n";
+    checkout.write("sower.toml", "");
+    checkout.write("environments/qa.yaml", &(environment("qa", "stripe", &sources) + secret));
+    let told = "error: 127.0.0.1 rejected the credentials of qa (secret g). Nothing was pruned.\n  \
+                renew them:  the Secret `g` in environments/qa.yaml, then sower seed -e qa\n";
+    for command in ["seed -e qa", "plan -e qa"] {
+        let ran = checkout.run(command);
+        assert!(ran.exit == 1 && ran.err.ends_with(told), "{command}: {}", ran.err);
+    }
+    // A first seeding that failed is no environment that nobody seeded.
+    let status = checkout.json("status -e qa -o json");
+    assert_eq!((&status["ready"], &status["reason"]), (&"False".into(), &"AuthenticationFailed".into()));
+}
+
 /// Answers one request with 401.
 fn refuse(mut stream: std::net::TcpStream) {
     use std::io::{Read as _, Write as _};
@@ -147,4 +176,44 @@ fn a_flag_that_leads_nowhere_is_no_trouble_of_the_environment() {
     checkout.write("sower.toml", "source = \"nowhere\"\n");
     assert_eq!(checkout.run("seed -e staging").exit, 1);
     assert_eq!(checkout.json("status -e staging -o json")["reason"], "SourceNotFound");
+}
+
+#[test]
+fn a_first_seeding_that_fails_is_noted() {
+    let checkout = Checkout::new();
+    checkout.write("sower.toml", "source = \".#nope\"\n");
+    assert_eq!(checkout.run("seed -e staging").exit, 1);
+    let status = checkout.json("status -e staging -o json");
+    assert_eq!((&status["ready"], &status["reason"]), (&"False".into(), &"SourceNotFound".into()));
+    // Nobody's it is still: whoever seeds it first keeps it.
+    checkout.write("sower.toml", "source = \".#main\"\n");
+    assert_eq!(checkout.run("seed -e staging").exit, 0);
+    assert_eq!(checkout.json("status -e staging -o json")["ready"], "True");
+}
+
+#[test]
+fn a_bare_repository_is_no_edited_checkout() {
+    let checkout = Checkout::new();
+    let bare = checkout.path().join("bare.git");
+    let cloned = std::process::Command::new("git")
+        .args(["clone", "--quiet", "--bare", "."])
+        .arg(&bare)
+        .current_dir(checkout.path())
+        .status();
+    assert!(cloned.expect("git runs").success());
+    assert_snapshot!(
+        checkout.transcripts(&["seed -e staging --source bare.git", "seed -e staging --source bare.git#main"]),
+        @r"
+    $ sower seed -e staging --source bare.git
+    (2) from: files (sower.toml) · bare.git · sqlite://.sower/sower.db
+    (2) error: /CHECKOUT/bare.git is a bare repository, which has no files; a commit of it is /CHECKOUT/bare.git#main. Nothing was written.
+    exit 1
+    $ sower seed -e staging --source bare.git#main
+    (2) from: files (sower.toml) · bare.git#main at main@COMMIT7 · sqlite://.sower/sower.db
+    + monday 1.0.0
+    + stripe 1.0.0
+    + wordpress 1.0.0
+    Seeded staging at main@COMMIT7 (seeding 1): 3 created, 0 updated, 0 deleted, 0 unchanged in TOOK
+    exit 0
+    ");
 }

@@ -1,6 +1,6 @@
 //! What the tests stand on: a database of either engine, empty, and a catalog to put into it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -71,7 +71,8 @@ impl Bed {
                 self.run("DROP SCHEMA sower CASCADE; DROP TABLE environments, integration_definitions, action_registry, \
                     trigger_registry, connection_registry, event_registry, integration_versions, integration_links, integration_manifests, \
                     seeding_logs, seeding_changes, seeding_conflicts, removed_parts, seeding_retention, seeding_plans, \
-                    seeding_plan_operations, seeding_plan_contents, sower_migrations").await;
+                    seeding_plan_operations, seeding_plan_contents, integration_quarantine, integration_merges, \
+                    sower_migrations").await;
             }
             Raw::Sqlite(_) => {
                 for table in [
@@ -92,6 +93,8 @@ impl Bed {
                     "seeding_plans",
                     "seeding_plan_operations",
                     "seeding_plan_contents",
+                    "integration_quarantine",
+                    "integration_merges",
                     "sower_migrations",
                 ] {
                     self.run(&format!("DROP TABLE {table}")).await;
@@ -167,6 +170,9 @@ impl Bed {
     }
 }
 
+/// Nothing drifted.
+pub static NOTHING: BTreeSet<(sower_core::drift::Registry, String)> = BTreeSet::new();
+
 /// A write with nothing but operations.
 pub fn write<'a>(
     operations: &'a [(Operation, Option<Arc<str>>)],
@@ -177,6 +183,8 @@ pub fn write<'a>(
         processed: operations.len(),
         operations: operations.iter().map(|(operation, manifest)| (operation, manifest.clone())).collect(),
         reseed: false,
+        mend: &NOTHING,
+        merges: Vec::new(),
         conflicts: &[],
         manifests: ManifestDelta::default(),
         applied,
@@ -186,6 +194,8 @@ pub fn write<'a>(
         metadata: Map::new(),
         spend: None,
         plans_wait: false,
+        quarantine: QuarantineDelta::default(),
+        rollback: None,
     }
 }
 
@@ -283,6 +293,8 @@ pub fn conflict(id: &str, fingerprint: &str, resolution: sower_core::plan::Resol
         current_version: Some("1.0.0".into()),
         new_version: Some("1.0.0".into()),
         resolution,
+        unmerged: None,
+        clashes: Vec::new(),
         message: "git has 1.0.0 too, with other content".into(),
         fingerprint: fingerprint.to_owned(),
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use sower_core::drift::Ignored;
 use sower_store::{Drift, Engine};
 
 use crate::bed::*;
@@ -22,7 +23,7 @@ on_both_engines!(
 
 /// `kind id what` of each row.
 async fn found(bed: &Bed) -> Vec<String> {
-    let drift = bed.store.drift(ENV).await.unwrap();
+    let drift = bed.store.drift(ENV, &Ignored::default()).await.unwrap();
     drift.rows.iter().map(|row| format!("{} {} {:?}", row.kind(), row.id, row.what)).collect()
 }
 
@@ -45,12 +46,12 @@ async fn what_was_seeded_hashes_to_what_was_stored(bed: Bed) {
     let slack = manifest("slack", "1.0.0", 3);
     bed.seed(vec![create("odd", &odd("odd")), create("bare", &bare), create("slack", &slack)]).await.unwrap();
     let compared = if bed.url.engine() == Engine::Postgres { 0 } else { 3 };
-    let drift = bed.store.drift(ENV).await.unwrap();
+    let drift = bed.store.drift(ENV, &Ignored::default()).await.unwrap();
     assert_eq!(drift, Drift { seeding: Some(1), integrations: 3, compared, rows: Vec::new() });
 
     // Rust's hashes agree with the database's where every row is read, too.
     bed.run("UPDATE integration_definitions SET checksum = 'v1:0'").await;
-    let drift = bed.store.drift(ENV).await.unwrap();
+    let drift = bed.store.drift(ENV, &Ignored::default()).await.unwrap();
     assert_eq!((drift.integrations, drift.compared), (3, 3));
     assert_eq!(
         found(&bed).await,
@@ -65,7 +66,7 @@ async fn a_large_catalog_is_looked_through_by_pages(bed: Bed) {
     bed.run("UPDATE action_registry SET name = 'by hand' WHERE id IN ('app-0499/act-0', 'app-0500/act-0', 'app-1202/act-0')")
         .await;
     bed.run("DELETE FROM event_registry WHERE integration_id = 'app-0999'").await;
-    let drift = bed.store.drift(ENV).await.unwrap();
+    let drift = bed.store.drift(ENV, &Ignored::default()).await.unwrap();
     let all = if bed.url.engine() == Engine::Postgres { 4 } else { 1203 };
     assert_eq!((drift.integrations, drift.compared), (1203, all));
     assert_eq!(
@@ -101,7 +102,7 @@ async fn an_update_a_delete_and_an_insert_are_told_apart(bed: Bed) {
             "integration stripe Changed([\"author\", \"status\"])",
         ]
     );
-    assert_eq!(bed.store.drift("staging").await.unwrap(), Drift::default());
+    assert_eq!(bed.store.drift("staging", &Ignored::default()).await.unwrap(), Drift::default());
 }
 
 async fn a_definition_that_went_is_missing_with_its_rows(bed: Bed) {
@@ -191,7 +192,7 @@ async fn what_was_taken_out_has_not_drifted(bed: Bed) {
     .await;
     bed.seed(vec![remove("slack", &odd)]).await.unwrap();
     assert_eq!(found(&bed).await, ["action mine Foreign(Beside)"]);
-    assert_eq!(bed.store.drift(ENV).await.unwrap().integrations, 0);
+    assert_eq!(bed.store.drift(ENV, &Ignored::default()).await.unwrap().integrations, 0);
 
     // Brought back, and taken out, by hand.
     bed.run("UPDATE integration_definitions SET status = 'deprecated', removed_at = NULL").await;
@@ -206,12 +207,12 @@ async fn what_was_taken_out_has_not_drifted(bed: Bed) {
 }
 
 async fn an_environment_that_was_never_seeded_has_foreign_rows_alone(bed: Bed) {
-    assert_eq!(bed.store.drift(ENV).await.unwrap(), Drift::default());
+    assert_eq!(bed.store.drift(ENV, &Ignored::default()).await.unwrap(), Drift::default());
     bed.run(
         "INSERT INTO integration_definitions (id, name, version, manifest, environment) \
          VALUES ('mine', 'by hand', '9.0.0', '{}', 'production')",
     )
     .await;
     assert_eq!(found(&bed).await, ["integration mine Foreign(Beside)"]);
-    assert_eq!(bed.store.drift(ENV).await.unwrap().seeding, None);
+    assert_eq!(bed.store.drift(ENV, &Ignored::default()).await.unwrap().seeding, None);
 }

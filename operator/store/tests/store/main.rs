@@ -1,18 +1,25 @@
 //! One suite for both engines, both real.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
+mod account;
+mod adopt;
 mod bed;
 mod drift;
 mod faults;
 mod fence;
 mod foreign;
+mod hand;
+mod hints;
+mod mending;
 mod migrations;
 mod plans;
 mod pooler;
 mod retention;
+mod rollback;
 mod rows;
 mod scale;
 mod settling;
+mod takeover;
 mod tls;
 mod touched;
 mod trail;

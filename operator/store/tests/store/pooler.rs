@@ -74,6 +74,7 @@ async fn everything_works_behind_a_pooler() {
     for ended in futures::future::join_all(seedings).await {
         ended.unwrap();
     }
+    assert!(stores[0].hints().await.unwrap().is_none(), "a pooler passes nothing on");
     let listed = stores[0].integrations(None).await.unwrap();
     assert_eq!(listed.iter().map(|line| line.actions).collect::<Vec<_>>(), [19; 6]);
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
+use sower_core::drift::Ignored;
 use sower_core::plan::{Resolution, Verb};
 use sower_store::*;
 
@@ -65,7 +66,7 @@ async fn what_is_taken_out_is_kept_and_comes_back_as_it_was(bed: Bed) {
     assert!(bed.store.state(ENV).await.unwrap().state.rows["slack"].removed);
     let removal = bed.store.removal(ENV, "slack").await.unwrap().unwrap();
     assert_eq!((removal.seeding, removal.foreign), (Some(2), false));
-    let drift = bed.store.drift(ENV).await.unwrap();
+    let drift = bed.store.drift(ENV, &Ignored::default()).await.unwrap();
     assert!(drift.rows.is_empty(), "{:?}", drift.rows);
 
     let applied = bed.seed(vec![create("slack", &slack)]).await.unwrap();
@@ -77,7 +78,7 @@ async fn what_is_taken_out_is_kept_and_comes_back_as_it_was(bed: Bed) {
     let told: Vec<&str> = trail.iter().map(|turn| turn.operation.as_str()).collect();
     assert_eq!(told, ["create", "remove", "restore"]);
     assert_eq!(bed.store.numbered(ENV, 3).await.unwrap().unwrap().count("restored"), 1);
-    assert!(bed.store.drift(ENV).await.unwrap().rows.is_empty());
+    assert!(bed.store.drift(ENV, &Ignored::default()).await.unwrap().rows.is_empty());
 
     // It comes back with other content, too: what was there before keeps the time at which it came.
     let more = manifest("slack", "1.1.0", 4);
@@ -103,7 +104,7 @@ async fn what_is_taken_out_is_purged_when_its_time_is_over(bed: Bed) {
     // Its history is another matter, and kept for ever unless asked.
     assert_eq!(bed.count("seeding_changes").await, 3);
     assert_eq!(bed.store.versions(ENV, "slack").await.unwrap().len(), 1);
-    assert!(bed.store.drift(ENV).await.unwrap().rows.is_empty());
+    assert!(bed.store.drift(ENV, &Ignored::default()).await.unwrap().rows.is_empty());
     assert!(retain(&bed, &month, later(400)).await.is_nothing());
     let applied = bed.seed(vec![create("slack", &slack)]).await.unwrap();
     assert_eq!((applied.counts.created, applied.counts.restored), (1, 0));
@@ -168,6 +169,7 @@ async fn an_annotation_is_remembered_with_the_row(bed: Bed) {
             applied: &applied,
             selection_hash: Some("s"),
             summary: &summary,
+            quarantine: QuarantineDelta::default(),
         };
         bed.store.settle(settle).await.unwrap();
     };
@@ -222,7 +224,7 @@ async fn history_keeps_what_is_carried_and_the_last_two_states(bed: Bed) {
     let seqs = bed.ask("SELECT seq FROM seeding_logs WHERE status = 'completed' ORDER BY seq").await;
     assert_eq!(seqs, ["1", "5", "6", "7"]);
     assert_eq!(bed.store.environment(ENV).await.unwrap().unwrap().forgotten, 6);
-    assert!(bed.store.drift(ENV).await.unwrap().rows.is_empty());
+    assert!(bed.store.drift(ENV, &Ignored::default()).await.unwrap().rows.is_empty());
     assert_eq!(state_at(&bed, &["a", "b"], 7).await, [("a".to_owned(), Some("1.4.0".to_owned()))]);
     // b is purged a month later, and with it the last that is known of it.
     let forgotten = retain(&bed, &week, later(40)).await;

@@ -29,6 +29,7 @@ async fn settle(bed: &Bed, tree: &str, conflicts: &[Conflict], manifests: Manife
         applied: &applied,
         selection_hash: Some("s"),
         summary: &summary,
+        quarantine: QuarantineDelta::default(),
     };
     bed.store.settle(settle).await.unwrap();
 }
@@ -66,6 +67,7 @@ async fn a_row_that_moved_on_takes_no_older_word(bed: Bed) {
         applied: &applied,
         selection_hash: Some("s"),
         summary: &summary,
+        quarantine: QuarantineDelta::default(),
     };
     let error = bed.store.settle(settle).await.unwrap_err();
     assert!(matches!(error, StoreError::Moved { .. }), "{error}");
@@ -137,6 +139,14 @@ async fn a_conflict_is_opened_once_and_closed_when_it_is_gone(bed: Bed) {
     settle(&bed, "b", &[overridden.clone(), two.clone()], ManifestDelta::default()).await;
     assert_eq!(bed.ask("SELECT id FROM seeding_conflicts ORDER BY id").await, rows);
     assert_eq!(bed.store.open_conflicts(None).await.unwrap()[0].conflict, overridden);
+
+    // The same one between other versions is told with these, and nothing is written for the others.
+    let moved = Conflict { current_version: Some("2.0.0".into()), new_version: None, ..overridden };
+    let since = bed.store.open_conflicts(None).await.unwrap()[0].since;
+    settle(&bed, "bc", &[moved.clone(), two.clone()], ManifestDelta::default()).await;
+    let open = bed.store.open_conflicts(None).await.unwrap();
+    assert_eq!(open.iter().map(|c| &c.conflict).collect::<Vec<_>>(), [&moved, &two]);
+    assert_eq!((open[0].since, bed.ask("SELECT id FROM seeding_conflicts ORDER BY id").await), (since, rows));
 
     settle(&bed, "c", &[two], ManifestDelta::default()).await;
     assert_eq!(bed.store.open_conflicts(Some(ENV)).await.unwrap().len(), 1);

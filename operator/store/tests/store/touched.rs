@@ -34,7 +34,15 @@ async fn what_a_change_can_touch_is_found(bed: Bed) {
     let (applied, summary) = (applied("a"), json!({}));
     let manifests = ManifestDelta { upsert: all.to_vec(), delete: Vec::new() };
     let (fence, applied, summary) = (&fence, &applied, &summary);
-    let settle = Settle { fence, conflicts: &[], manifests, applied, selection_hash: None, summary };
+    let settle = Settle {
+        fence,
+        conflicts: &[],
+        manifests,
+        applied,
+        selection_hash: None,
+        summary,
+        quarantine: QuarantineDelta::default(),
+    };
     bed.store.settle(settle).await.unwrap();
     bed.seed(vec![create("plain", &text("plain")), create("needy", &text("needy"))]).await.unwrap();
 
@@ -83,7 +91,15 @@ async fn write_documents(bed: &Bed, documents: &[Found], delete: Vec<String>) {
     let fence = &bed.store.claim(ENV, KEEPER, false).await.unwrap();
     let (applied, summary) = (&applied("a"), &json!({}));
     let manifests = ManifestDelta { upsert: documents.iter().collect(), delete };
-    let settle = Settle { fence, conflicts: &[], manifests, applied, selection_hash: None, summary };
+    let settle = Settle {
+        fence,
+        conflicts: &[],
+        manifests,
+        applied,
+        selection_hash: None,
+        summary,
+        quarantine: QuarantineDelta::default(),
+    };
     bed.store.settle(settle).await.unwrap();
 }
 

@@ -58,3 +58,22 @@ fn a_resource_has_the_same_annotations() {
     assert!(!load("enabled").summary.expect("valid").annotations.prune_disabled);
     assert!(!load("never").is_valid());
 }
+
+#[test]
+fn what_is_done_about_conflicts_is_read_or_refused() {
+    use crate::plan::{ConflictType, Resolution};
+    let text = enveloped("{ sower.dev/resolve: \"version=merge, duplicate=override\" }");
+    let told = load_all(&[("integration.yaml", &text)])[0].summary.clone().expect("valid");
+    let resolve = told.annotations.resolve;
+    let expect = [(ConflictType::Version, Some(Resolution::Merge)), (ConflictType::Dependency, None)];
+    assert!(expect.into_iter().all(|(kind, resolution)| resolve.of(kind) == resolution), "{resolve:?}");
+    assert_eq!(resolve.duplicate, Some(Resolution::Override));
+    let stored = serde_json::to_value(&told).unwrap();
+    assert_eq!(serde_json::from_value::<crate::catalog::Summary>(stored).unwrap(), told);
+    for value in ["version", "version=replace", "name=skip", "[version]"] {
+        let problems = problems(&enveloped(&format!("{{ sower.dev/resolve: {value} }}")));
+        let errors = problems.iter().filter(|p| p.is_error());
+        let told: Vec<_> = errors.map(|p| (p.code.as_str(), p.line, p.pointer.as_str())).collect();
+        assert_eq!(told, [("wrong-type", 5, "/metadata/annotations/sower.dev~1resolve")], "{value}");
+    }
+}

@@ -34,3 +34,21 @@ fn every_shipped_integration_is_without_a_problem() {
         assert!(summary.triggers >= 3 && summary.actions >= 5, "{}", summary.id);
     }
 }
+
+#[test]
+fn every_shipped_integration_is_written_back_whole() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../integrations");
+    let mut files = Vec::new();
+    gather(&root, &root, &mut files);
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (n.as_str(), b.as_slice())).collect();
+    let none = crate::catalog::Annotations::default();
+    for found in load_all(&files).into_iter().filter(Found::is_valid) {
+        let manifest = found.manifest.unwrap();
+        let Written { text, off, .. } = written(&manifest, none).unwrap();
+        assert_eq!(off, None);
+        assert!(!text.contains("spec: {"), "it is no JSON: {text}");
+        // And what was written is written the same again.
+        let again = load_all(&[("integration.yaml", text.as_bytes())]).remove(0).manifest.unwrap();
+        assert_eq!(written(&again, none).unwrap().text, text);
+    }
+}

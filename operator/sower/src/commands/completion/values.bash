@@ -19,11 +19,11 @@ _sower_values() {
         case "$previous" in
             -e | --environment) what=environments ;;
             --only) what=integrations ;;
-            --at) what=seedings ;;
+            --at | --to) what=seedings ;;
             *)
                 if [[ -z "$valued" ]]; then
                     case "$command,$kind" in
-                        explain, | blame,) what=integrations ;;
+                        explain, | blame, | rollback,) what=integrations ;;
                         rule,) what=codes ;;
                         diff,*) what=environments ;;
                         get,int* | get,ver*) what=integrations ;;

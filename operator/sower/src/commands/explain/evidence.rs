@@ -6,19 +6,23 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
-use sower_controllers::seeding::{Planned, Reading};
-use sower_core::catalog::{Found, SourceCatalog, Summary};
+use sower_controllers::seeding::{Asked, Contents, Planned, Reading};
+use sower_core::catalog::{Found, Place, SourceCatalog, Summary};
 use sower_core::compare::{self, Change};
 use sower_core::diff::{Wish, diff};
 use sower_core::gate::Moment;
 use sower_core::hash::spec_digest;
-use sower_core::plan::{Conflict, Current, Excluded, Kept, Operation, Plan, Resolution, State};
+use sower_core::plan::{
+    Conflict, ConflictType, Current, Excluded, Kept, KeptWhy, Operation, Plan, Resolution, State,
+};
+use sower_core::problem::Problem;
 use sower_core::report::Failure as Entry;
 use sower_core::resolve::resolve;
 use sower_core::select::select;
 use sower_core::snapshot::Revision;
+use sower_crds::RESOLVE;
 use sower_crds::environment::EnvironmentSpec;
-use sower_store::{Definition, Logged, Removal, Store, StoreError, document_id};
+use sower_store::{Definition, Logged, Quarantined, Removal, Store, StoreError, document_id};
 
 use crate::failure::Failure;
 use crate::job;
@@ -28,6 +32,8 @@ use crate::session::{Member, Session};
 pub struct Evidence {
     /// Every document of that id, the one that wins first.
     pub offers: Vec<Found>,
+    /// The document in the file of its row whose id cannot be read, where no other is offered.
+    pub unread: Option<Found>,
     /// What the database holds.
     pub carried: Option<Definition>,
     /// What is left of it where it was taken out.
@@ -40,6 +46,8 @@ pub struct Evidence {
     pub frozen: Option<String>,
     /// Why its rows stay although git says otherwise.
     pub kept: Option<Kept>,
+    /// The rollback that keeps out what git says.
+    pub quarantined: Option<Quarantined>,
     /// Its conflicts, each with what differs.
     pub conflicts: Vec<(Conflict, Vec<Change>)>,
     /// The seeding that brought what is carried; asked for where the sources, which know their authors, were not read.
@@ -77,12 +85,29 @@ impl Evidence {
         self.offers.iter().find_map(|found| found.summary.as_ref())
     }
 
+    /// What says what is done about a conflict of this type.
+    #[must_use]
+    pub fn said_by(&self, kind: ConflictType) -> String {
+        let mut offers = self.offers.iter().filter_map(|found| found.summary.as_ref());
+        match offers.find_map(|summary| summary.annotations.resolve.of(kind)) {
+            Some(_) => format!("{RESOLVE}: {}", kind.as_str()),
+            None => format!("conflicts.{}", kind.as_str()),
+        }
+    }
+
     /// The revision that brought this very content, and the seeding that read it.
     #[must_use]
     pub fn brought(&self, checksum: &str) -> Option<(&Revision, &Logged)> {
         let listed = &self.carried.as_ref()?.listed;
         let same = listed.checksum.as_deref() == Some(checksum);
         listed.revision.as_ref().filter(|_| same).zip(self.brought_by.as_ref())
+    }
+
+    /// The first thing that is wrong with it.
+    #[must_use]
+    pub fn first_error(&self) -> Option<&Problem> {
+        let mut all = self.offers.iter().chain(&self.unread).flat_map(|found| &found.problems);
+        all.find(|problem| problem.is_error())
     }
 
     /// The document that `explain` shows: the first valid one, else the first.
@@ -126,17 +151,29 @@ impl Ground {
             .filter(|found| found.id.as_deref() == Some(id))
             .cloned()
             .collect();
+        let unread = state.rows.get(id).filter(|_| offers.is_empty()).and_then(|row| {
+            let all = catalogs.iter().filter(|source| source.name == row.source);
+            all.flat_map(|source| &source.found).find(|f| f.id.is_none() && f.place.path == row.path)
+        });
         let removed = match state.rows.get(id).filter(|row| row.removed) {
             None => None,
             Some(row) => Some(Removed { row: row.clone(), by: store.removal(member.name(), id).await? }),
         };
+        let kept = plan.kept.iter().find(|kept| kept.id == id).cloned();
+        let rolled_back = kept.as_ref().is_some_and(|kept| kept.why == KeptWhy::Quarantined);
+        let quarantined = match rolled_back {
+            true => last_rollback(store, member.name(), id).await?,
+            false => None,
+        };
         let mut evidence = Evidence {
             removed,
+            quarantined,
             offers,
+            unread: unread.cloned(),
             excluded: plan.excluded.iter().find(|excluded| excluded.id == id).cloned(),
             operation: plan.operations.iter().find(|operation| operation.id == id).cloned(),
             frozen: frozen(member, plan),
-            kept: plan.kept.iter().find(|kept| kept.id == id).cloned(),
+            kept,
             conflicts: Vec::new(),
             carried,
             brought_by: None,
@@ -177,6 +214,17 @@ pub async fn gather(session: &Session, member: &Member, id: &str) -> Result<(Gro
         _ => None,
     };
     Ok((ground, evidence))
+}
+
+/// The last rollback that keeps something of an integration out.
+async fn last_rollback(
+    store: &Store,
+    environment: &str,
+    id: &str,
+) -> Result<Option<Quarantined>, StoreError> {
+    let mut open = store.quarantined(Some(environment)).await?;
+    open.retain(|open| open.integration == id && open.asked_back_at.is_none());
+    Ok(open.into_iter().max_by_key(|open| open.seeding))
 }
 
 /// A plan is held whole: one integration in a freeze window stops all of it.
@@ -256,10 +304,37 @@ async fn remembered(store: &Store, member: &Member) -> Result<(Vec<SourceCatalog
     let listed = |source: &SourceCatalog| spec.sources.iter().position(|known| known.name == source.name);
     catalogs.sort_by_key(|source| listed(source).unwrap_or(usize::MAX));
     let selection = select(name, spec, &job::platform(), &catalogs);
+    let asked = Asked {
+        environment: name,
+        spec,
+        catalogs: &catalogs,
+        selection: &selection,
+        only: None,
+        mends: false,
+    };
+    let contents = kept_contents(store, name, &asked.to_unite()).await?;
+    asked.unite(&mut state, &contents);
     state.carried = store.carried(name, &sower_core::resolve::questions(&selection, &state)).await?;
-    let settled = resolve(spec, &catalogs, &selection, &state, None);
-    let plan = diff(&spec_digest(spec), &selection, settled, &state, Wish::default());
+    let merged = asked.to_merge(&state);
+    let places: Vec<Place> = merged.iter().map(|wanted| wanted.place.clone()).collect();
+    let contents = kept_contents(store, name, &places).await?;
+    asked.merge(store, &mut state, &merged, &contents).await?;
+    let decide = |state: &State| {
+        let settled = resolve(spec, &catalogs, &selection, state, None);
+        diff(&spec_digest(spec), &selection, settled, state, Wish::default())
+    };
+    let plan = decide(&state);
+    let plan = asked.agree(store, &mut state, plan, decide).await?;
     Ok((catalogs, plan, state))
+}
+
+/// What the database remembers of the contents of some documents.
+async fn kept_contents(store: &Store, environment: &str, places: &[Place]) -> Result<Contents, StoreError> {
+    let documents: Vec<String> = places.iter().map(document_id).collect();
+    let asked: Vec<&str> = documents.iter().map(String::as_str).collect();
+    let mut kept = store.remembered(environment, &asked).await?;
+    let known = places.iter().zip(&documents);
+    Ok(known.filter_map(|(place, document)| Some((place.clone(), kept.remove(document)?))).collect())
 }
 
 /// When the seeding that wrote it was committed, with its number.

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sower_controllers::seeding::retention;
-use sower_core::catalog::Found;
 use sower_core::compare::Change;
-use sower_core::plan::{Cause, Conflict, ConflictType, KeptWhy, Resolution, Verb};
-use sower_core::problem::Problem;
+use sower_core::plan::{Cause, Conflict, ConflictType, KeptWhy, Verb};
 use sower_crds::PRUNE;
 use sower_store::Removal;
 
@@ -22,7 +20,7 @@ use crate::standing::is_ours;
 const LISTED: usize = 50;
 
 /// What frees an id that somebody else's row holds.
-const FREE: &str = "let whoever wrote that row delete or rename it";
+const FREE: &str = "adopt it (sower adopt), or let whoever wrote that row delete or rename it";
 
 /// What becomes of an integration in one environment.
 #[derive(Debug, Default)]
@@ -38,6 +36,8 @@ pub struct Verdict {
     notes: Vec<Note>,
     /// What carries it there, settles or mends it.
     remedy: Option<(&'static str, String)>,
+    /// The command that settles a conflict this once.
+    once: Option<String>,
 }
 
 /// A line below, and what differs.
@@ -46,11 +46,12 @@ struct Note {
     text: String,
     kind: Option<ConflictType>,
     changes: Vec<(String, String)>,
+    clashes: Vec<String>,
 }
 
 impl Note {
     fn plain(text: String) -> Self {
-        Self { text, kind: None, changes: Vec::new() }
+        Self { text, kind: None, changes: Vec::new(), clashes: Vec::new() }
     }
 
     fn unmarked(&self) -> &str {
@@ -121,11 +122,13 @@ impl Verdict {
     fn kept(&mut self, member: &Member, evidence: &Evidence, why: KeptWhy) {
         let note = match why {
             KeptWhy::Invalid => {
-                let place = first_error(&evidence.offers)
-                    .map(|p| format!(": {} {}", p.location(), p.code))
-                    .unwrap_or_default();
+                let place = evidence.first_error().map(|p| format!(": {} {}", p.location(), p.code));
                 self.mend(evidence);
-                format!("! its manifest is invalid, so the rows stay{place}")
+                let what = match &evidence.unread {
+                    Some(_) => "its file cannot be read",
+                    None => "its manifest is invalid",
+                };
+                format!("! {what}, so the rows stay{}", place.unwrap_or_default())
             }
             KeptWhy::ForeignRow => "! a row that Sower did not write holds its id".to_owned(),
             KeptWhy::Understated => {
@@ -139,6 +142,10 @@ impl Verdict {
             KeptWhy::Orphaned => {
                 let place = member.place_of("/spec/allowedIntegrations");
                 format!("= no longer named by allowedIntegrations ({place}), so nothing touches it")
+            }
+            KeptWhy::Quarantined => {
+                self.take_back(member, evidence);
+                format!("= {}, so it stays as it is until something newer arrives", rolled_back(evidence))
             }
             KeptWhy::NotNamed => return,
         };
@@ -171,7 +178,11 @@ impl Verdict {
             self.state = "refused";
             self.detail = "a row that Sower did not write holds its id, or that of a part of it".to_owned();
             self.remedy = Some(("To carry it there", format!("{FREE}, and seed again")));
-        } else if let Some(problem) = first_error(&evidence.offers).filter(|_| evidence.summary().is_none()) {
+        } else if evidence.kept.as_ref().is_some_and(|kept| kept.why == KeptWhy::Quarantined) {
+            self.state = "quarantined";
+            self.detail = format!("{}, and stays out until something newer arrives", rolled_back(evidence));
+            self.take_back(member, evidence);
+        } else if let Some(problem) = evidence.first_error().filter(|_| evidence.summary().is_none()) {
             self.state = "refused";
             self.detail = format!("{}: {}", problem.code, problem.message);
             self.place = Some(problem.location());
@@ -194,8 +205,15 @@ impl Verdict {
         }
     }
 
+    fn take_back(&mut self, member: &Member, evidence: &Evidence) {
+        if let Some(open) = &evidence.quarantined {
+            let command = format!("sower rollback {} -e {} --undo", open.integration, member.name());
+            self.remedy = Some(("To take that back", command));
+        }
+    }
+
     fn mend(&mut self, evidence: &Evidence) {
-        if let Some(problem) = first_error(&evidence.offers) {
+        if let Some(problem) = evidence.first_error() {
             self.remedy = Some(("To mend it", format!("sower rule {}", problem.code)));
         }
     }
@@ -203,22 +221,24 @@ impl Verdict {
     fn conflict(&mut self, member: &Member, evidence: &Evidence, conflict: &Conflict, changes: &[Change]) {
         let kind = conflict.kind;
         let word = kind.as_str();
-        let outcome = match conflict.resolution {
-            Resolution::Skip => "skipped",
-            Resolution::Override => "overridden",
-        };
         let text = format!(
-            "! {word} conflict: {}; {outcome} (conflicts.{word}: {})",
+            "! {word} conflict: {}; {} ({}: {})",
             conflict.message,
+            conflict.done(),
+            evidence.said_by(kind),
             conflict.resolution.as_str()
         );
         let changes = match kind {
             ConflictType::Version => changes.iter().map(|change| (change.path(), change.values())).collect(),
             ConflictType::Dependency | ConflictType::Duplicate => Vec::new(),
         };
-        self.notes.push(Note { text, kind: Some(kind), changes });
-        if conflict.resolution == Resolution::Override && evidence.carried.is_some() {
+        self.notes.push(Note { text, kind: Some(kind), changes, clashes: conflict.clashes.clone() });
+        if !conflict.keeps() && evidence.carried.is_some() {
             return;
+        }
+        if kind == ConflictType::Version && conflict.keeps() {
+            let (name, id) = (member.name(), &conflict.integration);
+            self.once = Some(format!("sower seed -e {name} --only {id} --resolve version=override"));
         }
         let line = |field: &str| {
             let found = evidence.shown()?;
@@ -249,9 +269,10 @@ impl Verdict {
         let conflict = |note: &Note| {
             let change = |(path, values): &(String, String)| json!({ "path": path, "change": values });
             let changes: Vec<Value> = note.changes.iter().map(change).collect();
-            Some(
-                json!({ "type": note.kind?.as_str(), "message": note.text.trim_start_matches("! "), "changes": changes }),
-            )
+            Some(json!({
+                "type": note.kind?.as_str(), "message": note.text.trim_start_matches("! "), "changes": changes,
+                "clashes": note.clashes,
+            }))
         };
         let notes = self.notes.iter().filter(|note| note.kind.is_none()).map(|note| note.text.as_str());
         Fields::default()
@@ -331,8 +352,15 @@ fn removed(member: &Member, by: Option<&Removal>) -> String {
     since.chain(kept).collect::<Vec<_>>().join(", ")
 }
 
-fn first_error(offers: &[Found]) -> Option<&Problem> {
-    offers.iter().flat_map(|found| &found.problems).find(|problem| problem.is_error())
+/// `rolled back by seeding 59 (rollback to 57 by AUTHOR)`.
+fn rolled_back(evidence: &Evidence) -> String {
+    match &evidence.quarantined {
+        Some(open) => {
+            let number = open.seeding.map_or_else(String::new, |number| format!(" by seeding {number}"));
+            format!("rolled back{number} ({})", open.reason)
+        }
+        None => "rolled back".to_owned(),
+    }
 }
 
 fn place_of(member: &Member, cause: &Cause) -> String {
@@ -385,9 +413,11 @@ pub fn table<'a>(all: impl Iterator<Item = (&'a str, &'a Verdict)>, names: usize
 
 /// What would change it: said once where it is the same for all, else by environment.
 #[must_use]
-pub fn remedies<'a>(all: impl Iterator<Item = (&'a str, &'a Verdict)>) -> String {
+pub fn remedies<'a>(all: impl Iterator<Item = (&'a str, &'a Verdict)>, flags: &str) -> String {
     let mut by_remedy: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    let mut once = Vec::new();
     for (name, verdict) in all {
+        once.extend(&verdict.once);
         if let Some((head, remedy)) = &verdict.remedy {
             by_remedy.entry((head, remedy)).or_default().push(name);
         }
@@ -399,6 +429,9 @@ pub fn remedies<'a>(all: impl Iterator<Item = (&'a str, &'a Verdict)>) -> String
         let which = if alone { String::new() } else { format!(" in {}", names.join(", ")) };
         let head = if alone { (*head).to_owned() } else { head.replace(" there", "") };
         text.push_str(&format!("{head}{which}: {remedy}\n"));
+    }
+    for command in once {
+        text.push_str(&format!("      or once: {command}{flags}\n"));
     }
     text
 }

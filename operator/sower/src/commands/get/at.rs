@@ -1,6 +1,6 @@
 //! `sower get integration ID --at SEEDING`: an integration as a seeding left it, from the database's own history.
 
-use sower_store::{Listed, Turn};
+use sower_store::{CameFrom, Listed, Turn};
 
 use crate::cli::GetArgs;
 use crate::commands::Context;
@@ -87,13 +87,14 @@ async fn then(session: &Session, member: &Member, id: &str, number: i64) -> Resu
     let rows = sower_core::rows::rows(&manifest).map_err(unreadable)?;
     let count = |kind| rows.registry.iter().filter(|row| row.kind == kind).count();
     let (actions, triggers) = (count(sower_core::rows::Kind::Action), count(sower_core::rows::Kind::Trigger));
-    // What is still there says itself where it came from; a move leaves no other trace.
+    // An older Sower noted no place: what is still there says itself where it came from, and a move left no other trace.
     let is_last = past.turns.last().is_some_and(|last| last.seq == turn.seq);
     let now = if is_last { store.integration(name, id).await.map_err(failed)? } else { None };
     let now = now.filter(|definition| definition.listed.checksum.as_deref() == Some(checksum));
     let source = now.as_ref().and_then(|now| now.source.clone());
     let path = now.as_ref().and_then(|now| now.path.clone());
     let revision = now.as_ref().and_then(|now| now.listed.revision.clone());
+    let of = |pick: fn(&CameFrom) -> &String| turn.came_from.as_ref().map(|from| pick(from).clone());
     let listed = Listed {
         environment: name.to_owned(),
         id: id.to_owned(),
@@ -110,8 +111,10 @@ async fn then(session: &Session, member: &Member, id: &str, number: i64) -> Resu
     Ok(Then {
         listed,
         manifest: manifest.to_string(),
-        source: source.or_else(|| past.kept(turn).map(|kept| kept.source.clone())),
-        path: path.or_else(|| past.brought(turn).map(|kept| kept.path.clone())),
+        source: of(|from| &from.source)
+            .or(source)
+            .or_else(|| past.kept(turn).map(|kept| kept.source.clone())),
+        path: of(|from| &from.path).or(path).or_else(|| past.brought(turn).map(|kept| kept.path.clone())),
         turn: turn.clone(),
     })
 }

@@ -102,6 +102,8 @@ fn kept(kept: &Kept, emptied: bool) -> Option<String> {
             "kept: gone from its source, which is empty, not whole, or holds an unreadable id"
         }
         KeptWhy::Orphaned => "kept: allowedIntegrations no longer names it",
+        KeptWhy::Quarantined if kept.version.is_none() => "left out: it was rolled back",
+        KeptWhy::Quarantined => "kept: rolled back to, and git has nothing newer",
         KeptWhy::NotNamed | KeptWhy::Understated => return None,
     };
     let version = kept.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();

@@ -175,6 +175,7 @@ fn line(name: &str, answer: &Answer) -> String {
     let aside =
         after.failures.iter().filter(|f| f.code == FOREIGN_ROW || is_whole_file(f.location.as_deref()));
     let besides = changes::besides(number(counts.conflicts), number(counts.invalid) + aside.count());
+    let besides = besides + &changes::quarantined(number(counts.quarantined));
     let revision = after.revision.clone().unwrap_or_default();
     match answer.seeding() {
         Some(LastSeeding { seeding, created, updated, deleted, unchanged, .. }) => {

@@ -24,6 +24,7 @@ use crate::commands::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::progress::Progress;
 use crate::output::{document, time};
+use crate::person;
 use crate::project::Project;
 use crate::settings::Settings;
 use crate::trouble::Trouble;
@@ -61,8 +62,7 @@ pub async fn apply(args: &ApplyArgs, context: &Context) -> Result<Exit, Failure>
 }
 
 fn wanted(args: &ApplyArgs, root: &Path) -> Result<Wanted, Failure> {
-    let by = args.approved_by.clone().or_else(|| sower_source::user_name(root)).or_else(user);
-    let by = by.unwrap_or_default();
+    let by = args.approved_by.clone().unwrap_or_else(|| person::name(root));
     let path = Path::new(&args.plan);
     if !path.is_file() {
         let approval = Approval::new(&args.plan, &by).ok_or_else(|| {
@@ -121,10 +121,6 @@ fn read(path: &Path, environment: Option<&str>) -> Result<Planned, Failure> {
         (Some(_), _) => return Err(one_of()),
     };
     all.into_iter().nth(meant).ok_or_else(|| unreadable("it is empty".to_owned()))
-}
-
-fn user() -> Option<String> {
-    ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()).filter(|name| !name.is_empty())
 }
 
 async fn files(

@@ -10,11 +10,12 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use sower_controllers::reason::Reason;
+use sower_core::resolution::write_once;
 use sower_crds::period::parse;
-use sower_crds::{Environment, EnvironmentStatus, REQUESTED_AT, TAKE_OVER};
+use sower_crds::{Environment, EnvironmentStatus, REQUESTED_AT, RESOLVE, TAKE_OVER};
 
 use super::answer::{self, Answer};
-use super::for_people;
+use super::{for_people, once};
 use crate::choice::{self, Asked};
 use crate::cli::SeedArgs;
 use crate::cluster::Cluster;
@@ -34,10 +35,11 @@ const EVENT_PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// Usage, and where the API server does not answer; what befalls an environment is printed with the others.
 pub async fn seed(args: &SeedArgs, _: &Settings, context: &Context) -> Result<Exit, Failure> {
-    for (set, flag) in [(!args.only.is_empty(), "--only"), (args.reseed, "--reseed")] {
+    let resolve = once(args)?;
+    for (set, flag) in [(!args.only.is_empty() && resolve.is_empty(), "--only"), (args.reseed, "--reseed")] {
         if set {
             return Err(Failure::usage(format!(
-                "{flag} is for files: an operator is asked by {REQUESTED_AT} and {TAKE_OVER} alone"
+                "{flag} is for files: an operator is asked by {REQUESTED_AT}, {TAKE_OVER} and {RESOLVE} alone"
             )));
         }
     }
@@ -62,6 +64,9 @@ pub async fn seed(args: &SeedArgs, _: &Settings, context: &Context) -> Result<Ex
     let mut annotations = json!({});
     if args.take_over {
         annotations[TAKE_OVER] = json!("true");
+    }
+    if !resolve.is_empty() {
+        annotations[RESOLVE] = json!(write_once(&resolve));
     }
     let request = Request { annotations, timeout, waiting: waiting(args), no_wait: args.no_wait };
     let asking = join_all(chosen.iter().map(|environment| ask(&cluster, environment, &request)));

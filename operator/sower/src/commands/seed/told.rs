@@ -70,10 +70,11 @@ pub fn tell(tried: &Tried<'_>, seeded: &Seeded, project: &Project, format: Forma
         Seeded::Unchanged { report, revision, planned: _ } => {
             if for_people(format) && unknown.is_none() {
                 style.say(&format!(
-                    "Nothing to do: {} is at {revision} ({} unchanged{})\n",
+                    "Nothing to do: {} is at {revision} ({} unchanged{}{})\n",
                     report.environment,
                     report.unchanged,
-                    changes::besides(report.conflicts.len(), refused(report))
+                    changes::besides(report.conflicts.len(), refused(report)),
+                    changes::quarantined(report.quarantined.len())
                 ));
             }
             refusals(tried, report, style)
@@ -121,7 +122,7 @@ pub fn is_whole_file(location: Option<&str>) -> bool {
 fn seeded_line(planned: &Planned, report: &Report) -> String {
     let number = report.seeding.as_deref().and_then(|id| id.rsplit('-').next()).unwrap_or_default();
     format!(
-        "Seeded {} at {} (seeding {number}): {} created, {} updated, {} deleted, {} unchanged{} in {}\n",
+        "Seeded {} at {} (seeding {number}): {} created, {} updated, {} deleted, {} unchanged{}{} in {}\n",
         report.environment,
         planned.reading.revision_short(),
         report.created,
@@ -129,6 +130,7 @@ fn seeded_line(planned: &Planned, report: &Report) -> String {
         report.deleted,
         report.unchanged,
         changes::besides(report.conflicts.len(), refused(report)),
+        changes::quarantined(report.quarantined.len()),
         time::took(report.duration)
     )
 }
@@ -268,18 +270,28 @@ fn refusals(tried: &Tried<'_>, report: &Report, style: &Style) -> Exit {
         style.note(&format!(
             "error[{FOREIGN_ROW}]: rows that Sower did not write hold the ids of {named}: they stay as they are"
         ));
+        let name = &report.environment;
+        style.hint(&format!(
+            "Where they say what git says, take them over: sower adopt DIR -e {name} --dry-run"
+        ));
     }
     if report.errors.len() > foreign.len() {
         let whose = if refused(report) - foreign.len() == 1 { "its manifest" } else { "the manifests" };
         let keeps: Vec<String> =
             tried.kept.iter().map(|(id, version)| format!("{id} keeps {version}")).collect();
-        style.note(&match keeps.as_slice() {
+        let mut told = match keeps.as_slice() {
             [] => "Mend what is refused and seed again: the rest is in.".to_owned(),
             some => {
                 let keeps = changes::some(some.iter().map(String::as_str), 20);
                 format!("{keeps}. Mend {whose} and seed again: the rest is in.")
             }
-        });
+        };
+        let reading = tried.result.as_ref().ok().and_then(Seeded::planned).map(|planned| &planned.reading);
+        let mut found = reading.or(tried.reading.as_ref()).into_iter().flat_map(Reading::found);
+        if found.any(|found| found.id.is_none()) {
+            told.push_str(" Deletions wait until then: the id of a document cannot be read.");
+        }
+        style.note(&told);
     }
     Exit::Failed
 }

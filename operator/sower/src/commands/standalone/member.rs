@@ -1,11 +1,12 @@
 //! One environment under watch: it is seeded when something may have changed, and after its interval.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use sower_controllers::drift::{self, Hearing, Round as Drifting, Rounded, Watch};
 use sower_controllers::metrics::{EnvironmentLabels, Metrics};
 use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Job, Kind, Planned, Seeded, Seeder, SeedingError};
@@ -13,6 +14,7 @@ use sower_core::compare::{Change, compare};
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::plan::{Operation, Verb};
 use sower_core::report;
+use sower_crds::DriftMode;
 use sower_store::{Store, StoreError};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +44,8 @@ pub struct Shared {
     pub stop: CancellationToken,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is listened to.
+    pub hearing: Hearing,
     seeder: Seeder,
     /// Something was written after the end was asked for.
     wrote_late: AtomicBool,
@@ -62,6 +66,7 @@ impl Shared {
             log,
             stop,
             metrics,
+            hearing: Hearing::default(),
             seeder,
             wrote_late: AtomicBool::new(false),
         }
@@ -91,6 +96,8 @@ pub struct Member {
     bell: Arc<Notify>,
     stop: CancellationToken,
     told: Told,
+    /// What is known of its drift.
+    watch: Arc<Mutex<Watch>>,
     /// How often in a row it failed in a way that may pass.
     failed: u32,
 }
@@ -113,7 +120,7 @@ impl Member {
         bell: Arc<Notify>,
         stop: CancellationToken,
     ) -> Self {
-        Self { shared, spec, bell, stop, told: Told::default(), failed: 0 }
+        Self { shared, spec, bell, stop, told: Told::default(), watch: Arc::default(), failed: 0 }
     }
 
     /// Takes an outcome as told, as the first table does; the lines that the table has no room for.
@@ -144,9 +151,11 @@ impl Member {
             .ok()
             .and_then(|(seeded, _)| opens_in(seeded))
             .map_or(again, |opens| again.min(opens));
+        let again = self.look_in(&spec).map_or(again, |look| again.min(look));
+        let found = drift::locked(&self.watch).found();
         let outcome = match seeded {
-            Ok((seeded, updates)) => Outcome { result: Ok(seeded), updates },
-            Err((trouble, _)) => Outcome { result: Err(trouble), updates: BTreeMap::new() },
+            Ok((seeded, updates)) => Outcome { result: Ok(seeded), updates, drift: found },
+            Err((trouble, _)) => Outcome { result: Err(trouble), updates: BTreeMap::new(), drift: found },
         };
         Round { outcome, again, milliseconds }
     }
@@ -165,7 +174,18 @@ impl Member {
         let opened = self.shared.databases.of(&self.shared.settings, environment).await;
         let store = opened.map_err(|error: StoreError| failed(error.into()))?;
         let limit = environment.spec.timeout.duration().unwrap_or(Duration::from_secs(300));
-        let seeding = self.shared.seeder.seed(&store, job, &self.stop);
+        if environment.spec.drift.mode == DriftMode::Ignore {
+            self.shared.hearing.forget("", name);
+        } else {
+            let bell = self.bell.clone();
+            let waker = drift::waker(&self.watch, move || bell.notify_one());
+            self.shared.hearing.follow("", name, &store, waker).await;
+        }
+        let (metrics, watch) = (&self.shared.metrics, &*self.watch);
+        let job = job.clone();
+        let round =
+            Drifting { seeder: &self.shared.seeder, store: &store, job, watch, metrics, asked: false };
+        let seeding = round.go(&self.stop);
         let seeded = match tokio::time::timeout(limit + FETCH_FIRST, seeding).await {
             Ok(Err(error)) => {
                 if error.tables_gone {
@@ -173,7 +193,7 @@ impl Member {
                 }
                 return Err(failed(error));
             }
-            Ok(Ok(seeded)) => seeded,
+            Ok(Ok(Rounded { seeded, corrected: _ })) => seeded,
             Err(_) => {
                 let text = format!("It took longer than {} (spec.timeout)", environment.spec.timeout);
                 return Err(failed(SeedingError::new(Reason::SeedingFailed, Kind::Transient, text)));
@@ -184,6 +204,14 @@ impl Member {
             Seeded::Unchanged { .. } | Seeded::Held { .. } => BTreeMap::new(),
         };
         Ok((seeded, updates))
+    }
+
+    /// How long until the next look for drift; none: nobody looks, or what it waits for is tried anyway.
+    fn look_in(&self, spec: &Spec) -> Option<Duration> {
+        let spec = &spec.environment.spec;
+        let looks = spec.drift.mode != DriftMode::Ignore && !spec.suspend;
+        let left = drift::locked(&self.watch).left(Instant::now());
+        Some(left).filter(|left| looks && !left.is_zero())
     }
 
     fn again(&mut self, spec: &Spec, failed: Option<Kind>) -> Duration {
@@ -267,7 +295,7 @@ async fn updates(store: &Store, planned: &Planned) -> BTreeMap<String, Vec<Chang
     };
     let told = updated.iter().filter_map(|operation| {
         let from = serde_json::from_str(before.get(&operation.id)?).ok()?;
-        let to = serde_json::from_str(&planned.reading.manifest(operation.place.as_ref()?)?).ok()?;
+        let to = serde_json::from_str(&planned.content(operation)?).ok()?;
         Some((operation.id.clone(), compare(&from, &to)))
     });
     told.collect()

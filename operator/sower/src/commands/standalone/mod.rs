@@ -74,6 +74,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     last.cancel();
     // Whoever keeps a connection open does not keep the process.
     let _ = tokio::time::timeout(LAST_ANSWERS, serving).await;
+    shared.hearing.clear();
     shared.databases.close().await;
     shared.log.stopped(settled, &opening::again(&shared.settings));
     Ok(Exit::Done)

@@ -151,6 +151,7 @@ impl Supervisor {
     fn let_go(&mut self, name: &str) {
         let Some(running) = self.running.remove(name) else { return };
         running.stop.cancel();
+        self.shared.hearing.forget("", name);
         self.shared
             .metrics
             .forget(&EnvironmentLabels { namespace: String::new(), environment: name.to_owned() });

@@ -1,10 +1,12 @@
 //! What is new in an outcome, beside what was told last: nothing is said twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use sower_controllers::drift::Found;
 use sower_controllers::seeding::Seeded;
 use sower_core::compare::{Change, summary};
-use sower_core::plan::{Conflict, ConflictType, Operation, Plan, Resolution, Verb};
+use sower_core::plan::{Conflict, ConflictType, Operation, Plan, Verb};
 use sower_core::report::{Failure as Entry, Report};
 
 use super::line::Line;
@@ -21,6 +23,8 @@ pub struct Outcome {
     pub result: Result<Seeded, Trouble>,
     /// What changed inside the integrations that were updated.
     pub updates: BTreeMap<String, Vec<Change>>,
+    /// What drifted; none: not known.
+    pub drift: Option<Arc<Found>>,
 }
 
 /// What was told last.
@@ -31,6 +35,8 @@ pub struct Told {
     conflicts: BTreeSet<(String, ConflictType, Option<String>)>,
     /// Why nothing could be done.
     stopped: Option<String>,
+    /// What drifted.
+    drift: String,
 }
 
 impl Told {
@@ -40,12 +46,14 @@ impl Told {
         self.take_in(outcome);
         let line =
             Line { environment: environment.to_owned(), revision: self.revision.clone(), ..Line::default() };
+        let drift = self.new_drift(&before, &line);
         if let Some(stopped) = &self.stopped {
             let new = before.stopped.as_ref() != Some(stopped);
-            return if new { vec![Line { told: stopped.clone(), warns: true, ..line }] } else { Vec::new() };
+            let stopped = new.then(|| Line { told: stopped.clone(), warns: true, ..line });
+            return drift.into_iter().chain(stopped).collect();
         }
         let Ok(seeded) = &outcome.result else { return Vec::new() };
-        let (report, mut lines) = (seeded.report(), Vec::new());
+        let (report, mut lines) = (seeded.report(), Vec::from_iter(drift));
         if let Seeded::Applied { planned, .. } = seeded {
             lines.push(Line {
                 counts: counts(report),
@@ -76,6 +84,9 @@ impl Told {
     }
 
     fn take_in(&mut self, outcome: &Outcome) {
+        if let Some(found) = &outcome.drift {
+            self.drift.clone_from(&found.told);
+        }
         match &outcome.result {
             Err(trouble) => self.stopped = Some(stopped(trouble)),
             Ok(Seeded::Held { held, planned, .. }) => {
@@ -87,10 +98,19 @@ impl Told {
                 self.stopped = None;
                 self.revision = seed::revision(seeded);
                 self.errors.clone_from(&report.errors);
-                self.conflicts =
-                    report.conflicts.iter().filter(|c| c.resolution == Resolution::Skip).map(key).collect();
+                self.conflicts = report.conflicts.iter().filter(|c| c.keeps()).map(key).collect();
             }
         }
+    }
+
+    /// That rows are not what was seeded, or are again.
+    fn new_drift(&self, before: &Self, line: &Line) -> Option<Line> {
+        let told = match self.drift.as_str() {
+            now if now == before.drift => return None,
+            "" => "no drift any more".to_owned(),
+            now => format!("drift: {now}"),
+        };
+        Some(Line { told, warns: !self.drift.is_empty(), ..line.clone() })
     }
 
     fn new_conflicts(&self, before: &Self, report: &Report) -> impl Iterator<Item = String> {
@@ -152,16 +172,19 @@ fn one(operation: &Operation, plan: &Plan, updates: &BTreeMap<String, Vec<Change
             format!("{named}: now in {path}")
         }
         Verb::Update => {
+            if operation.from == operation.to {
+                return format!("{named}: as it was seeded");
+            }
             let inside = updates.get(id).map(|changes| summary(changes)).filter(|text| !text.is_empty());
             let inside = inside.map(|text| format!(": {text}")).unwrap_or_default();
-            let overridden = |c: &&Conflict| c.integration == *id && c.resolution == Resolution::Override;
-            let why = match plan.conflicts.iter().find(overridden) {
-                _ if operation.revert => " (a revert)",
-                Some(conflict) if conflict.kind == ConflictType::Version && from == to => {
-                    " (same version: override)"
+            let taken = |c: &&Conflict| c.integration == *id && c.ends_when_written();
+            let why = match plan.conflicts.iter().find(taken) {
+                _ if operation.revert => " (a revert)".to_owned(),
+                Some(conflict) => {
+                    let which = if from == to { "same" } else { "a lower" };
+                    format!(" ({which} version: {})", conflict.resolution.as_str())
                 }
-                Some(conflict) if conflict.kind == ConflictType::Version => " (a lower version: override)",
-                Some(_) | None => "",
+                None => String::new(),
             };
             format!("{named}{inside}{why}")
         }

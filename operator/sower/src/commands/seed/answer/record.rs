@@ -61,6 +61,7 @@ pub(super) fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
         connections_created: number(written.connections_created),
         orphaned: Vec::new(),
         prune_disabled: Vec::new(),
+        quarantined: Vec::new(),
         conflicts: after.conflicts.iter().filter_map(conflict).collect(),
         errors: guard.into_iter().chain(failures).collect(),
         excluded: number(counts.excluded),
@@ -79,13 +80,15 @@ fn waiting(plan: &PlanStatus, carried: usize) -> (usize, usize) {
 
 /// None where its words are those of another Sower.
 fn conflict(told: &ConflictStatus) -> Option<Conflict> {
-    let ConflictStatus { integration, kind, current_version, new_version, resolution } = told;
+    let ConflictStatus { integration, kind, current_version, new_version, resolution, unmerged } = told;
     Some(Conflict {
         integration: integration.clone(),
         kind: serde_json::from_value(kind.as_str().into()).ok()?,
         current_version: current_version.clone(),
         new_version: new_version.clone(),
         resolution: serde_json::from_value(resolution.as_str().into()).ok()?,
+        unmerged: unmerged.clone(),
+        clashes: Vec::new(),
         message: String::new(),
         fingerprint: String::new(),
     })

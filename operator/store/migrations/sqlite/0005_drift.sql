@@ -1,0 +1,1 @@
+-- SQLite tells nobody: an environment is looked through on its interval.

@@ -1,0 +1,105 @@
+//! An approval under kill -9: exactly that plan, once and whole, or not yet.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use sower_crds::APPROVE;
+use sower_crds::environment::Environment;
+use sower_tests::bed::{Bed, LIMIT};
+use sower_tests::catalog::{Catalog, with};
+use sower_tests::operator::Operator;
+use sower_tests::tables::Tables;
+use sower_tests::wait::until;
+
+use super::random::{Random, kills};
+
+const IDS: [&str; 5] = ["ash", "box", "elm", "oak", "yew"];
+/// How often it is killed, unless it is said.
+const KILLS: u64 = 8;
+
+fn raise(catalog: &Catalog, version: &str) -> Result<String> {
+    for id in IDS {
+        catalog.write(id, version)?;
+    }
+    catalog.push(&format!("Raise to {version}"))
+}
+
+/// The plan that waits for this commit.
+async fn waiting(bed: &Bed, commit: &str) -> Result<String> {
+    let read = bed.reason("production", "ApprovalRequired", commit).await?;
+    Ok(read.status.and_then(|status| status.plan).context("a plan")?.hash)
+}
+
+async fn approve(bed: &Bed, hash: &str) -> Result<()> {
+    let patch = Patch::Merge(json!({ "metadata": { "annotations": { APPROVE: hash } } }));
+    bed.namespace.api::<Environment>().patch("production", &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+/// Whether all of an approved plan is there; the error says that half of it is.
+fn applied(tables: &Tables, version: &str, hash: &str) -> Result<bool> {
+    let carried = tables.carried("production");
+    let at = carried.values().filter(|other| *other == version).count();
+    ensure!([0, IDS.len()].contains(&at), "half a state: {carried:?}");
+    let done = at > 0;
+    let plans = tables.rows("seeding_plans").filter(|row| row.text("hash").starts_with(hash));
+    let spent =
+        plans.filter(|row| row.text("status") == "applied" && row.columns["seeding"].is_string()).count();
+    let completed = tables.log("production").iter().filter(|row| row.text("status") == "completed").count();
+    let row = tables.rows("environments").next().context("an environment")?;
+    ensure!((spent == 1) == done, "rows {done}, but {spent} plans spent");
+    ensure!(
+        row.columns["seq"] == completed,
+        "{completed} completed log rows, but seq {}",
+        row.columns["seq"]
+    );
+    Ok(done)
+}
+
+#[tokio::test]
+async fn e2e_09_an_approval_under_kill_is_obeyed_once_and_whole() -> Result<()> {
+    let kills = kills(KILLS)?;
+    let mut random = Random::seeded()?;
+    let mut bed = Bed::with("killapprove", &["leaderElection.enabled=false"]).await?;
+    let catalog = bed.catalog()?;
+    let first = raise(&catalog, "1.0.0")?;
+    bed.environment("production", with(catalog.spec(), json!({ "approval": "Manual" }))).await?;
+    let hash = waiting(&bed, &first).await?;
+    approve(&bed, &hash).await?;
+    bed.seeded("production", &first).await?;
+    let (mut old, mut new) = (0, 0);
+    for number in 1..=kills {
+        let version = format!("1.{number}.0");
+        let commit = raise(&catalog, &version)?;
+        bed.request("production").await?;
+        let hash = waiting(&bed, &commit).await?;
+        approve(&bed, &hash).await?;
+        tokio::time::sleep(Duration::from_micros(random.below(250_000))).await;
+        bed.operator.process.kill()?;
+        let done =
+            applied(&bed.tables().await?, &version, &hash).with_context(|| format!("after kill {number}"))?;
+        if done {
+            new += 1
+        } else {
+            old += 1
+        }
+        bed.operator = Operator::started(&bed.namespace, "sower-0").await?;
+        until(&format!("the approval after kill {number}"), LIMIT, async || {
+            let tables = bed.tables().await?;
+            ensure!(applied(&tables, &version, &hash)?, "not yet");
+            let log = tables.log("production");
+            let completed = log.iter().filter(|row| row.text("status") == "completed").count() as u64;
+            ensure!(completed == number + 1, "{completed} seedings for {number} approvals");
+            let running = log.iter().filter(|row| row.text("status") == "running").count();
+            ensure!(running == 0, "{running} running");
+            Ok(())
+        })
+        .await
+        .with_context(|| bed.operator.process.last_lines())?;
+        bed.seeded("production", &commit).await?;
+    }
+    println!("{old} kills left the old state, {new} the new");
+    Ok(())
+}
