@@ -135,10 +135,29 @@ impl Store {
         if merges.is_empty() {
             return Ok(());
         }
+        if self.knows_merges(&fence.environment, merges).await? {
+            return Ok(());
+        }
         let mut tx = self.write().await?;
         lock(&mut tx, fence).await?;
         write(&mut tx, &fence.environment, "", merges, &time(jiff::Timestamp::now())).await?;
         tx.commit().await
+    }
+
+    /// Whether all of these merges are noted with their bases.
+    async fn knows_merges(&self, environment: &str, merges: &[Merging<'_>]) -> Result<bool, StoreError> {
+        let ids: Vec<&str> = merges.iter().map(|merge| merge.integration).collect();
+        let mut tx = self.read().await?;
+        let sql = "SELECT integration_id, checksum, base FROM integration_merges \
+             WHERE environment = $1 AND integration_id = ANY($2)";
+        let rows = tx.rows("looking for merges", sql, &[environment.into(), Bind::Texts(&ids)]).await?;
+        tx.done();
+        let known = rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?, row.text(2)?)));
+        let known: BTreeSet<(String, String, String)> = known.collect::<Result<_, StoreError>>()?;
+        let key = |merge: &Merging<'_>| {
+            (merge.integration.to_owned(), merge.checksum.to_owned(), merge.git.0.to_owned())
+        };
+        Ok(merges.iter().all(|merge| known.contains(&key(merge))))
     }
 
     /// [`Hand::seen`] of what an environment holds of some integrations. Two statements.
@@ -286,7 +305,7 @@ pub(crate) async fn guard(tx: &mut Tx, environment: &str, merges: &[Merging<'_>]
     Err(StoreError::Edited { integrations: integrations.into_iter().collect() })
 }
 
-/// Notes what went into merges, and forgets it of results that nobody keeps any more.
+/// Notes what went into merges, and forgets it of results that nobody keeps any more and no plan waits to write.
 pub(crate) async fn write(
     tx: &mut Tx,
     environment: &str,
@@ -302,7 +321,9 @@ pub(crate) async fn write(
         "forgetting merges",
         "DELETE FROM integration_merges WHERE environment = $1 AND integration_id = ANY($2) AND NOT EXISTS (\
          SELECT 1 FROM integration_versions v WHERE v.environment = integration_merges.environment \
-         AND v.integration_id = integration_merges.integration_id AND v.checksum = integration_merges.checksum)",
+         AND v.integration_id = integration_merges.integration_id AND v.checksum = integration_merges.checksum) \
+         AND NOT EXISTS (SELECT 1 FROM seeding_plan_contents p WHERE p.environment = integration_merges.environment \
+         AND p.integration_id = integration_merges.integration_id AND p.checksum = integration_merges.checksum)",
         &[environment.into(), Bind::Texts(&ids)],
     )
     .await?;

@@ -96,7 +96,9 @@ const PINNED: &str = "SELECT d.id, d.checksum FROM integration_definitions d \
      WHERE d.environment = $1 AND d.checksum IS NOT NULL \
      UNION SELECT c.integration_id, c.to_checksum FROM seeding_changes c \
      WHERE c.environment = $1 AND c.to_checksum IS NOT NULL AND NOT EXISTS (SELECT 1 FROM seeding_changes l \
-       WHERE l.environment = c.environment AND l.integration_id = c.integration_id AND l.seq > c.seq AND l.seq <= $2)";
+       WHERE l.environment = c.environment AND l.integration_id = c.integration_id AND l.seq > c.seq AND l.seq <= $2) \
+     UNION SELECT q.integration_id, q.checksum FROM integration_quarantine q \
+     WHERE q.environment = $1 AND q.lifted_at IS NULL";
 
 /// Where rows of the catalog say which seeding wrote them: its log row stays.
 const WRITTEN_BY: [&str; 5] = [

@@ -20,7 +20,7 @@ async fn what_an_operator_did_is_reported_and_exported() -> Result<()> {
         let words = format!("{words} -e production -n {}", bed.namespace.name);
         let sower = Sower::within(folder.path())?
             .env("KUBECONFIG", bed.plane.admin_kubeconfig())
-            .env("SOWER_DATABASE_URL", &bed.database.url());
+            .env("SOWER_DATABASE_URL", bed.database.url());
         sower.run(&words.split(' ').collect::<Vec<_>>())
     };
     let told = asked("report -q -o json")?.expect(0)?.json()?;

@@ -25,7 +25,10 @@ use crate::seeding::{Job, Seeded, Seeder, SeedingError, mends};
 
 /// What is known of the drift of every environment, by namespace and name.
 #[derive(Debug, Default)]
-pub struct Watches(Mutex<HashMap<(String, String), Arc<Mutex<Watch>>>>);
+pub struct Watches(Mutex<HashMap<Key, Arc<Mutex<Watch>>>>);
+
+/// Namespace and name of an environment.
+type Key = (String, String);
 
 impl Watches {
     /// That of one environment.

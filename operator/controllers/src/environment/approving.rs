@@ -107,10 +107,15 @@ fn cut(text: &str) -> String {
     text.chars().take(LONGEST).collect()
 }
 
-/// Who approved: what `sower.dev/approved-by` says, where whoever wrote the approval wrote that too; else the field manager
-/// of the approval. A name that was left behind by an earlier approval counts for nothing.
+/// Who approved.
 fn approver(environment: &Environment) -> String {
-    let named = environment.annotations().get(APPROVED_BY);
+    asker(environment, APPROVE, APPROVED_BY).unwrap_or_default()
+}
+
+/// Who asks for something by an annotation: what the one beside it says, where whoever wrote the request wrote that too;
+/// else the field manager of the request. A name that was left behind by an earlier request counts for nothing.
+pub(super) fn asker(environment: &Environment, request: &str, by: &str) -> Option<String> {
+    let named = environment.annotations().get(by);
     let manager = |annotation: &str| {
         let field = format!("f:{annotation}");
         let entries = environment.metadata.managed_fields.iter().flatten();
@@ -119,11 +124,35 @@ fn approver(environment: &Environment) -> String {
             entries.filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| owns(&fields.0)));
         owners.next_back().and_then(|entry| entry.manager.clone())
     };
-    let (wrote, says) = (manager(APPROVE), manager(APPROVED_BY));
-    match named.filter(|_| wrote.is_none() || wrote == says) {
-        Some(named) => named.clone(),
-        None => wrote.unwrap_or_default(),
+    let (wrote, says) = (manager(request), manager(by));
+    named.filter(|_| wrote.is_none() || wrote == says).cloned().or(wrote)
+}
+
+/// Obeys the annotation although nothing could be planned: what waits pins its content, and a newer commit that cannot be
+/// planned does not stand in its way. None where nothing was applied.
+pub async fn in_spite(
+    seeder: &Seeder,
+    store: &Store,
+    environment: &Environment,
+    job: &Job,
+    cancel: &CancellationToken,
+) -> Option<(Seeded, Option<ApprovalStatus>)> {
+    let asked = environment.annotations().get(APPROVE)?.trim();
+    let before = environment.status.as_ref().and_then(|status| status.approval.as_ref());
+    if before.is_some_and(|before| before.plan == cut(asked) && is_final(before.result)) {
+        return None;
     }
+    let by = approver(environment);
+    let approval = Approval::new(asked, &by)?;
+    store.plan(&job.environment, approval.plan()).await.ok()??;
+    let Approved::Applied(applied) = seeder.approve(store, job, &approval, cancel).await.ok()? else {
+        return None;
+    };
+    let seeding = number(applied.report().seeding.as_deref());
+    let plan = asked.get(..12).unwrap_or(asked);
+    let message = format!("Plan {plan} approved by {}: seeding {seeding}", approval.by());
+    let (result, by) = (ApprovalResult::Applied, cut(&by));
+    Some((applied, Some(ApprovalStatus { plan: cut(asked), result, by, message })))
 }
 
 #[cfg(test)]

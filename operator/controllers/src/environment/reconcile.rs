@@ -311,18 +311,26 @@ async fn seed_into(
         metrics: &shared.metrics,
         asked: drifting::is_asked(environment),
     };
-    let Rounded { seeded, corrected } = match round.go(cancel).await {
-        Ok(rounded) => rounded,
+    let (seeded, corrected, approval, made) = match round.go(cancel).await {
+        Ok(Rounded { seeded, corrected }) => {
+            let made = seeded.planned().map(|planned| planned.plan.hash.clone());
+            let (seeded, approval) =
+                approving::answer(&shared.seeder, store, environment, &job, seeded, cancel).await?;
+            (seeded, corrected, approval, made)
+        }
         Err(error) => {
             doubt(&error).await;
-            return Err(error);
+            match approving::in_spite(&shared.seeder, store, environment, &job, cancel).await {
+                Some((seeded, approval)) => (seeded, None, approval, None),
+                None => return Err(error),
+            }
         }
     };
-    let (seeded, approval) =
-        approving::answer(&shared.seeder, store, environment, &job, seeded, cancel).await?;
     if !matches!(seeded, Seeded::Held { .. }) {
         context.scope.applied(&namespace, &name, begun);
-        let spent = [(take_over, TAKE_OVER), (!job.resolve.is_empty(), RESOLVE)];
+        // An earlier plan, which somebody approved, knows nothing of what is asked for once.
+        let done = seeded.planned().is_none_or(|planned| made.as_ref() == Some(&planned.plan.hash));
+        let spent = [(take_over, TAKE_OVER), (done && !job.resolve.is_empty(), RESOLVE)];
         let spent: Vec<&str> = spent.into_iter().filter(|(asked, _)| *asked).map(|(_, name)| name).collect();
         if !spent.is_empty() {
             take_over::spend(&shared.client, environment, &spent).await;

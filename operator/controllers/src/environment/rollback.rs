@@ -12,6 +12,7 @@ use sower_crds::environment::{LastSeeding, RollbackStatus};
 use sower_crds::{Environment, ROLLBACK, ROLLED_BACK_BY};
 use sower_store::{HandledRollback, Store};
 
+use super::approving::asker;
 use crate::metrics::EnvironmentLabels;
 use crate::reason::Reason;
 use crate::seeding::{Rollback, RollbackError, RolledBack, Seeder, SeedingError};
@@ -119,19 +120,9 @@ fn asked(environment: &Environment) -> Option<String> {
     (!value.is_empty()).then(|| value.chars().take(LONGEST).collect())
 }
 
-/// Who asks: as the annotation beside it says, else the field manager that wrote it.
+/// Who asks, for people.
 fn by(environment: &Environment) -> String {
-    let key = format!("f:{ROLLBACK}");
-    let named = environment.annotations().get(ROLLED_BACK_BY).cloned();
-    let manager = || {
-        let fields = environment.metadata.managed_fields.iter().flatten();
-        let owner = fields.filter(|entry| {
-            let annotations = entry.fields_v1.as_ref().map(|fields| &fields.0["f:metadata"]["f:annotations"]);
-            annotations.is_some_and(|annotations| annotations.get(&key).is_some())
-        });
-        owner.filter_map(|entry| entry.manager.clone()).next_back()
-    };
-    let name = named.or_else(manager).unwrap_or_default();
+    let name = asker(environment, ROLLBACK, ROLLED_BACK_BY).unwrap_or_default();
     let name: String = name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
     if name.trim().is_empty() { "annotation".to_owned() } else { name.trim().to_owned() }
 }

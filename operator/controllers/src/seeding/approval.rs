@@ -259,6 +259,8 @@ impl Seeder {
         started: Instant,
         cancel: &CancellationToken,
     ) -> Result<Approved, SeedingError> {
+        // As whoever made the plan did: with what drifted.
+        let job = &crate::drift::mending(store, job.clone()).await?;
         let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
         let made = self.plan_snapshots(store, job, row, snapshots).await?;
         pinned::pin(store, job, &made).await?;

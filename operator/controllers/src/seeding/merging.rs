@@ -17,6 +17,8 @@ use sower_store::{Known, Merging, Store, StoreError};
 
 /// Most contents that are looked at of one integration that others need.
 const KNOWN: i64 = 50;
+/// Integrations that others need and that are looked at, in one round.
+const NEEDED: usize = 100;
 /// How often what is agreed on may lead on to something else.
 const ROUNDS: usize = 3;
 
@@ -133,8 +135,8 @@ impl Asked<'_> {
         for _ in 0..ROUNDS {
             let needed = to_know(&plan.conflicts, self.selection);
             let offered = |id: &&String| self.selection.wanted.iter().any(|w| w.summary.id == **id);
-            let ids: Vec<&String> =
-                needed.iter().filter(|id| !state.merges.known.contains_key(*id)).filter(offered).collect();
+            let new = needed.iter().filter(|id| !state.merges.known.contains_key(*id)).filter(offered);
+            let ids: Vec<&String> = new.take(NEEDED).collect();
             if ids.is_empty() {
                 break;
             }

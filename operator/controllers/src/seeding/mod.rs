@@ -258,7 +258,9 @@ impl Seeder {
         cancel: &CancellationToken,
     ) -> Result<Seeded, SeedingError> {
         seeded::refuse_other_keeper(row.as_ref(), job)?;
-        if let Some(seeded) = self.remembered_approval(store, job, row.as_ref(), cancel).await? {
+        // Who asks for something of their own gets that.
+        let whole = job.only.is_none() && !job.reseed && job.resolve.is_empty();
+        if whole && let Some(seeded) = self.remembered_approval(store, job, row.as_ref(), cancel).await? {
             return Ok(seeded);
         }
         let snapshots = self.fetch(job, row.as_ref(), cancel).await?;

@@ -29,6 +29,10 @@ pub(super) async fn observe(store: &Store, mut planned: Planned) -> Result<Plann
     }
     let plan = &planned.plan;
     let seen = store.observe(&plan.environment, &seeded::touched(plan)).await?;
+    let edited = edited_since(store, &planned).await?;
+    if !edited.is_empty() {
+        return Err(StoreError::Edited { integrations: edited }.into());
+    }
     let there = plan.operations.iter().filter(|operation| operation.verb != Verb::Create);
     let there: Vec<&str> = there.map(|operation| operation.id.as_str()).collect();
     let unsound = store.unsound(&plan.environment, &there).await?;
@@ -43,13 +47,30 @@ pub(super) async fn observe(store: &Store, mut planned: Planned) -> Result<Plann
     Ok(planned)
 }
 
+/// The integrations whose rows were merged, and that a hand touched after these rows were read: what was observed of them
+/// is not what was merged.
+async fn edited_since(store: &Store, planned: &Planned) -> Result<Vec<String>, SeedingError> {
+    let merges = seeded::merges(planned);
+    let ids: Vec<&str> = merges.iter().map(|merge| merge.integration).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let seen = store.seen(&planned.plan.environment, &ids).await?;
+    let edited = merges
+        .iter()
+        .filter(|merge| seen.get(merge.integration).is_none_or(|now| now != merge.seen))
+        .map(|merge| merge.integration.to_owned());
+    Ok(edited.collect())
+}
+
 /// Keeps a plan that an approval would let through.
 pub(super) async fn pin(store: &Store, job: &Job, planned: &Planned) -> Result<(), SeedingError> {
     let Some(held) = planned.gate.approvable() else { return Ok(()) };
     let fence = seeded::claim(store, job, planned).await?;
     let pinned = pinned(job, planned, held);
-    // What was merged once and moves now stands in no file.
-    let merged = planned.plan.operations.iter().filter(|o| planned.state.merged.contains_key(&o.id));
+    // What was merged once and moves now, and what is put back as it was, stands in no file.
+    let kept = |id: &String| planned.state.merged.contains_key(id) || planned.plan.put_back.contains(id);
+    let merged = planned.plan.operations.iter().filter(|operation| kept(&operation.id));
     let merged: Vec<(&str, &str)> =
         merged.filter_map(|o| Some((o.id.as_str(), o.to.as_ref()?.checksum.as_str()))).collect();
     let kept = store.contents(&job.environment, &merged).await?;
@@ -84,8 +105,8 @@ fn pinned(job: &Job, planned: &Planned, held: &Held) -> Pinned {
         errors: failures.told,
         metadata,
         reason: seeded::reason(job, planned, &mends),
-        // Whoever approves a correction gets every row of what drifted: which drifted then is not kept.
-        reseed: job.reseed || !mends.is_empty(),
+        // Whoever approves a correction or a merge gets every row of what hands were at: which those were is not kept.
+        reseed: job.reseed || !mends.is_empty() || !seeded::merges(planned).is_empty(),
     }
 }
 

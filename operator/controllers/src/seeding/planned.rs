@@ -41,7 +41,7 @@ pub(super) async fn make(
         async { Ok(store.state(&job.environment).await?) },
     )?;
     let (mut state, foreign_rows) = (here.state, here.foreign_rows);
-    let left = left(store, &job).await?;
+    let left = left(store, job).await?;
     state.take_as_left(&left);
     let (job, platform, remembered) = (job.clone(), platform.clone(), known.clone());
     let (mut reading, selection, mut state, job) = blocking(move || {

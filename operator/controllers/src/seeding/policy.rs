@@ -39,7 +39,9 @@ pub(super) async fn deny(
         let catalogs = reading.lend();
         let plan = decide(&own, &catalogs, &selection, &state, &left);
         reading.give_back(catalogs);
-        let updates = plan.operations.into_iter().filter(|o| o.verb == Verb::Update && !o.revert);
+        // What is written as it was is no update to those who use it.
+        let updates =
+            plan.operations.into_iter().filter(|o| o.verb == Verb::Update && !o.revert && o.from != o.to);
         let updates: Vec<Operation> = updates.collect();
         (reading, selection, state, updates)
     })

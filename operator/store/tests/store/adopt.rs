@@ -95,7 +95,7 @@ async fn rows_are_taken_over_as_they_are(bed: Bed) {
     );
     assert_eq!(bed.ask("SELECT manifest FROM integration_definitions").await.len(), 1);
     let checksum = sower_core::rows::checksum(&slack);
-    assert_eq!(bed.ask("SELECT checksum FROM integration_definitions").await, [checksum.clone()]);
+    assert_eq!(bed.ask("SELECT checksum FROM integration_definitions").await, [checksum.as_str()]);
     assert_eq!(bed.ask("SELECT checksum FROM integration_versions").await, [checksum]);
     assert_eq!(bed.ask("SELECT operation FROM seeding_changes").await, ["create"]);
     assert_eq!(bed.ask("SELECT selection_hash FROM environments").await, [""]);
