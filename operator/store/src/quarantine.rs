@@ -84,6 +84,38 @@ impl Store {
         rows.iter().map(quarantined).collect()
     }
 
+    /// Keeps out again what was asked back and was not taken since: whoever rolls back to what is there means that.
+    ///
+    /// # Errors
+    /// As [`Store::begin`].
+    pub async fn keep_out_again(&self, fence: &Fence, integration: Option<&str>) -> Result<(), StoreError> {
+        let environment = Bind::Text(&fence.environment);
+        let waits = "FROM integration_quarantine AS w WHERE w.environment = $1 AND w.asked_back_at IS NOT NULL \
+             AND w.lifted_at IS NULL AND ($2::text IS NULL OR w.integration_id = $2)";
+        let binds = [environment, Bind::Maybe(integration)];
+        let mut tx = self.read().await?;
+        let waiting =
+            tx.row("looking for what was asked back", &format!("SELECT 1 {waits} LIMIT 1"), &binds).await?;
+        tx.done();
+        if waiting.is_none() {
+            return Ok(());
+        }
+        let mut tx = self.write().await?;
+        lock(&mut tx, fence).await?;
+        tx.run(
+            "keeping out again",
+            &format!(
+                "UPDATE integration_quarantine AS q SET asked_back_at = NULL, lifted_at = NULL \
+                 WHERE q.environment = $1 AND q.asked_back_at IS NOT NULL \
+                 AND (q.lifted_at IS NULL OR q.lifted_at = q.asked_back_at) \
+                 AND ($2::text IS NULL OR q.integration_id = $2) AND q.seeding IN (SELECT w.seeding {waits})"
+            ),
+            &binds,
+        )
+        .await?;
+        tx.commit().await
+    }
+
     /// Asks back what the last rollback keeps out, or all that is kept out of one integration; says what that is. The next
     /// seeding looks at everything, and takes it if git still says so. Nothing is written where nothing is kept out, but for
     /// `handled`.

@@ -263,8 +263,9 @@ impl Seeder {
         let job = &crate::drift::mending(store, job.clone()).await?;
         let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
         let made = self.plan_snapshots(store, job, row, snapshots).await?;
+        let made = pinned::observed(store, made).await?;
         pinned::pin(store, job, &made).await?;
-        if !approval.is_of(&made.plan.hash) || made.plan.is_empty() {
+        if !approval.is_of(&made.plan.hash) {
             let current = (!made.plan.is_empty()).then(|| made.plan.hash.clone());
             let why = Stale::Unknown;
             return Ok(Approved::Refused(Refusal { plan: approval.plan.clone(), why, current }));

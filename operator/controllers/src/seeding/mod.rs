@@ -212,7 +212,7 @@ impl Seeder {
         let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
         let selection_hash = planned::stands_on(job, &self.platform)?;
         let planned = self.plan_whole(store, job, row, snapshots, selection_hash).await?;
-        pinned::observe(store, planned).await
+        pinned::observed(store, planned).await
     }
 
     /// Makes the database hold what the sources say.

@@ -23,8 +23,16 @@ use super::{Planned, Seeded, mended, noted, seeded};
 
 /// Looks at the rows that a plan touches, where an approval would let it through: whoever approves it approves what becomes
 /// of these rows. Where they are not what was seeded, the plan is another one.
-pub(super) async fn observe(store: &Store, mut planned: Planned) -> Result<Planned, SeedingError> {
-    if planned.gate.approvable().is_none() {
+pub(super) async fn observe(store: &Store, planned: Planned) -> Result<Planned, SeedingError> {
+    match planned.gate.approvable() {
+        Some(_) => observed(store, planned).await,
+        None => Ok(planned),
+    }
+}
+
+/// [`observe`], whatever the gate says: of a plan that somebody looks at, to apply exactly that.
+pub(super) async fn observed(store: &Store, mut planned: Planned) -> Result<Planned, SeedingError> {
+    if planned.observed.is_some() || planned.plan.is_empty() {
         return Ok(planned);
     }
     let plan = &planned.plan;

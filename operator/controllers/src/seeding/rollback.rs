@@ -218,6 +218,8 @@ impl Seeder {
         let (back, state) = plan(store, rollback, &way).await?;
         let claimed = fence(store, rollback, row).await?;
         if back.plan.is_empty() && back.plan.kept.is_empty() {
+            // An `--undo` that nothing came of yet is taken back, too.
+            store.keep_out_again(&claimed, integration).await?;
             let told = RolledBack::Unchanged {
                 target: way.told.clone(),
                 report: Box::new(report(&back.plan, &way, Outcome::Unchanged, None, started)),

@@ -206,3 +206,29 @@ fn a_version_that_does_not_say_what_it_breaks_is_denied() {
     manifest("2.0.0", &action("charge"));
     assert_eq!(checkout.run("seed -e production").exit, 0);
 }
+
+/// Also where nobody has to approve: what was reviewed is applied, or nothing.
+#[test]
+fn a_plan_file_is_of_the_rows_that_it_saw() {
+    let checkout = Checkout::new();
+    checkout.run("seed --all -q");
+    let file = |checkout: &Checkout| {
+        let plan = checkout.run("plan -e production -o json -q");
+        assert_eq!(plan.exit, 0);
+        checkout.write("plan.json", &plan.out);
+    };
+    file(&checkout);
+    let nothing = checkout.run("apply plan.json");
+    assert!(nothing.exit == 0 && nothing.out.starts_with("Nothing to do"), "{} {}", nothing.out, nothing.err);
+
+    checkout.integration("stripe", "1.1.0", "Better");
+    checkout.commit("Better");
+    file(&checkout);
+    let by_hand =
+        "UPDATE action_registry SET name = 'By hand' WHERE environment = 'production' AND id = 'stripe/list'";
+    checkout.sql(by_hand);
+    let stale = checkout.run("apply plan.json");
+    assert!(stale.exit == 4 && stale.err.contains("stale"), "{}", stale.err);
+    file(&checkout);
+    assert_eq!(checkout.run("apply plan.json").exit, 0);
+}

@@ -403,3 +403,17 @@ fn rows_of_others_stay_and_what_they_hold_is_left_out() {
     "#);
     assert!(versions(&checkout).contains(&"wordpress 9.0.0".to_owned()));
 }
+
+#[test]
+fn a_rollback_takes_an_undo_back_that_nothing_came_of() {
+    let checkout = seeded();
+    assert_eq!(checkout.run("rollback -e staging --to 1 -q").exit, 0);
+    let before = rows(&checkout);
+    let undone = checkout.run("rollback -e staging --undo -q --source nowhere");
+    assert_ne!(undone.exit, 0, "its seeding finds no source");
+    assert_eq!(checkout.run("rollback -e staging --to 1 -q").exit, 0);
+    assert_eq!(checkout.run("seed -e staging -q").exit, 0);
+    assert_eq!(rows(&checkout), before, "it stays rolled back");
+    assert_eq!(checkout.run("rollback -e staging --undo -q").exit, 0);
+    assert_ne!(rows(&checkout), before);
+}
