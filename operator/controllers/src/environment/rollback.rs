@@ -176,6 +176,9 @@ mod tests {
         assert_eq!(by(&environment(owned.clone())), "flux");
         let mut named = owned;
         named["annotations"][ROLLED_BACK_BY] = json!("jane\n");
+        assert_eq!(by(&environment(named.clone())), "flux", "somebody else's name was left behind");
+        named["managedFields"][1]["fieldsV1"]["f:metadata"]["f:annotations"]["f:sower.dev/rolled-back-by"] =
+            json!({});
         assert_eq!(by(&environment(named)), "jane");
         assert_eq!(by(&environment(json!({ "name": "e", "annotations": { ROLLBACK: "57" } }))), "annotation");
     }
