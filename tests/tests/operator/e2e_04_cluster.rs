@@ -59,14 +59,15 @@ async fn e2e_04_a_cluster_source_follows_apply_edit_and_delete() -> Result<()> {
     carried(&[]).await?;
     let tables = bed.tables().await?;
     ensure!(tables.rows("action_registry").next().is_none(), "actions are left: {tables}");
-    let ready = bed.until("Ready again", async || {
+    let emptied = bed.until("Ready again, with nothing", async || {
         let read = bed.read("production").await?;
         let ready = sower_tests::bed::condition(&read, "Ready").map(|c| c.reason.clone());
         ensure!(ready.as_deref() == Some("Seeded"), "{}", sower_tests::bed::told(&read));
-        Ok(read)
+        let status = read.status.unwrap_or_default();
+        ensure!(status.counts.as_ref().is_some_and(|counts| counts.integrations == 0), "{:?}", status.counts);
+        Ok(status)
     });
-    let status = ready.await?.status.unwrap_or_default();
-    ensure!(status.counts.is_some_and(|counts| counts.integrations == 0), "{:?}", status.counts);
+    let status = emptied.await?;
     ensure!(status.revision.is_some_and(|revision| revision.starts_with("cluster@")));
     Ok(())
 }

@@ -170,7 +170,8 @@ async fn e2e_06_a_commit_that_deletes_most_is_held_whole() -> Result<()> {
     );
     let plan = status.plan.context("no plan in the status")?;
     ensure!((plan.create, plan.update, plan.delete) == (1, 1, 4) && plan.hash.len() == 12, "{plan:?}");
-    ensure!(status.next.as_deref().is_some_and(|next| next.contains("pruneLimit")), "{:?}", status.next);
+    let approve = format!("sower.dev/approve={}", plan.hash);
+    ensure!(status.next.as_deref().is_some_and(|next| next.ends_with(&approve)), "{:?}", status.next);
     let message = &condition(&read, "Ready").context("Ready")?.message;
     ensure!(
         *message == format!("Plan {} would delete 4 of 6 integrations; pruneLimit is 20%", plan.hash),

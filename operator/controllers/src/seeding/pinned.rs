@@ -21,12 +21,12 @@ use super::job::Job;
 use super::reading::{self, ReadSource, Reading};
 use super::{Planned, Seeded, mended, noted, seeded};
 
-/// Looks at the rows that a plan touches, where an approval would let it through: whoever approves it approves what becomes
-/// of these rows. Where they are not what was seeded, the plan is another one.
+/// Looks at the rows that a held plan touches: whoever approves it approves what becomes of these rows. Where they are not
+/// what was seeded, the plan is another one. A plan that a freeze holds is shown under the same hash as it is looked at.
 pub(super) async fn observe(store: &Store, planned: Planned) -> Result<Planned, SeedingError> {
-    match planned.gate.approvable() {
-        Some(_) => observed(store, planned).await,
-        None => Ok(planned),
+    match planned.gate {
+        Gate::Held(_) => observed(store, planned).await,
+        Gate::Open => Ok(planned),
     }
 }
 
