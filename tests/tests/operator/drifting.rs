@@ -248,7 +248,8 @@ async fn a_freeze_holds_a_correction() -> Result<()> {
     let sower = Sower::within(folder.path())?.env("KUBECONFIG", bed.plane.admin_kubeconfig());
     let url = bed.database.url();
     let planned = sower.run(&["plan", "-e", "production", "-n", &bed.namespace.name, "--database", &url])?;
-    ensure!(planned.out.contains(&format!("Plan {}", plan.hash)), "{}\n{}", planned.out, planned.err);
+    let wanted = format!("Plan {}", plan.hash);
+    ensure!(planned.out.contains(&wanted), "no {wanted}: {}\n{}", planned.out, planned.err);
     ensure!(planned.out.contains("~ oak 1.0.0   (as it was seeded)"), "{}", planned.out);
 
     let until = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).to_string();
