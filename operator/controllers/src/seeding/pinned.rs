@@ -21,18 +21,20 @@ use super::job::Job;
 use super::reading::{self, ReadSource, Reading};
 use super::{Planned, Seeded, mended, noted, seeded};
 
-/// Looks at the rows that a held plan touches: whoever approves it approves what becomes of these rows. Where they are not
-/// what was seeded, the plan is another one. A plan that a freeze holds is shown under the same hash as it is looked at.
+/// Looks at the rows that a plan touches, where an approval would let it through: whoever approves it approves what becomes
+/// of these rows. Where they are not what was seeded, the plan is another one.
 pub(super) async fn observe(store: &Store, planned: Planned) -> Result<Planned, SeedingError> {
-    match planned.gate {
-        Gate::Held(_) => observed(store, planned).await,
-        Gate::Open => Ok(planned),
+    match planned.gate.approvable() {
+        Some(_) => observed(store, planned).await,
+        None => Ok(planned),
     }
 }
 
-/// [`observe`], whatever the gate says: of a plan that somebody looks at, to apply exactly that.
+/// [`observe`], of an open plan too: somebody looks at it, to apply exactly that. What a freeze or `strict` holds waits for
+/// no approval and keeps the hash that it waits under.
 pub(super) async fn observed(store: &Store, mut planned: Planned) -> Result<Planned, SeedingError> {
-    if planned.observed.is_some() || planned.plan.is_empty() {
+    let waits = matches!(planned.gate, Gate::Held(_)) && planned.gate.approvable().is_none();
+    if waits || planned.observed.is_some() || planned.plan.is_empty() {
         return Ok(planned);
     }
     let plan = &planned.plan;
