@@ -97,13 +97,7 @@ async fn files(
     settings: Settings,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    for (set, flag) in [(args.timeout.is_some(), "--timeout"), (args.no_wait, "--no-wait")] {
-        if set {
-            return Err(Failure::usage(format!(
-                "{flag} is for a cluster: with files no operator is waited for"
-            )));
-        }
-    }
+    seed::no_waiting(args.timeout.is_some(), args.no_wait)?;
     let project = Project::open(settings)?;
     project.draw_problems(&context.style);
     let given = project.settings.given.clone();

@@ -59,14 +59,20 @@ struct Tried<'a> {
     milliseconds: u64,
 }
 
-async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result<Exit, Failure> {
-    for (set, flag) in [(args.timeout.is_some(), "--timeout"), (args.no_wait, "--no-wait")] {
+/// With files there is no operator to wait for, so what says how to wait is an error.
+pub(super) fn no_waiting(timeout: bool, no_wait: bool) -> Result<(), Failure> {
+    for (set, flag) in [(timeout, "--timeout"), (no_wait, "--no-wait")] {
         if set {
             return Err(Failure::usage(format!(
                 "{flag} is for a cluster: with files no operator is waited for"
             )));
         }
     }
+    Ok(())
+}
+
+async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result<Exit, Failure> {
+    no_waiting(args.timeout.is_some(), args.no_wait)?;
     once(args)?;
     let project = Project::open(settings)?;
     let refused = project.draw_problems(&context.style);
