@@ -105,7 +105,7 @@ fn git_url(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "minLength": 1, "maxLength": 1024, "x-sower": "git-url" })
 }
 
-/// What of a repository is read: at most one of them; none is the branch `main`.
+/// What of a repository is read: exactly one of them. Without a `ref` it is the branch `main`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(

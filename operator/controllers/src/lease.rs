@@ -16,8 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::secrets::PATIENCE;
 
-/// Name of the Lease.
-const NAME: &str = "sower";
 /// How long releasing it may take.
 const RELEASE: Duration = Duration::from_secs(5);
 /// The first pause after a failure to begin.
@@ -38,6 +36,8 @@ pub enum Leadership {
 pub struct Election {
     /// The namespace of the Lease; none: this process leads always.
     pub namespace: Option<String>,
+    /// Its name there.
+    pub name: String,
     /// How long the Lease lasts once it was renewed.
     pub duration: Duration,
     /// This process.
@@ -72,7 +72,7 @@ impl Election {
     pub async fn leads(&self, client: &Client) -> bool {
         let Some(namespace) = &self.namespace else { return true };
         let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-        let seen = tokio::time::timeout(self.tick(), leases.get_opt(NAME)).await;
+        let seen = tokio::time::timeout(self.tick(), leases.get_opt(&self.name)).await;
         let lease = seen.ok().and_then(Result::ok).flatten().and_then(|lease| lease.spec);
         lease.is_some_and(|lease| !valid_for(&lease, &self.identity, Timestamp::now()).is_zero())
     }
@@ -92,7 +92,7 @@ impl Election {
             // An answer that comes when the Lease has run out is none.
             let limit = Instant::now() + self.tick();
             let limit = term.until.map_or(limit, |until| limit.min(until));
-            let seen = tokio::time::timeout_at(limit, leases.get_opt(NAME)).await;
+            let seen = tokio::time::timeout_at(limit, leases.get_opt(&self.name)).await;
             let seen = seen.ok().and_then(Result::ok);
             if matches!(seen, Some(None)) {
                 break;
@@ -126,7 +126,7 @@ impl Election {
         let params = LeaseParams::new(&self.identity, seconds, (seconds / 3).max(1))
             .with_field_manager(&self.identity);
         loop {
-            let builder = LeaseManagerBuilder::new(client.clone(), NAME).with_namespace(namespace);
+            let builder = LeaseManagerBuilder::new(client.clone(), &self.name).with_namespace(namespace);
             let built = tokio::time::timeout(PATIENCE, builder.with_parameters(params.clone()).build());
             tokio::select! {
                 () = stop.cancelled() => return None,
@@ -258,7 +258,12 @@ mod tests {
     async fn nobody_leads_beyond_the_lease_while_the_server_says_nothing() {
         let (_listener, client) = deaf();
         // It is looked at every 2 s.
-        let election = Election { namespace: Some("n".into()), duration: 10 * SECOND, identity: "me".into() };
+        let election = Election {
+            namespace: Some("n".into()),
+            name: "sower".into(),
+            duration: 10 * SECOND,
+            identity: "me".into(),
+        };
         let (_sender, hint) = watch::channel(true);
         let library = tokio::spawn(std::future::pending());
         let until = Instant::now() + SECOND / 2;
@@ -278,7 +283,12 @@ mod tests {
     #[tokio::test]
     async fn whoever_is_stopped_waits_for_no_answer() {
         let (_listener, client) = deaf();
-        let election = Election { namespace: Some("n".into()), duration: 10 * SECOND, identity: "me".into() };
+        let election = Election {
+            namespace: Some("n".into()),
+            name: "sower".into(),
+            duration: 10 * SECOND,
+            identity: "me".into(),
+        };
         let stop = CancellationToken::new();
         let begun = election.begin(&client, "n", &stop);
         tokio::pin!(begun);

@@ -205,13 +205,15 @@ async fn an_approved_plan_waits_for_the_end_of_a_freeze() {
     let waits = kit.approve("production", frozen, &approval(&second)).await;
     let Approved::Waits(Seeded::Held { held, .. }) = &waits else { panic!("{waits:?}") };
     assert_eq!(held.reason, HeldReason::Frozen);
-    kit.write("a", &manifest("a", "1.2.0", &["one"]));
-    kit.commit("third");
-    let row = kit.store.environment("production").await.unwrap();
     let still = kit.seed("production", frozen).await;
     let Seeded::Held { held, planned, .. } = &still else { panic!("{still:?}") };
     assert_eq!((held.reason, &planned.plan.hash), (HeldReason::Frozen, &second));
-    assert_eq!(kit.store.environment("production").await.unwrap().map(|row| row.seq), row.map(|row| row.seq));
+    kit.write("a", &manifest("a", "1.2.0", &["one"]));
+    kit.commit("third");
+    // What is pushed meanwhile makes the next plan.
+    let third = self::held(&kit.seed("production", frozen).await);
+    assert_ne!(third, second);
+    assert_eq!(kit.store.environment("production").await.unwrap().map(|row| row.seq), Some(1));
     // Without another word: the approval was remembered.
     let thawed = kit.seed("production", MANUAL).await;
     assert!(matches!(thawed, Seeded::Applied { .. }), "{thawed:?}");
@@ -272,4 +274,88 @@ async fn a_policy_keeps_out_what_its_version_does_not_announce() {
     kit.commit("third");
     assert!(kit.seed("production", deny).await.report().errors.is_empty());
     assert_eq!(versions(&kit).await, ["2.0.0", "1.1.0"]);
+}
+
+const FROZEN: &str =
+    "{\"approval\": \"Manual\", \"freezeWindows\": [{\"schedule\": \"* * * * *\", \"duration\": \"1h\"}]}";
+
+#[tokio::test]
+async fn a_newer_approval_takes_the_place_of_one_that_waits() {
+    let (kit, second) = waiting().await;
+    kit.approve("production", FROZEN, &approval(&second)).await;
+    kit.write("a", &manifest("a", "1.2.0", &["one"]));
+    kit.commit("third");
+    let third = held(&kit.seed("production", FROZEN).await);
+    assert!(matches!(kit.approve("production", FROZEN, &approval(&third)).await, Approved::Waits(_)));
+    assert!(matches!(kit.seed("production", MANUAL).await, Seeded::Applied { .. }));
+    assert_eq!(versions(&kit).await, ["1.2.0"]);
+}
+
+#[tokio::test]
+async fn an_approval_that_waits_can_be_withdrawn() {
+    let (kit, second) = waiting().await;
+    kit.approve("production", FROZEN, &approval(&second)).await;
+    let job = kit.job("production", FROZEN);
+    kit.seeder.withdraw(&kit.store, &job, "0123456789ab").await.unwrap();
+    let approved = || async { kit.store.environment("production").await.unwrap().expect("a row").approved };
+    assert_eq!(approved().await.as_ref(), Some(&second), "it was another plan");
+    kit.seeder.withdraw(&kit.store, &job, &second[..12]).await.unwrap();
+    assert_eq!(approved().await, None);
+    assert_eq!(held(&kit.seed("production", MANUAL).await), second, "it waits for another word");
+}
+
+#[tokio::test]
+async fn an_approval_during_a_freeze_is_kept_although_nobody_has_to_approve() {
+    let frozen = "{\"freezeWindows\": [{\"schedule\": \"* * * * *\", \"duration\": \"1h\"}]}";
+    let kit = Kit::new().await;
+    kit.write("a", &manifest("a", "1.0.0", &["one"]));
+    kit.commit("first");
+    let first = kit.plan("production", frozen).await.plan.hash;
+    assert!(matches!(kit.approve("production", frozen, &approval(&first)).await, Approved::Waits(_)));
+    kit.write("a", &manifest("a", "1.1.0", &["one"]));
+    kit.commit("second");
+    assert!(matches!(kit.seed("production", frozen).await, Seeded::Held { .. }));
+    assert!(matches!(kit.seed("production", "{}").await, Seeded::Applied { .. }));
+    assert_eq!(versions(&kit).await, ["1.0.0"], "exactly what was approved");
+    assert!(matches!(kit.seed("production", "{}").await, Seeded::Applied { .. }));
+    assert_eq!(versions(&kit).await, ["1.1.0"]);
+}
+
+#[tokio::test]
+async fn what_was_rolled_back_from_again_comes_by_no_plan_that_waits() {
+    let (kit, second) = waiting().await;
+    assert!(matches!(kit.approve("production", MANUAL, &approval(&second)).await, Approved::Applied(_)));
+    assert_eq!(kit.roll_back("production", "1").await.unwrap().seeding(), Some(3));
+    kit.roll_back("production", "undo").await.unwrap();
+    let again = held(&kit.seed("production", MANUAL).await);
+    kit.approve("production", FROZEN, &approval(&again)).await;
+    assert_eq!(kit.roll_back("production", "1").await.unwrap().seeding(), None, "it is so already");
+    assert!(matches!(kit.seed("production", MANUAL).await, Seeded::Unchanged { .. }));
+    refused(kit.approve("production", MANUAL, &approval(&again)).await);
+    assert_eq!(versions(&kit).await, ["1.0.0"]);
+    let kept_out = kit.store.quarantined(Some("production")).await.unwrap();
+    assert_eq!(kept_out.iter().filter(|kept| kept.asked_back_at.is_none()).count(), 1, "{kept_out:?}");
+}
+
+#[tokio::test]
+async fn an_approved_merge_leaves_hand_edits_of_others_as_they_are() {
+    let spec = "{\"approval\": \"Manual\", \"conflicts\": {\"version\": \"merge\"}, \"drift\": {\"mode\": \"Warn\"}}";
+    let kit = Kit::new().await;
+    for id in ["a", "b"] {
+        kit.write(id, &manifest(id, "1.0.0", &["one"]));
+    }
+    kit.commit("first");
+    let first = held(&kit.seed("production", spec).await);
+    assert!(matches!(kit.approve("production", spec, &approval(&first)).await, Approved::Applied(_)));
+    kit.sql("UPDATE action_registry SET name = 'By hand' WHERE name <> ''").await;
+    // Of `a` the version stays: that is a conflict, and is merged. `b` moves on as it should.
+    kit.write("a", &manifest("a", "1.0.0", &["one", "two"]));
+    kit.write("b", &manifest("b", "1.1.0", &["one", "two"]));
+    kit.commit("second");
+    let second = held(&kit.seed("production", spec).await);
+    let approved = kit.approve("production", spec, &approval(&second)).await;
+    assert!(matches!(approved, Approved::Applied(_)), "{approved:?}");
+    assert_eq!(kit.count("action_registry").await, 4);
+    let by_hand = "action_registry WHERE name = 'By hand' AND id IN ('a/one', 'b/one')";
+    assert_eq!(kit.count(by_hand).await, 2, "one was merged, the other is drift as before");
 }

@@ -168,3 +168,26 @@ async fn a_revert_to_what_there_is_ends_the_quarantine() {
     kit.commit("again");
     assert_eq!(kit.seed(ENV, "{}").await.report().updated, 1);
 }
+
+/// What a rollback brought back goes where the spec's lists leave it out, and no rollback brings it.
+#[tokio::test]
+async fn lists_win_over_a_deletion_that_was_rolled_back() {
+    let (kit, open, blocked) = (
+        Kit::new().await,
+        "{\"pruneLimit\": \"100%\"}",
+        "{\"pruneLimit\": \"100%\", \"blockedIntegrations\": [\"a\"]}",
+    );
+    for id in ["a", "b"] {
+        kit.write(id, &manifest(id, "1.0.0", &["one"]));
+    }
+    kit.commit("first");
+    kit.seed(ENV, open).await;
+    kit.remove("a");
+    kit.commit("tidy up");
+    kit.seed(ENV, open).await;
+    kit.roll_back(ENV, "1").await.unwrap();
+    assert_eq!(kit.seed(ENV, open).await.report().quarantined, ["a"]);
+    assert_eq!(kit.rows(ENV).await.len(), 2);
+    assert_eq!(kit.seed(ENV, blocked).await.report().deleted, 1);
+    assert_eq!(kit.rows(ENV).await.len(), 1);
+}

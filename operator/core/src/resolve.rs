@@ -12,7 +12,7 @@ use crate::plan::{Conflict, ConflictType, Current, KeptWhy, Resolution, State, W
 use crate::prune::Prune;
 use crate::quarantine::ABSENCE;
 use crate::resolution::resolution;
-use crate::select::{Selection, order};
+use crate::select::{Selection, lists_out, order};
 
 /// What becomes of one integration.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -279,7 +279,11 @@ impl<'a, 'b> Question<'a, 'b> {
     /// What becomes of rows that nothing offers any more.
     fn gone(&self, current: &Current) -> Fate<'a> {
         match self.prune.fate(current) {
-            Fate::Remove if self.state.quarantine.holds(&current.id, ABSENCE) => {
+            // What the spec's lists leave out goes all the same.
+            Fate::Remove
+                if self.state.quarantine.holds(&current.id, ABSENCE)
+                    && !lists_out(self.spec, &current.id) =>
+            {
                 Fate::Keep(KeptWhy::Quarantined)
             }
             fate => fate,

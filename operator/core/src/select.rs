@@ -110,6 +110,14 @@ pub fn touches(spec: &EnvironmentSpec, id: &str) -> bool {
         || spec.allowed_integrations.iter().flatten().any(|pattern| is_name(pattern) && pattern == id)
 }
 
+/// Whether the lists of an environment leave an id out, whatever its manifest says.
+#[must_use]
+pub fn lists_out(spec: &EnvironmentSpec, id: &str) -> bool {
+    let matches = |pattern: &String| Pattern::new(pattern).matches(id);
+    let blocked = spec.blocked_integrations.iter().any(matches);
+    blocked || spec.allowed_integrations.as_ref().is_some_and(|allowed| !allowed.iter().any(matches))
+}
+
 /// A pattern, compiled.
 enum Pattern {
     Name(String),

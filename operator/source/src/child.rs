@@ -36,9 +36,7 @@ pub fn fetch_child_main() -> i32 {
         let _ = io::stdin().lock().read_to_end(&mut Vec::new());
         std::process::exit(3);
     });
-    let heard = Arc::new(AtomicBool::new(false));
-    watch_silence(&order, heard.clone());
-    let answer = fetch(&order, &heard).map_err(|error| error.map_texts(|text| order.credentials.scrub(text)));
+    let answer = fetch(&order).map_err(|error| error.map_texts(|text| order.credentials.scrub(text)));
     say(&answer)
 }
 
@@ -73,17 +71,20 @@ fn bound_this_process(limits: &Limits) {
     let _ = setrlimit(Resource::Data, limit(limits.max_memory.min(memory::share())));
 }
 
-fn fetch(order: &Order, heard: &AtomicBool) -> Answer {
+fn fetch(order: &Order) -> Answer {
     refs::check(&order.reference)?;
     let mut mirror = Mirror::open(&order.mirror)?;
+    // Only now is the server asked: another process may have held the mirror for long.
+    let heard = Arc::new(AtomicBool::new(false));
+    watch_silence(order, heard.clone());
     if mirror.is_overgrown(order.limits.max_bytes) {
         // Where somebody reads it, a later fetch does.
         mirror.make_anew()?;
     }
-    let mut result = Session::new(order, heard).run(&mirror);
+    let mut result = Session::new(order, &heard).run(&mirror);
     // A mirror that lost objects, to a full disk or a hard stop: everything in it can be fetched again.
     if matches!(result, Err(FetchError::Io { .. })) && !mirror.is_empty() && mirror.make_anew()? {
-        result = Session::new(order, heard).run(&mirror);
+        result = Session::new(order, &heard).run(&mirror);
     }
     if result.is_ok() {
         mirror::touch(&order.mirror);

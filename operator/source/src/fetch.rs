@@ -1,18 +1,19 @@
 //! Fetching from the side that waits: starts the process, hands it the order, and ends it when time is up.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use sower_core::snapshot::Revision;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::mirror::{self, SCRATCH};
@@ -32,6 +33,24 @@ pub struct Fetcher {
     allow_local: bool,
     ambient: bool,
     slots: Semaphore,
+    mirrors: Mirrors,
+}
+
+/// Whoever fetches into a mirror, by its folder: the others wait here, and take nobody's slot.
+#[derive(Debug, Default)]
+struct Mirrors(std::sync::Mutex<HashMap<PathBuf, Weak<tokio::sync::Mutex<()>>>>);
+
+impl Mirrors {
+    fn of(&self, mirror: &Path) -> Arc<tokio::sync::Mutex<()>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = all.get(mirror).and_then(Weak::upgrade) {
+            return lock;
+        }
+        all.retain(|_, lock| lock.strong_count() > 0);
+        let lock = Arc::default();
+        all.insert(mirror.to_owned(), Arc::downgrade(&lock));
+        lock
+    }
 }
 
 /// What a fetch brought: a commit whose content is in the mirror, which stays as long as this or a tree of it is there.
@@ -90,6 +109,7 @@ impl Fetcher {
             allow_local: false,
             ambient: false,
             slots: Semaphore::new(AT_ONCE),
+            mirrors: Mirrors::default(),
         })
     }
 
@@ -165,12 +185,17 @@ impl Fetcher {
             deepen_to: request.deepen_to.clone(),
             limits: self.limits,
         };
-        let slot = tokio::select! {
-            slot = self.slots.acquire() => slot.map_err(|e| FetchError::io("no fetch can start", e))?,
+        let mirror = self.mirrors.of(&order.mirror);
+        let turn = async {
+            let alone = mirror.lock().await;
+            Ok((alone, self.slots.acquire().await?))
+        };
+        let turn = tokio::select! {
+            turn = turn => turn.map_err(|e: AcquireError| FetchError::io("no fetch can start", e))?,
             () = cancel.cancelled() => return Err(FetchError::Cancelled),
         };
         let answer = self.carry_out(&order, request.timeout.unwrap_or(self.limits.timeout), cancel).await;
-        drop(slot);
+        drop(turn);
         let Landed { label, commit, received_bytes, received_objects } =
             answer.map_err(|error| error.map_texts(|text| order.credentials.scrub(text)))?;
         let digest = format!("sha1:{commit}");

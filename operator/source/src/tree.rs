@@ -15,7 +15,8 @@ use crate::{FetchError, Limits, place};
 /// Files that are found by name and kept in mind at most.
 const MOST_FOUND: usize = 1_000;
 
-/// A commit's files. Symbolic links, submodules and names that are not UTF-8 are not among them. Cheap to clone.
+/// A commit's files. Symbolic links and submodules are not among them; names that are not UTF-8 are, with U+FFFD for what
+/// cannot be read, so that whoever lists them knows that something is there. Cheap to clone.
 #[derive(Clone)]
 pub struct GitTree {
     /// Taken for one object at a time.

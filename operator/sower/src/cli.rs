@@ -415,6 +415,9 @@ pub struct PlanArgs {
     /// Only these integrations
     #[arg(long, value_delimiter = ',', value_name = "ID,ID")]
     pub only: Vec<String>,
+    /// What writing unchanged rows again would do
+    #[arg(long)]
+    pub reseed: bool,
     /// Exit with 3 if there are differences
     #[arg(long)]
     pub exit_code: bool,
@@ -668,6 +671,9 @@ pub struct RunArgs {
     /// Namespace of the Lease; without it, no leader election
     #[arg(long, env = "SOWER_LEASE_NAMESPACE", value_name = "NAMESPACE")]
     pub lease_namespace: Option<String>,
+    /// Name of the Lease
+    #[arg(long, env = "SOWER_LEASE_NAME", default_value = "sower", value_name = "NAME")]
+    pub lease_name: String,
     /// Seconds the Lease lasts
     #[arg(long, env = "SOWER_LEASE_DURATION", default_value_t = 15, value_name = "SECONDS")]
     pub lease_duration: u32,

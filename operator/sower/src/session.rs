@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex as Lock, PoisonError};
 use sower_controllers::doors::Database;
 use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Job, Planned, Seeder, SeedingError};
+use sower_controllers::status::credentials;
 use sower_core::manifest::LoadedEnvironment;
 use sower_crds::Environment;
 use sower_store::{DatabaseUrl, Migrate, Options, Store, StoreError, Tls};
@@ -301,12 +302,13 @@ impl Session {
     fn secret(&self, member: &Member, job: &Job, source: Option<&str>) -> Option<Shown> {
         let Some(cluster) = &self.cluster else { return self.secrets.shown(job, source) };
         let (name, namespace) = (origin::secret_of(job, source)?, member.namespace());
+        let named = job.spec.sources.iter().find(|named| Some(named.name.as_str()) == source);
+        let keys = credentials(named.and_then(|named| named.git.as_ref()).map_or("", |git| &git.url));
         let kubectl = format!("kubectl{}", cluster.flags_to(member));
         Some(Shown {
             name: format!("{namespace}/{name}"),
             renew: format!(
-                "{kubectl} create secret generic {name} --from-literal=username=USER --from-literal=password=TOKEN \
-                 --dry-run=client -o yaml | {kubectl} apply -f -"
+                "{kubectl} create secret generic {name} {keys} --dry-run=client -o yaml | {kubectl} apply -f -"
             ),
         })
     }

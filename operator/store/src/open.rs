@@ -140,6 +140,15 @@ impl Store {
         }
     }
 
+    /// The certificates and keys of its connections.
+    #[must_use]
+    pub fn tls(&self) -> Tls {
+        match self {
+            Self::Postgres(store) => store.tls.clone(),
+            Self::Sqlite(_) => Tls::default(),
+        }
+    }
+
     /// Closes its connections, once nothing uses them.
     pub async fn close(&self) {
         match self {

@@ -1,31 +1,22 @@
 //! Plans that wait for an approval. Each pins what it would write: operations, contents, and the rows that it saw.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sower_core::drift::Registry;
 use sower_core::plan::{Conflict, Operation, Plan};
 use sower_core::report::Failure;
-use sower_core::rows::checksum;
 
-use crate::apply::{ROWS, chunks};
-use crate::bulk::{Bulk, Column};
+use crate::apply::ROWS;
 use crate::environment::{AppliedSource, Fence, applied_json, lock, read_applied};
 use crate::error::StoreError;
 use crate::observed;
 use crate::open::Store;
 use crate::seeding::Counts;
-use crate::session::{Bind, Row, Tx, time, to_json};
+use crate::session::{Bind, Row, Tx, time};
 
-/// Most plans of an environment that wait at once: a branch may move that often while somebody looks at one of them.
-const MOST_WAITING: usize = 256;
-/// Most operations of all of them, but for the newest [`LEAST_WAITING`] plans.
-const MOST_OPERATIONS: i64 = 200_000;
-/// As many plans wait whatever their size.
-const LEAST_WAITING: usize = 8;
 /// Plans that are stale and still known by their hash.
 const MOST_STALE: i64 = 100;
 
@@ -92,12 +83,16 @@ pub struct Pinned {
     pub reason: String,
     /// Rows that do not differ are written too.
     pub reseed: bool,
+    /// Rows that drifted, and that it corrects.
+    pub mend: BTreeSet<(Registry, String)>,
+    /// Integrations that hands changed, and that it merges: all of their rows are written.
+    pub merged: BTreeSet<String>,
 }
 
 /// The column `document`.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Document {
+pub(crate) struct Document {
     unchanged: usize,
     processed: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,6 +103,10 @@ struct Document {
     metadata: Map<String, Value>,
     reason: String,
     reseed: bool,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    mend: BTreeSet<(Registry, String)>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    merged: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     put_back: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -120,6 +119,32 @@ struct StoredConflict {
     conflict: Conflict,
     message: String,
     fingerprint: String,
+}
+
+impl Document {
+    pub(crate) fn of(pinned: &Pinned) -> Self {
+        let plan = &pinned.plan;
+        let conflicts = plan.conflicts.iter().map(|conflict| StoredConflict {
+            conflict: conflict.clone(),
+            message: conflict.message.clone(),
+            fingerprint: conflict.fingerprint.clone(),
+        });
+        Self {
+            unchanged: plan.unchanged,
+            processed: plan.processed,
+            scope: plan.scope.clone(),
+            conflicts: conflicts.collect(),
+            summary: pinned.summary.clone(),
+            errors: pinned.errors.clone(),
+            metadata: pinned.metadata.clone(),
+            reason: pinned.reason.clone(),
+            reseed: pinned.reseed,
+            mend: pinned.mend.clone(),
+            merged: pinned.merged.clone(),
+            put_back: plan.put_back.clone(),
+            lifted: plan.lifted.clone(),
+        }
+    }
 }
 
 /// What a plan's approval came to.
@@ -226,6 +251,8 @@ impl Store {
             metadata,
             reason,
             reseed,
+            mend,
+            merged,
             put_back,
             lifted,
         } = document;
@@ -258,47 +285,9 @@ impl Store {
             metadata,
             reason,
             reseed,
+            mend,
+            merged,
         }))
-    }
-
-    /// Keeps a plan until somebody approves it, with the canonical bytes of what it would bring in. The same plan again is
-    /// the same row, and where nothing of it is new nothing is written.
-    ///
-    /// # Errors
-    /// As [`Store::begin`].
-    pub async fn pin(
-        &self,
-        fence: &Fence,
-        pinned: &Pinned,
-        manifests: &(dyn Fn(&Operation) -> Option<Arc<str>> + Sync),
-    ) -> Result<(), StoreError> {
-        let environment = fence.environment.as_str();
-        let (document, operations) = written(pinned)?;
-        let revision = applied_json(&pinned.applied)?;
-        let digest = digest(pinned, &document, &revision, &operations);
-        let mut tx = self.read().await?;
-        let there = tx
-            .row(
-                "looking for a plan",
-                "SELECT digest FROM seeding_plans WHERE environment = $1 AND hash = $2 \
-                 AND status IN ('pending', 'approved')",
-                &[environment.into(), (&pinned.plan.hash).into()],
-            )
-            .await?;
-        tx.done();
-        if there.map(|row| row.text(0)).transpose()?.as_ref() == Some(&digest) {
-            return Ok(());
-        }
-        let now = time(Timestamp::now());
-        let mut tx = self.write().await?;
-        lock(&mut tx, fence).await?;
-        retire(&mut tx, environment, fence.base).await?;
-        insert(&mut tx, fence, pinned, &document, &revision, &digest, &now).await?;
-        insert_operations(&mut tx, environment, pinned, &operations).await?;
-        insert_contents(&mut tx, environment, pinned, manifests).await?;
-        trim(&mut tx, environment).await?;
-        collect(&mut tx, environment).await?;
-        tx.commit().await
     }
 
     /// Remembers that a plan which waits is approved, and waits for something else now.
@@ -320,6 +309,23 @@ impl Store {
                 by.into(),
                 (&time(Timestamp::now())).into(),
             ],
+        )
+        .await?;
+        tx.commit().await
+    }
+
+    /// No plan is approved any more: those that were wait for another word.
+    ///
+    /// # Errors
+    /// As [`Store::begin`].
+    pub async fn withdraw_approval(&self, fence: &Fence) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        lock(&mut tx, fence).await?;
+        tx.run(
+            "withdrawing an approval",
+            "UPDATE seeding_plans SET status = 'pending', approved_by = NULL, approved_at = NULL \
+             WHERE environment = $1 AND status = 'approved'",
+            &[(&fence.environment).into()],
         )
         .await?;
         tx.commit().await
@@ -428,173 +434,8 @@ fn read(row: &Row) -> Result<PlanRow, StoreError> {
     })
 }
 
-/// The document, and each operation as JSON.
-fn written(pinned: &Pinned) -> Result<(String, Vec<String>), StoreError> {
-    let what = "keeping a plan";
-    let plan = &pinned.plan;
-    let conflicts = plan.conflicts.iter().map(|conflict| StoredConflict {
-        conflict: conflict.clone(),
-        message: conflict.message.clone(),
-        fingerprint: conflict.fingerprint.clone(),
-    });
-    let document = Document {
-        unchanged: plan.unchanged,
-        processed: plan.processed,
-        scope: plan.scope.clone(),
-        conflicts: conflicts.collect(),
-        summary: pinned.summary.clone(),
-        errors: pinned.errors.clone(),
-        metadata: pinned.metadata.clone(),
-        reason: pinned.reason.clone(),
-        reseed: pinned.reseed,
-        put_back: plan.put_back.clone(),
-        lifted: plan.lifted.clone(),
-    };
-    let operations = plan.operations.iter().map(|operation| to_json(operation, what));
-    Ok((to_json(&document, what)?, operations.collect::<Result<_, _>>()?))
-}
-
-/// What makes this row this one.
-fn digest(pinned: &Pinned, document: &str, revision: &str, operations: &[String]) -> String {
-    let mut all = format!("{document}\n{revision}\n{}\n", pinned.guard);
-    for operation in operations {
-        all.push_str(operation);
-        all.push('\n');
-    }
-    for (id, digest) in &pinned.observed {
-        all.push_str(&format!("{id} {digest}\n"));
-    }
-    checksum(&all)
-}
-
-async fn insert(
-    tx: &mut Tx,
-    fence: &Fence,
-    pinned: &Pinned,
-    document: &str,
-    revision: &str,
-    digest: &str,
-    now: &str,
-) -> Result<(), StoreError> {
-    let plan = &pinned.plan;
-    let number = |count: usize| Bind::Int(i64::try_from(count).unwrap_or(i64::MAX));
-    tx.run(
-        "keeping a plan",
-        "INSERT INTO seeding_plans (environment, hash, base_seq, spec_digest, guard, revision, status, document, digest, \
-         created, updated, deleted, created_at) VALUES ($1, $2, $3, $4, $5, $6::json, 'pending', $7::json, $8, \
-         $9::bigint, $10::bigint, $11::bigint, $12::timestamptz) \
-         ON CONFLICT (environment, hash) DO UPDATE SET guard = excluded.guard, revision = excluded.revision, \
-         document = excluded.document, digest = excluded.digest, \
-         status = CASE WHEN seeding_plans.status = 'approved' THEN 'approved' ELSE 'pending' END \
-         WHERE seeding_plans.status <> 'applied'",
-        &[
-            (&fence.environment).into(),
-            (&plan.hash).into(),
-            fence.base.into(),
-            (&pinned.spec_digest).into(),
-            (&pinned.guard).into(),
-            revision.into(),
-            document.into(),
-            digest.into(),
-            number(plan.created()),
-            number(plan.updated()),
-            number(plan.deleted()),
-            now.into(),
-        ],
-    )
-    .await?;
-    tx.run(
-        "keeping a plan",
-        "DELETE FROM seeding_plan_operations WHERE environment = $1 AND plan = $2",
-        &[(&fence.environment).into(), (&plan.hash).into()],
-    )
-    .await?;
-    Ok(())
-}
-
-async fn insert_operations(
-    tx: &mut Tx,
-    environment: &str,
-    pinned: &Pinned,
-    written: &[String],
-) -> Result<(), StoreError> {
-    let both: Vec<(&Operation, &String)> = pinned.plan.operations.iter().zip(written).collect();
-    for chunk in chunks(&both, |(_, json)| json.len() + 128) {
-        let text = |pick: &dyn Fn(&Operation) -> Option<String>| {
-            Column::Text(chunk.iter().map(|(operation, _)| pick(operation).map(Cow::Owned)).collect())
-        };
-        let columns = vec![
-            ("environment", Column::Same(environment)),
-            ("plan", Column::Same(&pinned.plan.hash)),
-            ("integration_id", text(&|operation| Some(operation.id.clone()))),
-            ("to_checksum", text(&|operation| Some(operation.to.as_ref()?.checksum.clone()))),
-            (
-                "operation",
-                Column::Json(chunk.iter().map(|(_, json)| Some(Cow::Borrowed(json.as_str()))).collect()),
-            ),
-            ("observed", text(&|operation| pinned.observed.get(&operation.id).cloned())),
-        ];
-        let bulk = Bulk { table: "seeding_plan_operations", columns, on_conflict: "" };
-        tx.bulk("keeping a plan", bulk).await?;
-    }
-    Ok(())
-}
-
-/// Each content once, however many plans would write it.
-async fn insert_contents(
-    tx: &mut Tx,
-    environment: &str,
-    pinned: &Pinned,
-    manifests: &(dyn Fn(&Operation) -> Option<Arc<str>> + Sync),
-) -> Result<(), StoreError> {
-    for piece in pinned.plan.operations.chunks(ROWS) {
-        let ids: Vec<&str> = piece.iter().map(|operation| operation.id.as_str()).collect();
-        let rows = tx
-            .rows(
-                "looking for contents",
-                "SELECT integration_id, checksum FROM seeding_plan_contents \
-                 WHERE environment = $1 AND integration_id = ANY($2)",
-                &[environment.into(), Bind::Texts(&ids)],
-            )
-            .await?;
-        let there = rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?)));
-        let there: BTreeSet<(String, String)> = there.collect::<Result<_, StoreError>>()?;
-        let mut new: Vec<(&str, &str, Arc<str>)> = Vec::new();
-        for operation in piece {
-            let Some(to) = &operation.to else { continue };
-            if there.contains(&(operation.id.clone(), to.checksum.clone())) {
-                continue;
-            }
-            let manifest = manifests(operation).filter(|manifest| checksum(manifest) == to.checksum);
-            let manifest = manifest.ok_or_else(|| StoreError::Unreadable {
-                what: format!("the manifest of {}", operation.id),
-                cause: "it is not what was planned any more".to_owned(),
-            })?;
-            new.push((&operation.id, &to.checksum, manifest));
-        }
-        for chunk in chunks(&new, |(_, _, manifest)| manifest.len()) {
-            let columns = vec![
-                ("environment", Column::Same(environment)),
-                (
-                    "integration_id",
-                    Column::Text(chunk.iter().map(|(id, ..)| Some(Cow::Borrowed(*id))).collect()),
-                ),
-                (
-                    "checksum",
-                    Column::Text(chunk.iter().map(|(_, sum, _)| Some(Cow::Borrowed(*sum))).collect()),
-                ),
-                (
-                    "manifest",
-                    Column::Json(chunk.iter().map(|(.., text)| Some(Cow::Borrowed(&**text))).collect()),
-                ),
-            ];
-            let on_conflict = "(environment, integration_id, checksum) DO NOTHING";
-            let bulk = Bulk { table: "seeding_plan_contents", columns, on_conflict };
-            tx.bulk("keeping contents", bulk).await?;
-        }
-    }
-    Ok(())
-}
+/// No plan stands on it.
+pub(crate) const OF_NO_SEEDING: i64 = -1;
 
 /// Plans that stand on another seeding than `seq` are stale.
 pub(crate) async fn retire(tx: &mut Tx, environment: &str, seq: i64) -> Result<(), StoreError> {
@@ -626,36 +467,6 @@ async fn sweep(tx: &mut Tx, environment: &str) -> Result<(), StoreError> {
     )
     .await?;
     collect(tx, environment).await
-}
-
-/// No more plans wait than an environment may have: the oldest go.
-async fn trim(tx: &mut Tx, environment: &str) -> Result<(), StoreError> {
-    let rows = tx
-        .rows(
-            "counting plans",
-            "SELECT hash, created + updated + deleted FROM seeding_plans \
-             WHERE environment = $1 AND status = 'pending' ORDER BY created_at DESC, hash",
-            &[environment.into()],
-        )
-        .await?;
-    let mut gone = Vec::new();
-    let mut operations = 0;
-    for (index, row) in rows.iter().enumerate() {
-        operations += row.int(1)?;
-        if index >= MOST_WAITING || (index >= LEAST_WAITING && operations > MOST_OPERATIONS) {
-            gone.push(row.text(0)?);
-        }
-    }
-    let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
-    for hashes in gone.chunks(ROWS) {
-        for sql in [
-            "DELETE FROM seeding_plan_operations WHERE environment = $1 AND plan = ANY($2)",
-            "DELETE FROM seeding_plans WHERE environment = $1 AND hash = ANY($2)",
-        ] {
-            tx.run("forgetting plans", sql, &[environment.into(), Bind::Texts(hashes)]).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Contents that no operation names any more.

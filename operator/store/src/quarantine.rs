@@ -11,6 +11,7 @@ use crate::bulk::{Bulk, Column};
 use crate::environment::{Fence, lock};
 use crate::error::StoreError;
 use crate::open::Store;
+use crate::plans::{OF_NO_SEEDING, retire};
 use crate::rollback::HandledRollback;
 use crate::session::{Bind, Row, Tx, time};
 
@@ -33,6 +34,8 @@ pub struct Quarantined {
     pub since: Timestamp,
     /// When somebody asked it back: the next seeding takes it, if git still says so.
     pub asked_back_at: Option<Timestamp>,
+    /// Hand edits were merged into it: no source has that content.
+    pub merged: bool,
 }
 
 /// What a seeding changes of it.
@@ -60,7 +63,9 @@ const NEVER_CARRIED: &str = "NOT EXISTS (SELECT 1 FROM integration_versions v WH
 
 /// What is left in of the table.
 const OPEN: &str = "SELECT q.environment, q.integration_id, q.checksum, q.version, q.reason, l.seq, @time(q.since), \
-     @time(q.asked_back_at) FROM integration_quarantine q LEFT JOIN seeding_logs l ON l.id = q.seeding \
+     @time(q.asked_back_at), (SELECT count(*) FROM integration_merges m WHERE m.environment = q.environment \
+     AND m.integration_id = q.integration_id AND m.checksum = q.checksum) \
+     FROM integration_quarantine q LEFT JOIN seeding_logs l ON l.id = q.seeding \
      WHERE q.lifted_at IS NULL";
 
 impl Store {
@@ -113,6 +118,8 @@ impl Store {
             &binds,
         )
         .await?;
+        // What was planned meanwhile may bring it in.
+        retire(&mut tx, &fence.environment, OF_NO_SEEDING).await?;
         tx.commit().await
     }
 
@@ -180,6 +187,7 @@ fn quarantined(row: &Row) -> Result<Quarantined, StoreError> {
         seeding: row.maybe_int(5)?,
         since: row.time(6)?,
         asked_back_at: row.maybe_time(7)?,
+        merged: row.int(8)? > 0,
     })
 }
 

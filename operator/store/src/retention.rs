@@ -90,6 +90,16 @@ impl Retention {
     }
 }
 
+impl EnvironmentRow {
+    /// Whether contents of its history may be forgotten: what is not there may have been.
+    #[must_use]
+    pub fn forgets(&self) -> bool {
+        let unbounded = Retention::default().text();
+        let bounds = |text: &str| text.split_once(", ").map(|(_removed, bounds)| bounds.to_owned());
+        self.retained.as_deref().is_some_and(|retained| bounds(retained) != bounds(&unbounded))
+    }
+}
+
 /// What is never forgotten (integration and checksum): the one place that lists it. `$1` is the environment, `$2` the
 /// number of the seeding before the last.
 const PINNED: &str = "SELECT d.id, d.checksum FROM integration_definitions d \
@@ -143,7 +153,11 @@ impl Store {
         if let Some(cutoff) = &cutoff {
             forgotten.logs = logs(&mut tx, environment, cutoff, oldest).await?;
         }
-        let counts = [forgotten.versions, forgotten.changes, forgotten.logs, forgotten.conflicts];
+        let ended = match &cutoff {
+            Some(cutoff) => ended(&mut tx, environment, cutoff).await?,
+            None => 0,
+        };
+        let counts = [forgotten.versions, forgotten.changes, forgotten.logs, forgotten.conflicts, ended];
         let full = |count: u64| count >= MOST.unsigned_abs();
         forgotten.more = full(forgotten.purged.len() as u64) || counts.into_iter().any(full);
         let next =
@@ -280,6 +294,39 @@ async fn conflicts(tx: &mut Tx, environment: &str, cutoff: &str) -> Result<u64, 
     let sql = "DELETE FROM seeding_conflicts WHERE id IN (SELECT id FROM seeding_conflicts \
          WHERE environment = $1 AND resolved_at IS NOT NULL AND resolved_at <= $2::timestamptz LIMIT $3)";
     tx.run("forgetting conflicts", sql, &[environment.into(), cutoff.into(), Bind::Int(MOST)]).await
+}
+
+/// What came to its end long ago: approvals that are spent, what is kept out no longer, and what went into merges whose
+/// results are forgotten. The most of one kind.
+async fn ended(tx: &mut Tx, environment: &str, cutoff: &str) -> Result<u64, StoreError> {
+    let mut most = 0;
+    for (what, sql) in [
+        (
+            "forgetting spent approvals",
+            "DELETE FROM seeding_plans WHERE environment = $1 AND hash IN (SELECT hash FROM seeding_plans \
+             WHERE environment = $1 AND status = 'applied' AND approved_at <= $2::timestamptz LIMIT $3)",
+        ),
+        (
+            "forgetting what was lifted",
+            "DELETE FROM integration_quarantine WHERE (environment, integration_id, checksum) IN (\
+             SELECT environment, integration_id, checksum FROM integration_quarantine \
+             WHERE environment = $1 AND lifted_at <= $2::timestamptz LIMIT $3)",
+        ),
+        (
+            "forgetting merges",
+            "DELETE FROM integration_merges WHERE (environment, integration_id, checksum) IN (\
+             SELECT m.environment, m.integration_id, m.checksum FROM integration_merges m \
+             WHERE m.environment = $1 AND m.created_at <= $2::timestamptz \
+             AND NOT EXISTS (SELECT 1 FROM integration_versions v WHERE v.environment = m.environment \
+               AND v.integration_id = m.integration_id AND v.checksum = m.checksum) \
+             AND NOT EXISTS (SELECT 1 FROM seeding_plan_contents p WHERE p.environment = m.environment \
+               AND p.integration_id = m.integration_id AND p.checksum = m.checksum) LIMIT $3)",
+        ),
+    ] {
+        let gone = tx.run(what, sql, &[environment.into(), cutoff.into(), Bind::Int(MOST)]).await?;
+        most = gone.max(most);
+    }
+    Ok(most)
 }
 
 /// When to look again; none: nothing waits.

@@ -59,6 +59,8 @@ pub struct Write<'a> {
     pub mend: &'a BTreeSet<(Registry, String)>,
     /// Those of the operations that are merges with what hands changed.
     pub merges: Vec<Merging<'a>>,
+    /// Integrations whose rows are all written too: they were merged earlier, when the plan was made.
+    pub merged: &'a BTreeSet<String>,
     /// Every conflict that stands; those not among them are closed.
     pub conflicts: &'a [Conflict],
     /// What changed among the documents.
@@ -193,6 +195,7 @@ impl Store {
             reseed,
             mend,
             merges,
+            merged: earlier,
             conflicts,
             manifests,
             applied,
@@ -219,7 +222,8 @@ impl Store {
         }
         hand::guard(&mut tx, environment, &merges).await?;
         hand::write(&mut tx, environment, &seeding.id, &merges, &now).await?;
-        let merged = merges.iter().map(|merge| merge.integration).collect();
+        let merged = merges.iter().map(|merge| merge.integration);
+        let merged = merged.chain(earlier.iter().map(String::as_str)).collect();
         let anew = Anew { reseed, merged, mend };
         let counts =
             crate::apply::apply(&mut tx, seeding, seq, operations, anew, &now, &manifests, applied).await?;

@@ -1,14 +1,15 @@
 //! Approvals in a cluster: an annotation or `sower apply`, and exactly the plan that was approved.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use sower_crds::environment::{ApprovalResult, Environment};
-use sower_crds::{APPROVE, APPROVED_BY};
+use sower_crds::{APPROVE, APPROVED_BY, REQUESTED_AT};
 use sower_tests::bed::{Bed, condition, ensure_with, told};
-use sower_tests::catalog::with;
+use sower_tests::catalog::{Catalog, with};
 use sower_tests::sower::{Ran, Sower};
 
 fn sower(bed: &Bed, words: &str) -> Result<Ran> {
@@ -23,6 +24,34 @@ async fn annotate(bed: &Bed, manager: &str, hash: &str) -> Result<()> {
     let params = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
     bed.namespace.api::<Environment>().patch("production", &params, &Patch::Merge(patch)).await?;
     Ok(())
+}
+
+/// Does something once a push was made and planned, while there is another every second; with the last commit.
+fn while_pushing<T>(bed: &Bed, catalog: &Catalog, act: impl FnOnce() -> Result<T>) -> Result<(T, String)> {
+    let (stop, pushes) = (AtomicBool::new(false), AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        let pusher = scope.spawn(|| {
+            loop {
+                let minor = pushes.load(Ordering::Acquire) + 2;
+                catalog.write("oak", &format!("1.{minor}.0"))?;
+                let last = catalog.push("oak: better still")?;
+                let asked = format!("{REQUESTED_AT}=push-{minor}");
+                bed.namespace.kubectl(&["annotate", "--overwrite", "env/production", &asked])?;
+                pushes.fetch_add(1, Ordering::AcqRel);
+                if stop.load(Ordering::Acquire) {
+                    return Ok::<_, anyhow::Error>(last);
+                }
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        });
+        while pushes.load(Ordering::Acquire) < 2 && !pusher.is_finished() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let done = act();
+        stop.store(true, Ordering::Release);
+        let last = pusher.join().map_err(|_| anyhow::anyhow!("the pushes broke off"))??;
+        Ok((done?, last))
+    })
 }
 
 /// What came of the approval of this plan.
@@ -77,17 +106,12 @@ async fn a_plan_waits_and_is_applied_once_it_is_approved() -> Result<()> {
     let second = catalog.push("oak: better")?;
     bed.reconcile("production").await?;
     let wanted = waiting(&bed.reason("production", "ApprovalRequired", &second).await?)?;
-    let mut last = second.clone();
-    for minor in 2..6 {
-        catalog.write("oak", &format!("1.{minor}.0"))?;
-        last = catalog.push("oak: better still")?;
-        bed.request("production").await?;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    bed.reason("production", "ApprovalRequired", &last).await?;
     // It survives a restart.
     bed.restart().await?;
-    let applied = sower(&bed, &format!("apply {wanted} -e production --approved-by Ada"))?.expect(0)?;
+    let (applied, last) = while_pushing(&bed, &catalog, || {
+        sower(&bed, &format!("apply {wanted} -e production --approved-by Ada"))
+    })?;
+    let applied = applied.expect(0)?;
     let begin = format!("Seeded production at main@{} (seeding 2): 0 created, 1 updated, ", &second[..7]);
     ensure!(applied.out.starts_with(&begin), "{applied:?}");
     ensure!(bed.tables().await?.carried("production")["oak"] == "1.1.0");

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sower_store::{DatabaseUrl, Engine, Hint, Hints, Store, StoreError};
+use sower_store::{Engine, Hint, Hints, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::doors::Database;
 
 /// Hints that come within this time are one.
 const BURST: Duration = Duration::from_millis(500);
@@ -27,7 +29,7 @@ type Wakers = Arc<Mutex<BTreeMap<Key, Waker>>>;
 
 /// Everything that is listened to.
 #[derive(Default)]
-pub struct Hearing(Mutex<HashMap<DatabaseUrl, Line>>);
+pub struct Hearing(Mutex<HashMap<Database, Line>>);
 
 /// A connection to one database.
 struct Line {
@@ -45,14 +47,16 @@ impl Hearing {
     /// From now on `waker` hears of an environment. Returns once hints are heard, or it was tried: whoever looks after that
     /// misses nothing.
     pub async fn follow(&self, namespace: &str, environment: &str, store: &Store, waker: Waker) {
-        let (key, url) = ((namespace.to_owned(), environment.to_owned()), store.url());
+        let key = (namespace.to_owned(), environment.to_owned());
+        // With other certificates it is another line: those of the old one may have run out.
+        let database = Database { url: store.url().clone(), tls: store.tls() };
         let mut tried = {
             let mut lines = locked(&self.0);
-            leave(&mut lines, &key, Some(url));
-            if url.engine() == Engine::Sqlite {
+            leave(&mut lines, &key, Some(&database));
+            if database.url.engine() == Engine::Sqlite {
                 return;
             }
-            let line = lines.entry(url.clone()).or_insert_with(|| Line::open(store.clone()));
+            let line = lines.entry(database).or_insert_with(|| Line::open(store.clone()));
             locked(&line.wakers).insert(key, waker);
             line.tried.clone()
         };
@@ -72,9 +76,9 @@ impl Hearing {
 }
 
 /// Ends what an environment hears of any database but this one; a line without anybody ends, too.
-fn leave(lines: &mut HashMap<DatabaseUrl, Line>, key: &Key, but: Option<&DatabaseUrl>) {
-    lines.retain(|url, line| {
-        if Some(url) == but {
+fn leave(lines: &mut HashMap<Database, Line>, key: &Key, but: Option<&Database>) {
+    lines.retain(|database, line| {
+        if Some(database) == but {
             return true;
         }
         let mut wakers = locked(&line.wakers);

@@ -83,6 +83,24 @@ pub async fn answer(
     })
 }
 
+/// Whoever takes the annotation away while the plan waits for something else withdraws the approval.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn withdraw(
+    seeder: &Seeder,
+    store: &Store,
+    environment: &Environment,
+    job: &Job,
+) -> Result<(), SeedingError> {
+    let told = environment.status.as_ref().and_then(|status| status.approval.as_ref());
+    let waits = told.filter(|told| told.result == ApprovalResult::Waiting);
+    match waits.filter(|_| !environment.annotations().contains_key(APPROVE)) {
+        Some(told) => seeder.withdraw(store, job, &told.plan).await,
+        None => Ok(()),
+    }
+}
+
 fn sentence(refusal: &Refusal) -> String {
     let told = refusal.told();
     format!("P{}", told.strip_prefix('p').unwrap_or(&told))

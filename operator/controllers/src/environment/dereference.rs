@@ -195,7 +195,7 @@ async fn request(client: &Client, namespace: &str, git: &GitSource) -> Result<Fe
     Ok(FetchRequest { credentials, ..FetchRequest::new(&git.url, reference(&git.reference)) })
 }
 
-/// What of a repository a spec names. At most one is set, says the CRD; none is the branch `main`.
+/// What of a repository a spec names: one of them, says the CRD, or none without a `ref`, which is the branch `main`.
 #[must_use]
 pub fn reference(of: &GitRef) -> Reference {
     match of {

@@ -42,9 +42,7 @@ pub async fn reconcile(environment: &Guarded, context: &Context) -> Action {
     };
     let span =
         tracing::info_span!("reconcile", environment = name, namespace, revision = tracing::field::Empty);
-    let action = whole(context, &namespace, &name).instrument(span).await;
-    drop(turn);
-    action
+    whole(context, &namespace, &name, turn).instrument(span).await
 }
 
 /// A permit, once no deletion of what the environment's sources select is under way: the whole of it is one plan, which
@@ -62,7 +60,7 @@ async fn turn<'a>(context: &'a Context, namespace: &str, name: &str) -> Option<S
     }
 }
 
-async fn whole(context: &Context, namespace: &str, name: &str) -> Action {
+async fn whole(context: &Context, namespace: &str, name: &str, turn: Option<SemaphorePermit<'_>>) -> Action {
     let environment = match current(context, namespace, name).await {
         Ok(Some(environment)) => environment,
         Ok(None) => return Action::await_change(),
@@ -77,6 +75,8 @@ async fn whole(context: &Context, namespace: &str, name: &str) -> Action {
         Err(error) => return unanswered(&error),
     }
     let (outcome, kind) = attempt(context, &environment).await;
+    // What is told may wait for servers elsewhere; nobody waits for that.
+    drop(turn);
     let watch = context.shared.watches.of(namespace, name);
     let outcome = outcome.map(|outcome| Outcome { drift: drift::locked(&watch).found(), ..outcome });
     let Some(outcome) = outcome.filter(|_| !context.term.lost.is_cancelled()) else {
@@ -256,8 +256,10 @@ async fn seed(
             None => break followed,
         }
     };
-    // Where several things are wrong, the first reason of the list is said: the spec, then the database, then sources.
-    if job.as_ref().is_err_and(|error| error.reason == Reason::InvalidSpec) {
+    // Where several things are wrong, the first reason of the list is said: the spec, then the database, then sources. A
+    // rollback is held by none but the database.
+    let invalid = job.as_ref().is_err_and(|error| error.reason == Reason::InvalidSpec);
+    if invalid && (database.is_err() || !rollback::is_asked(environment)) {
         job.as_ref().map_err(Clone::clone)?;
     }
     let (database, migrate) = database?;
@@ -301,6 +303,7 @@ async fn seed_into(
         }
     }
     let job = Job { epoch, ..job? };
+    approving::withdraw(&shared.seeder, store, environment, &job).await?;
     let watch = shared.watches.of(&namespace, &name);
     drifting::listen(context, environment, store, &watch).await;
     let round = Round {

@@ -114,6 +114,13 @@ async fn forget(
     Ok(RollbackOutcome::default())
 }
 
+/// Whether the annotation asks for something that the status does not answer yet.
+#[must_use]
+pub fn is_asked(environment: &Environment) -> bool {
+    let told = environment.status.as_ref().and_then(|status| status.rollback.as_ref());
+    asked(environment).is_some_and(|asked| told.is_none_or(|told| told.last_handled != asked))
+}
+
 /// What the annotation holds, if it asks for anything.
 fn asked(environment: &Environment) -> Option<String> {
     let value = environment.annotations().get(ROLLBACK)?.trim();

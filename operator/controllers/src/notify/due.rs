@@ -19,6 +19,8 @@ pub enum CommitState {
     Failure,
     /// It could not be tried; it will be again.
     Error,
+    /// It waited, and a newer commit took its place.
+    Superseded,
 }
 
 impl CommitState {
@@ -29,7 +31,7 @@ impl CommitState {
             Self::Pending => "pending",
             Self::Success => "success",
             Self::Failure => "failure",
-            Self::Error => "error",
+            Self::Error | Self::Superseded => "error",
         }
     }
 
@@ -89,6 +91,19 @@ impl Due {
         }
     }
 
+    /// What the commit before is told, where it was told last that it waits: nobody reads it any more.
+    fn supersedes(&self, entries: &[NotificationStatus]) -> Option<Self> {
+        let waited = |entry: &&NotificationStatus| {
+            self.is_of(entry)
+                && entry.error.is_none()
+                && entry.commit != self.commit
+                && entry.state == CommitState::Pending.as_str()
+        };
+        let before = entries.iter().find(waited)?;
+        let message = format!("Superseded by {}", &self.commit[..self.commit.len().min(7)]);
+        Some(Self { commit: before.commit.clone(), state: CommitState::Superseded, message, ..self.clone() })
+    }
+
     fn is_told(&self, entries: &[NotificationStatus]) -> bool {
         let told = |entry: &NotificationStatus| {
             entry.error.is_none()
@@ -115,7 +130,7 @@ pub fn due(environment: &Environment, outcome: &Outcome, status: &EnvironmentSta
             let attempted = read.and_then(|read| read.attempted.as_ref());
             let Some(commit) = attempted.and_then(|attempted| attempted.commit()) else { continue };
             let web = Web::of(&git.url);
-            due.push(Due {
+            let newest = Due {
                 name: notification.name.clone(),
                 source: source.name.clone(),
                 provider: notification.provider,
@@ -133,7 +148,9 @@ pub fn due(environment: &Environment, outcome: &Outcome, status: &EnvironmentSta
                 commit: commit.to_owned(),
                 state,
                 message: message.clone(),
-            });
+            };
+            due.extend(newest.supersedes(&status.notifications));
+            due.push(newest);
         }
     }
     due.retain(|due| !due.is_told(&status.notifications));
@@ -171,8 +188,12 @@ mod tests {
         .expect("an environment")
     }
 
+    fn revision_of(label: &str) -> Revision {
+        Revision { label: label.into(), digest: format!("sha1:{:a<40}", 1), dirty: false }
+    }
+
     fn outcome(verdict: Verdict) -> Outcome {
-        let revision = Revision { label: "main".into(), digest: format!("sha1:{:a<40}", 1), dirty: false };
+        let revision = revision_of("main");
         let source = |name: &str| SourceOutcome {
             name: name.into(),
             applied: Some(revision.clone()),
@@ -218,7 +239,18 @@ mod tests {
             because: None,
         });
         let status = compose(&environment, &held, Timestamp::UNIX_EPOCH);
-        assert_eq!(due(&environment, &held, &status)[0].state, CommitState::Pending);
+        let waits = due(&environment, &held, &status).remove(0);
+        assert_eq!(waits.state, CommitState::Pending);
+        // What waited and is read no more is told so, once.
+        let newer = EnvironmentStatus { notifications: vec![waits.clone().entry(None)], ..status.clone() };
+        let mut read = outcome(Verdict::Seeded);
+        read.sources[0].attempted =
+            Some(Revision { digest: format!("sha1:{:b<40}", 2), ..revision_of("main") });
+        let both = due(&environment, &read, &newer);
+        let told: Vec<(&str, CommitState, &str)> =
+            both.iter().map(|due| (due.commit.as_str(), due.state, due.message.as_str())).collect();
+        assert_eq!(told[0], (waits.commit.as_str(), CommitState::Superseded, "Superseded by 2bbbbbb"));
+        assert_eq!((told.len(), told[1].1), (2, CommitState::Success));
         let suspended = Outcome::of(Verdict::Suspended);
         assert_eq!(due(&environment, &suspended, &status), []);
     }

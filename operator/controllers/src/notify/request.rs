@@ -47,6 +47,7 @@ fn body(due: &Due) -> Value {
         Provider::GitLab => {
             let state = match due.state {
                 CommitState::Failure | CommitState::Error => "failed",
+                CommitState::Superseded => "canceled",
                 other => other.as_str(),
             };
             json!({ "state": state, "name": context, "description": message })

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use jiff::Timestamp;
-use sower_core::gate::{Gate, gate_of_approved};
+use sower_core::gate::{Gate, HeldReason, gate_of_approved};
 use sower_core::hash::spec_digest;
 use sower_store::{EnvironmentRow, Fence, PlanRow, PlanStatus, Store, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -152,27 +152,52 @@ impl Seeder {
         let started = Instant::now();
         let row = store.environment(&job.environment).await?;
         seeded::refuse_other_keeper(row.as_ref(), job)?;
-        let approved = match store.plan(&job.environment, &approval.plan).await? {
-            Some(plan) if plan.status == PlanStatus::Applied => {
-                let by = plan.approved_by.unwrap_or_default();
-                return Ok(Approved::Before { seeding: plan.seeding, by });
-            }
-            // It may be the plan that is made now: what made it stale may have been undone.
-            Some(plan) if stale(job, row.as_ref(), &plan) == Some(Stale::Earlier) => {
-                match self.apply_made(store, job, approval, row, started, cancel).await? {
-                    Approved::Refused(refusal) => {
-                        Approved::Refused(Refusal { why: Stale::Earlier, ..refusal })
-                    }
-                    other => other,
-                }
-            }
-            Some(plan) => self.apply_pinned(store, job, approval, row, plan, started, cancel).await?,
-            None => self.apply_made(store, job, approval, row, started, cancel).await?,
+        let applied = async || {
+            let plan = store.plan(&job.environment, &approval.plan).await?;
+            Ok::<_, StoreError>(plan.filter(|plan| plan.status == PlanStatus::Applied).map(before))
+        };
+        if let Some(before) = applied().await? {
+            return Ok(before);
+        }
+        let approved = match self.approve_waiting(store, job, approval, row.clone(), started, cancel).await {
+            Ok(approved @ (Approved::Applied(_) | Approved::Before { .. } | Approved::Waits(_))) => approved,
+            // Somebody else may have applied it meanwhile.
+            neither => match applied().await? {
+                Some(before) => before,
+                None => neither?,
+            },
         };
         if let Some(metrics) = &self.metrics {
             metrics.approved(&job.labels(), approved.word());
         }
+        if let Approved::Applied(seeded) = &approved {
+            self.look_at_retention(store, job, row.as_ref(), seeded).await;
+        }
         Ok(approved)
+    }
+
+    async fn approve_waiting(
+        &self,
+        store: &Store,
+        job: &Job,
+        approval: &Approval,
+        row: Option<EnvironmentRow>,
+        started: Instant,
+        cancel: &CancellationToken,
+    ) -> Result<Approved, SeedingError> {
+        match store.plan(&job.environment, &approval.plan).await? {
+            // It may be the plan that is made now: what made it stale may have been undone.
+            Some(plan) if stale(job, row.as_ref(), &plan) == Some(Stale::Earlier) => {
+                Ok(match self.apply_made(store, job, approval, row, started, cancel).await? {
+                    Approved::Refused(refusal) => {
+                        Approved::Refused(Refusal { why: Stale::Earlier, ..refusal })
+                    }
+                    other => other,
+                })
+            }
+            Some(plan) => self.apply_pinned(store, job, approval, row, plan, started, cancel).await,
+            None => self.apply_made(store, job, approval, row, started, cancel).await,
+        }
     }
 
     /// The plan that was approved while something else held it, once nothing does.
@@ -192,10 +217,32 @@ impl Seeder {
             Approved::Applied(seeded) | Approved::Waits(seeded) => Ok(Some(seeded)),
             Approved::Refused(refusal) => {
                 tracing::warn!(environment = job.environment, "{}", refusal.told());
+                // It is said once: with another spec nobody applies it any more.
+                if refusal.why == Stale::Spec {
+                    let base = row.map_or(0, |row| row.seq);
+                    let fence = Fence { as_of: None, ..seeded::claim_at(store, job, base).await? };
+                    store.drop_plan(&fence, hash).await?;
+                }
                 Ok(None)
             }
             Approved::Before { .. } => Ok(None),
         }
+    }
+
+    /// Takes the approval of a plan back that waits for something else: of the plan with these first digits, if it is that one.
+    ///
+    /// # Errors
+    /// Where the database does not answer, or it is no longer this process that writes.
+    pub async fn withdraw(&self, store: &Store, job: &Job, plan: &str) -> Result<(), SeedingError> {
+        let row = store.environment(&job.environment).await?;
+        let Some((row, approved)) = row.as_ref().and_then(|row| Some((row, row.approved.as_ref()?))) else {
+            return Ok(());
+        };
+        if approved.starts_with(plan) {
+            let fence = Fence { as_of: None, ..seeded::claim_at(store, job, row.seq).await? };
+            store.withdraw_approval(&fence).await?;
+        }
+        Ok(())
     }
 
     #[expect(clippy::too_many_arguments, reason = "what was read of one approval")]
@@ -273,8 +320,10 @@ impl Seeder {
         let catalogs = made.reading.catalogs();
         match gate_of_approved(&made.plan, &job.spec, &catalogs, job.moment()) {
             Gate::Held(held) => {
-                if made.gate.approvable().is_some() {
-                    let fence = seeded::claim(store, job, &made).await?;
+                if held.reason == HeldReason::Frozen {
+                    let made = pinned::with_rows(store, made.clone()).await?;
+                    pinned::pin_under(store, job, &made, &held).await?;
+                    let fence = Fence { as_of: None, ..seeded::claim(store, job, &made).await? };
                     store.remember_approval(&fence, &made.plan.hash, &approval.by).await?;
                 }
                 Ok(Approved::Waits(seeded::hold(
@@ -309,6 +358,11 @@ impl Approved {
             Self::Refused(_) => "refused",
         }
     }
+}
+
+/// It was applied before.
+fn before(plan: PlanRow) -> Approved {
+    Approved::Before { seeding: plan.seeding, by: plan.approved_by.unwrap_or_default() }
 }
 
 /// What is told without looking at sources.

@@ -241,12 +241,23 @@ impl Seeder {
         if let Ok(seeded) = &ended
             && !cancel.is_cancelled()
         {
-            let purged = retain::look(store, job, row.as_ref(), seeded, Timestamp::now()).await;
-            if let Some(metrics) = self.metrics.as_ref().filter(|_| purged > 0) {
-                metrics.purged(&job.labels(), purged);
-            }
+            self.look_at_retention(store, job, row.as_ref(), seeded).await;
         }
         ended
+    }
+
+    /// Forgets what is older than it is to be kept, where any of it is due: `row` is the environment's as it was before.
+    async fn look_at_retention(
+        &self,
+        store: &Store,
+        job: &Job,
+        row: Option<&EnvironmentRow>,
+        seeded: &Seeded,
+    ) {
+        let purged = retain::look(store, job, row, seeded, Timestamp::now()).await;
+        if let Some(metrics) = self.metrics.as_ref().filter(|_| purged > 0) {
+            metrics.purged(&job.labels(), purged);
+        }
     }
 
     async fn seed_from(
@@ -260,20 +271,35 @@ impl Seeder {
         seeded::refuse_other_keeper(row.as_ref(), job)?;
         // Who asks for something of their own gets that.
         let whole = job.only.is_none() && !job.reseed && job.resolve.is_empty();
-        if whole && let Some(seeded) = self.remembered_approval(store, job, row.as_ref(), cancel).await? {
-            return Ok(seeded);
-        }
+        let approved = match whole {
+            true => self.remembered_approval(store, job, row.as_ref(), cancel).await?,
+            false => None,
+        };
+        let waits = match approved {
+            Some(Seeded::Held { planned, held, report }) => Some((planned, held, report)),
+            Some(applied) => return Ok(applied),
+            None => None,
+        };
+        let still = |(planned, held, report)| Seeded::Held { planned, held, report };
         let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
         let already = noted::already(row.as_ref(), job, &snapshots, &self.platform, started).await?;
         if let Some(done) = already
             && !noted::touched(store, row.as_ref()).await?
         {
-            return Ok(done);
+            return Ok(waits.map_or(done, still));
         }
         let planned = self.plan_snapshots(store, job, row, snapshots).await?;
+        // Newer commits make the next plan; with nothing newer, the one that is approved is told.
+        let newer = |of: &Planned| !planned.plan.is_empty() && of.plan.hash != planned.plan.hash;
+        let opens = match waits {
+            Some(waits) if !newer(&waits.0) => return Ok(still(waits)),
+            Some((_, held, _)) => held.frozen,
+            None => None,
+        };
         match planned.gate.clone() {
             Gate::Held(held) => {
                 pinned::pin(store, job, &planned).await?;
+                let held = Held { frozen: held.frozen.or(opens), ..held };
                 Ok(seeded::hold(planned, held, started))
             }
             Gate::Open => {

@@ -1,6 +1,6 @@
 //! A plan that waits for an approval: what it saw, what is kept of it, and how it is applied whatever was pushed since.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -8,10 +8,12 @@ use serde_json::Value;
 use sower_core::catalog::SourceCatalog;
 use sower_core::gate::{Gate, Held};
 use sower_core::hash::{approvable_hash, spec_digest};
-use sower_core::plan::{Operation, Verb};
+use sower_core::plan::Verb;
 use sower_core::report::{Outcome, Report};
+use sower_core::rows;
 use sower_store::{
-    Begin, Counts, EnvironmentRow, Fence, ManifestDelta, Pinned, Spend, Store, StoreError, Write,
+    Begin, Counts, EnvironmentRow, Fence, ManifestDelta, Pinned, PlanContents, Spend, Store, StoreError,
+    Write,
 };
 
 use super::error::SeedingError;
@@ -19,7 +21,7 @@ use super::failures::failures;
 use super::fetch::Snapshot;
 use super::job::Job;
 use super::reading::{self, ReadSource, Reading};
-use super::{Planned, Seeded, mended, noted, seeded};
+use super::{Planned, Seeded, mended, noted, planned, seeded};
 
 /// Looks at the rows that a plan touches, where an approval would let it through: whoever approves it approves what becomes
 /// of these rows. Where they are not what was seeded, the plan is another one.
@@ -37,12 +39,8 @@ pub(super) async fn observed(store: &Store, mut planned: Planned) -> Result<Plan
     if waits || planned.observed.is_some() || planned.plan.is_empty() {
         return Ok(planned);
     }
-    let plan = &planned.plan;
-    let seen = store.observe(&plan.environment, &seeded::touched(plan)).await?;
-    let edited = edited_since(store, &planned).await?;
-    if !edited.is_empty() {
-        return Err(StoreError::Edited { integrations: edited }.into());
-    }
+    planned = with_rows(store, planned).await?;
+    let (plan, seen) = (&planned.plan, planned.observed.clone().unwrap_or_default());
     let there = plan.operations.iter().filter(|operation| operation.verb != Verb::Create);
     let there: Vec<&str> = there.map(|operation| operation.id.as_str()).collect();
     let unsound = store.unsound(&plan.environment, &there).await?;
@@ -53,6 +51,19 @@ pub(super) async fn observed(store: &Store, mut planned: Planned) -> Result<Plan
         held.message = held.message.replace(&plan.hash[..12], &hash[..12]);
     }
     planned.plan.hash = hash;
+    Ok(planned)
+}
+
+/// The plan with what its rows are, under the hash that it has.
+pub(super) async fn with_rows(store: &Store, mut planned: Planned) -> Result<Planned, SeedingError> {
+    if planned.observed.is_some() {
+        return Ok(planned);
+    }
+    let seen = store.observe(&planned.plan.environment, &seeded::touched(&planned.plan)).await?;
+    let edited = edited_since(store, &planned).await?;
+    if !edited.is_empty() {
+        return Err(StoreError::Edited { integrations: edited }.into());
+    }
     planned.observed = Some(seen);
     Ok(planned)
 }
@@ -75,29 +86,68 @@ async fn edited_since(store: &Store, planned: &Planned) -> Result<Vec<String>, S
 
 /// Keeps a plan that an approval would let through.
 pub(super) async fn pin(store: &Store, job: &Job, planned: &Planned) -> Result<(), SeedingError> {
-    let Some(held) = planned.gate.approvable() else { return Ok(()) };
+    match planned.gate.approvable() {
+        Some(held) => pin_under(store, job, planned, held).await,
+        None => Ok(()),
+    }
+}
+
+/// Keeps a plan that a guard holds.
+pub(super) async fn pin_under(
+    store: &Store,
+    job: &Job,
+    planned: &Planned,
+    held: &Held,
+) -> Result<(), SeedingError> {
     let fence = seeded::claim(store, job, planned).await?;
     let pinned = pinned(job, planned, held);
-    // What was merged once and moves now, and what is put back as it was, stands in no file.
-    let kept = |id: &String| planned.state.merged.contains_key(id) || planned.plan.put_back.contains(id);
-    let merged = planned.plan.operations.iter().filter(|operation| kept(&operation.id));
-    let merged: Vec<(&str, &str)> =
-        merged.filter_map(|o| Some((o.id.as_str(), o.to.as_ref()?.checksum.as_str()))).collect();
-    let kept = store.contents(&job.environment, &merged).await?;
-    let parsed: HashMap<&str, _> = seeded::with_manifests(planned)
-        .into_iter()
-        .filter_map(|(operation, manifest)| Some((operation.id.as_str(), manifest?)))
-        .collect();
-    let manifest = |operation: &Operation| {
-        let parsed = parsed.get(operation.id.as_str()).cloned();
-        // What git has in the place of what drifted is something else.
-        let read = !planned.plan.put_back.contains(&operation.id);
-        let stays = || kept.get(&operation.id).cloned();
-        parsed.or_else(|| planned.content(operation).filter(|_| read)).or_else(stays)
-    };
+    let Some(missing) = store.unpinned(&pinned).await? else { return Ok(()) };
+    let contents = contents(store, planned, &missing).await?;
     // What is merged has its base from the day on which it is approved.
     store.note_merges(&fence, &seeded::merges(planned)).await?;
-    Ok(store.pin(&fence, &pinned, &manifest).await?)
+    Ok(store.pin(&fence, &pinned, &contents).await?)
+}
+
+/// What a plan brings in of these integrations.
+async fn contents(
+    store: &Store,
+    planned: &Planned,
+    ids: &BTreeSet<String>,
+) -> Result<PlanContents, SeedingError> {
+    let mut contents = PlanContents::new();
+    let (mut files, mut kept) = (Vec::new(), Vec::new());
+    for (operation, parsed) in seeded::with_manifests(planned) {
+        let Some(to) = operation.to.as_ref().filter(|_| ids.contains(&operation.id)) else { continue };
+        // What git has in the place of what drifted is something else.
+        let unread = || {
+            let place =
+                operation.place.as_ref().filter(|_| !planned.plan.put_back.contains(&operation.id))?;
+            planned.reading.document(place)
+        };
+        match (parsed, unread()) {
+            (Some(parsed), _) => drop(contents.insert(operation.id.clone(), parsed)),
+            (None, Some(unread)) => files.push((operation.id.clone(), to.checksum.clone(), unread)),
+            (None, None) => kept.push((operation.id.clone(), to.checksum.clone())),
+        }
+    }
+    let (read, other) = planned::blocking(move || {
+        let (mut read, mut other) = (Vec::new(), Vec::new());
+        for (id, checksum, unread) in files {
+            match unread.read().filter(|text| rows::checksum(text) == checksum) {
+                Some(text) => read.push((id, text)),
+                None => other.push((id, checksum)),
+            }
+        }
+        (read, other)
+    })
+    .await?;
+    contents.extend(read);
+    // What was merged once and moves now, and what is put back as it was, stands in no file.
+    kept.extend(other);
+    let kept: Vec<(&str, &str)> =
+        kept.iter().map(|(id, checksum)| (id.as_str(), checksum.as_str())).collect();
+    contents.extend(store.contents(&planned.plan.environment, &kept).await?);
+    Ok(contents)
 }
 
 fn pinned(job: &Job, planned: &Planned, held: &Held) -> Pinned {
@@ -115,8 +165,9 @@ fn pinned(job: &Job, planned: &Planned, held: &Held) -> Pinned {
         errors: failures.told,
         metadata,
         reason: seeded::reason(job, planned, &mends),
-        // Whoever approves a correction or a merge gets every row of what hands were at: which those were is not kept.
-        reseed: job.reseed || !mends.is_empty() || !seeded::merges(planned).is_empty(),
+        reseed: job.reseed,
+        mend: mends.iter().map(|row| (row.registry, row.id.clone())).collect(),
+        merged: seeded::merges(planned).iter().map(|merge| merge.integration.to_owned()).collect(),
     }
 }
 
@@ -194,9 +245,10 @@ pub(super) async fn apply(
     let write = Write {
         operations: pinned.plan.operations.iter().map(|operation| (operation, None)).collect(),
         reseed: pinned.reseed,
-        mend: &BTreeSet::new(),
+        mend: &pinned.mend,
         // Their bases were noted with the plan; that nobody touched the rows since is seen by `spend`.
         merges: Vec::new(),
+        merged: &pinned.merged,
         conflicts: &conflicts,
         // The documents are remembered as they were read last: the next seeding reads them all.
         manifests: ManifestDelta::default(),

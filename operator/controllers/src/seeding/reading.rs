@@ -116,16 +116,40 @@ impl Reading {
     /// Canonical bytes of one document: as it was read, or read now where its summary came from memory.
     #[must_use]
     pub fn manifest(&self, place: &Place) -> Option<Arc<str>> {
+        self.document(place)?.read()
+    }
+
+    /// The same, to be read elsewhere.
+    pub(super) fn document(&self, place: &Place) -> Option<Document> {
         let (source, found) = self.source_and_found(place)?;
-        if let Some(manifest) = &found.manifest {
-            return Some(manifest.clone());
+        Some(Document {
+            manifest: found.manifest.clone(),
+            files: source.snapshot.files.clone(),
+            place: place.clone(),
+        })
+    }
+}
+
+/// One document, whose file may have to be read.
+pub(super) struct Document {
+    manifest: Option<Arc<str>>,
+    files: Files,
+    place: Place,
+}
+
+impl Document {
+    /// Its canonical bytes.
+    pub(super) fn read(self) -> Option<Arc<str>> {
+        let Self { manifest, files, place } = self;
+        if manifest.is_some() {
+            return manifest;
         }
-        let again = match &source.snapshot.files {
+        let again = match &files {
             Files::Tree(tree) => manifest::load_file(&place.source, tree.as_ref(), &place.path).ok()?,
             Files::Listing(listing) => listed(&place.source, listing),
             Files::Unlisted(_) => Vec::new(),
         };
-        again.into_iter().find(|f| f.place == *place)?.manifest
+        again.into_iter().find(|found| found.place == place)?.manifest
     }
 }
 

@@ -1,7 +1,7 @@
 //! A rollback: an earlier state of an environment, or an earlier content of one integration, is made current again from
 //! the database's own history. No source is asked, and no guard but the keeper: it is asked for by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use sower_core::hash::spec_digest;
 use sower_core::plan::{Content, KeptWhy, Plan, State};
 use sower_core::report::{Failure, Outcome, Report};
 use sower_core::rollback::{NamedRevision, Request, Target, Then, UNDO, WayBack, names_content, way_back};
+use sower_core::select::lists_out;
 use sower_core::snapshot::{Revision, full_revision, short_revision};
 use sower_crds::environment::EnvironmentSpec;
 use sower_store::{
@@ -117,7 +118,20 @@ fn asked_told(subject: &str, asked: &[Quarantined]) -> String {
     ids.dedup();
     match ids.as_slice() {
         [] => format!("Nothing to undo: no rollback keeps anything of {subject} out"),
-        ids => format!("Took the rollback of {subject} back: no longer in quarantine: {}", some(ids)),
+        ids => {
+            let merged: BTreeSet<&str> =
+                asked.iter().filter(|asked| asked.merged).map(|asked| asked.integration.as_str()).collect();
+            let merged: Vec<&str> = merged.into_iter().collect();
+            let told = format!("Took the rollback of {subject} back: no longer in quarantine: {}", some(ids));
+            match merged.as_slice() {
+                [] => told,
+                [one] => format!("{told}. Hand edits were merged into {one}: they are in its versions alone"),
+                several => format!(
+                    "{told}. Hand edits were merged into {}: they are in their versions alone",
+                    some(several)
+                ),
+            }
+        }
     }
 }
 
@@ -212,7 +226,15 @@ impl Seeder {
         let integration = rollback.request.integration.as_deref();
         let Some(to) = &rollback.request.to else { return undo(store, rollback, row).await };
         let way = match integration {
-            None => way_of_all(store, row, to).await?,
+            None => {
+                let mut way = way_of_all(store, row, to).await?;
+                // What the spec's lists leave out by now does not come back.
+                way.then.retain(|id, then| then.is_none() || !lists_out(&rollback.spec, id));
+                way
+            }
+            Some(id) if lists_out(&rollback.spec, id) => {
+                return impossible(format!("the lists of {environment} leave {id} out"));
+            }
             Some(id) => way_of_one(store, row, id, to).await?,
         };
         let (back, state) = plan(store, rollback, &way).await?;
@@ -235,7 +257,9 @@ impl Seeder {
         }
         let report = self.write(store, rollback, row, &claimed, &way, &back, started).await?;
         Ok(RolledBack::Applied {
-            left: integration.is_none().then(|| short_revision(row.revisions())),
+            // After a seeding of some integrations no revision says what was there.
+            left: (integration.is_none() && row.selection_hash.is_some())
+                .then(|| short_revision(row.revisions())),
             target: way.told,
             plan: Box::new(back.plan),
             state: Box::new(state),
@@ -294,8 +318,9 @@ impl Seeder {
         let write = Write {
             operations: plan.operations.iter().map(|operation| (operation, None)).collect(),
             reseed: false,
-            mend: &std::collections::BTreeSet::new(),
+            mend: &BTreeSet::new(),
             merges: Vec::new(),
+            merged: &BTreeSet::new(),
             conflicts: &conflicts,
             manifests: ManifestDelta::default(),
             applied: &row.applied,
@@ -450,13 +475,18 @@ async fn at_revision(
     }
 }
 
+/// Of what is not in the history.
+fn never(row: &EnvironmentRow) -> &'static str {
+    if row.forgets() { "never carried, or forgot," } else { "never carried" }
+}
+
 async fn way_of_one(store: &Store, row: &EnvironmentRow, id: &str, to: &str) -> Result<Way, RollbackError> {
     let name = &row.name;
     if let Target::Seeding(seq) = Target::of(name, to, row.seq) {
         numbered(store, row, seq).await?;
         let then = store.held_at(name, seq, Some(id)).await?;
         if then.is_empty() {
-            return impossible(format!("{name} never carried {id}"));
+            return impossible(format!("{name} {} {id}", never(row)));
         }
         let version = then.values().flatten().next().map(|then| then.content.version.as_str());
         let told = match version {
@@ -467,7 +497,7 @@ async fn way_of_one(store: &Store, row: &EnvironmentRow, id: &str, to: &str) -> 
     }
     let versions = store.versions(name, id).await?;
     if versions.is_empty() {
-        return impossible(format!("{name} never carried {id}"));
+        return impossible(format!("{name} {} {id}", never(row)));
     }
     let trail = store.trail(name, id).await?;
     let current = trail.last().and_then(|turn| turn.checksum.as_deref());
@@ -479,7 +509,7 @@ async fn way_of_one(store: &Store, row: &EnvironmentRow, id: &str, to: &str) -> 
         ([], []) => {
             let mut known: Vec<&str> = versions.iter().map(|kept| kept.version.as_str()).collect();
             known.dedup();
-            return impossible(format!("{name} never carried {id} {to}; it had {}", some(&known)));
+            return impossible(format!("{name} {} {id} {to}; it had {}", never(row), some(&known)));
         }
         ([one], _) | ([], [one, ..]) => *one,
         (several, _) => {

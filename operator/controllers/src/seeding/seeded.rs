@@ -105,6 +105,7 @@ pub(super) async fn apply(
             reseed: job.reseed,
             mend: &mend,
             merges: merges(&planned),
+            merged: &BTreeSet::new(),
             conflicts: &moved.conflicts,
             manifests: moved.delta(job, &planned.reading),
             applied: &moved.applied,
@@ -135,14 +136,16 @@ pub(super) async fn apply(
 
 /// What a write of this plan stands on; takes the environment, where it is nobody's yet.
 pub(super) async fn claim(store: &Store, job: &Job, planned: &Planned) -> Result<Fence, StoreError> {
-    let mut fence = store.claim_under(&job.environment, &job.keeper, job.take_over, job.epoch).await?;
-    if let Some(epoch) = job.epoch {
-        fence.epoch = epoch;
-    }
-    fence.base = planned.plan.base;
+    let fence = claim_at(store, job, planned.plan.base).await?;
     // Claiming what was this keeper's already changed nothing: the row is to be the one that was read.
-    fence.as_of = fence.as_of.and(planned.row.as_ref().map(|row| row.updated_at));
-    Ok(fence)
+    let as_of = fence.as_of.and(planned.row.as_ref().map(|row| row.updated_at));
+    Ok(Fence { as_of, ..fence })
+}
+
+/// The environment, as it stood after the seeding of this number.
+pub(super) async fn claim_at(store: &Store, job: &Job, base: i64) -> Result<Fence, StoreError> {
+    let fence = store.claim_under(&job.environment, &job.keeper, job.take_over, job.epoch).await?;
+    Ok(Fence { epoch: job.epoch.unwrap_or(fence.epoch), base, ..fence })
 }
 
 /// The second commit of a seeding; where it fails, the log row says so.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sower_core::sentence::{first_fitting, with_place};
 use sower_core::snapshot::{full_revision, short_revision};
-use sower_crds::environment::{Environment, EnvironmentStatus, SourceStatus};
+use sower_crds::environment::{ApprovalResult, ApprovalStatus, Environment, EnvironmentStatus, SourceStatus};
 use sower_crds::{APPROVE, REQUESTED_AT};
 
 use super::conditions::{Conditions, Said, find, set, unset};
@@ -45,8 +45,11 @@ pub fn compose(environment: &Environment, outcome: &Outcome, now: Timestamp) -> 
     let requested = requested.map(|text| text.chars().take(LONGEST_REQUEST).collect());
     status.last_handled_reconcile_at = requested.or(status.last_handled_reconcile_at);
     let asked = environment.metadata.annotations.as_ref().and_then(|all| all.get(APPROVE));
+    // Whoever takes the annotation away withdraws the approval; where that could not be done yet, it is told still.
+    let undone = matches!(outcome.verdict, Verdict::Failed { .. } | Verdict::Suspended);
+    let waits = |before: &ApprovalStatus| undone && before.result == ApprovalResult::Waiting;
     status.approval = match (&outcome.approval, status.approval.take()) {
-        _ if asked.is_none() => None,
+        (_, before) if asked.is_none() => before.filter(waits),
         (Some(approval), _) => Some(approval.clone()),
         (None, before) => before.filter(|before| asked.is_some_and(|asked| asked.trim() == before.plan)),
     };

@@ -12,6 +12,7 @@ mod outcome;
 
 pub use compose::compose;
 pub use conditions::{Conditions, Said, set};
+pub use next::credentials;
 pub use notices::{Notice, Tone, names, notices};
 pub use outcome::{Conflicts, Outcome, RollbackOutcome, SourceOutcome, Verdict};
 

@@ -16,7 +16,7 @@ pub(super) fn next(
     let namespace = environment.metadata.namespace.as_deref().unwrap_or_default();
     let kubectl = format!("kubectl -n {namespace}");
     let edit = || format!("{kubectl} edit env/{name}");
-    let renew = || match secret(outcome) {
+    let renew = || match secret(environment, outcome) {
         Some((secret, keys)) => format!(
             "{kubectl} create secret generic {secret} {keys} --dry-run=client -o yaml | kubectl apply -f -"
         ),
@@ -45,11 +45,24 @@ pub(super) fn next(
     })
 }
 
+/// What of `kubectl create secret generic` makes the credentials for a git server: by the way in which its URL is spoken to.
+#[must_use]
+pub fn credentials(url: &str) -> &'static str {
+    let is_ssh = url.starts_with("ssh://") || (!url.contains("://") && url.contains(':'));
+    if is_ssh {
+        "--from-file=identity=KEY --from-file=known_hosts=KNOWN_HOSTS"
+    } else {
+        "--from-literal=username=USER --from-literal=password=TOKEN"
+    }
+}
+
 /// The Secret that is asked for, with the keys it must have.
-fn secret(outcome: &Outcome) -> Option<(&str, &'static str)> {
+fn secret<'a>(environment: &Environment, outcome: &'a Outcome) -> Option<(&'a str, &'static str)> {
     match &outcome.verdict {
-        Verdict::Failed { secret: Some(secret), source: Some(_), .. } => {
-            Some((secret, "--from-literal=username=USER --from-literal=password=TOKEN"))
+        Verdict::Failed { secret: Some(secret), source: Some(name), .. } => {
+            let source = environment.spec.sources.iter().find(|source| source.name == *name);
+            let url = source.and_then(|source| source.git.as_ref()).map_or("", |git| git.url.as_str());
+            Some((secret, credentials(url)))
         }
         Verdict::Failed { secret: Some(secret), source: None, .. } => {
             Some((secret, "--from-literal=url=URL"))

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Kit {
     folder: TempDir,
     pub store: Store,
-    seeder: Seeder,
+    pub seeder: Seeder,
 }
 
 /// A manifest with actions of these ids.

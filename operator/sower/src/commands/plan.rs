@@ -44,7 +44,7 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
     session.some_environment()?;
     let only: Option<BTreeSet<String>> = (!args.only.is_empty()).then(|| args.only.iter().cloned().collect());
     let progress = Progress::start(&context.style, "planning");
-    let plans = session.members.iter().map(|member| make(&session, member, only.clone()));
+    let plans = session.members.iter().map(|member| make(&session, member, only.clone(), args.reseed));
     let made: Vec<_> = stream::iter(plans).buffered(SIDE_BY_SIDE).collect().await;
     drop(progress);
     session.say_source();
@@ -63,9 +63,9 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
         }
     }
     if args.output == PlanFormat::Markdown {
-        let flags = session.flags();
+        let (flags, made_in_all) = (session.flags(), made.len());
         for (member, made) in session.members.iter().zip(&made) {
-            context.style.raw(&markdown::comment(member.name(), made, &flags));
+            context.style.raw(&markdown::comment(member.name(), made, &flags, made_in_all));
         }
     } else if args.output == PlanFormat::Table {
         match (made.as_slice(), session.named) {
@@ -106,9 +106,16 @@ struct Made {
     planned: Planned,
     updates: Vec<(String, Vec<Judged>)>,
     guard: Option<Cow<'static, str>>,
+    /// Unchanged rows are part of it.
+    reseed: bool,
 }
 
-async fn make(session: &Session, member: &Member, only: Option<BTreeSet<String>>) -> Result<Made, Trouble> {
+async fn make(
+    session: &Session,
+    member: &Member,
+    only: Option<BTreeSet<String>>,
+    reseed: bool,
+) -> Result<Made, Trouble> {
     let store = session.store(member).await.inspect_err(|_| session.cannot_read()).map_err(unnamed)?;
     let job = match (&session.cluster, &member.resource) {
         (Some(reach), Some(resource)) => {
@@ -122,7 +129,7 @@ async fn make(session: &Session, member: &Member, only: Option<BTreeSet<String>>
         }
         _ => session.job(member).map_err(|failure| Trouble::of(Reason::InvalidSpec, failure))?,
     };
-    let job = Job { only, ..job };
+    let job = Job { only, reseed, ..job };
     let job = drift::mending(&store, job).await.map_err(|error| session.troubled(&error, member))?;
     let planned = session.plan_of(member, &store, &job).await?;
     if let Some(empty) = planned.empty_source() {
@@ -132,7 +139,7 @@ async fn make(session: &Session, member: &Member, only: Option<BTreeSet<String>>
     }
     let updates = updates(&store, &planned).await.map_err(|error| session.troubled(&error.into(), member))?;
     let guard = guard(member, &job, &planned);
-    Ok(Made { planned, updates, guard })
+    Ok(Made { planned, updates, guard, reseed })
 }
 
 fn unnamed(failure: Failure) -> Trouble {
@@ -200,7 +207,7 @@ fn table(members: &[Member], made: &[Result<Made, Trouble>]) -> String {
     for (member, made) in members.iter().zip(made) {
         let name = member.name().to_owned();
         match made {
-            Ok(Made { planned, guard, updates: _ }) => {
+            Ok(Made { planned, guard, updates: _, reseed: _ }) => {
                 let plan = &planned.plan;
                 let changed = format!("+{} ~{} -{}", plan.created(), plan.updated(), plan.deleted());
                 let hash = plan.short_hash().to_owned();
@@ -228,7 +235,7 @@ impl Made {
     }
 
     fn tell(&self, session: &Session, only: &str, context: &Context) {
-        let Self { planned, updates: _, guard } = self;
+        let Self { planned, updates: _, guard, reseed: _ } = self;
         let (plan, style) = (&planned.plan, &context.style);
         let flags = format!("{only}{}", session.flags());
         let rest = format!("sower plan -e {}{flags} | less", plan.environment);

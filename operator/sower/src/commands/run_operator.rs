@@ -87,6 +87,7 @@ fn operator(args: &RunArgs, client: Client, metrics: Metrics) -> Result<Operator
         concurrency: args.concurrency,
         election: Election {
             namespace: args.lease_namespace.clone(),
+            name: args.lease_name.clone(),
             duration: Duration::from_secs(u64::from(args.lease_duration.max(3))),
             identity: identity(),
         },

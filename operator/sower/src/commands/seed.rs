@@ -27,6 +27,7 @@ use crate::project::Project;
 use crate::settings::Settings;
 use crate::trouble::Trouble;
 
+pub use answer::refusal;
 pub use apply::apply;
 pub use cluster::with_flags;
 pub use told::{draw, held_text, is_whole_file, removed, revision};

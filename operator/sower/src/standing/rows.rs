@@ -13,8 +13,8 @@ use sower_core::plan::Conflict;
 use sower_core::report::Failure as Entry;
 use sower_core::snapshot::{full_revision, short_revision};
 use sower_crds::DriftMode;
-use sower_crds::environment::{Counts, EnvironmentSpec};
-use sower_store::{EnvironmentRow, LogStatus, Logged, Store, StoreError};
+use sower_crds::environment::{Counts, EnvironmentSpec, PlanStatus};
+use sower_store::{EnvironmentRow, LogStatus, Logged, PlanRow, Store, StoreError};
 
 use super::{Condition, LAST, Standing, is_ours};
 use crate::commands::seed::FOREIGN_ROW;
@@ -110,6 +110,10 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
         }),
         ..Standing::default()
     };
+    if let Some(trouble) = &noted.trouble {
+        let waiting = store.waiting(name).await.map_err(failed)?;
+        standing.plan = that_waits(trouble, &waiting, conflicts.len());
+    }
     let since = judge(&mut standing, member, row.as_ref(), &noted, seedings.first());
     for (command, _) in standing.needs.iter_mut().filter(|(command, _)| command != "sower validate") {
         command.push_str(&session.settings.given);
@@ -149,6 +153,21 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
         standing.conditions.extend(drifted(&store, member).await.map_err(failed)?);
     }
     Ok(standing)
+}
+
+/// The plan that what is noted speaks of.
+fn that_waits(trouble: &Trouble, waiting: &[PlanRow], conflicts: usize) -> Option<PlanStatus> {
+    let short = |plan: &PlanRow| plan.hash.chars().take(12).collect::<String>();
+    let plan = waiting.iter().find(|plan| trouble.message.contains(&short(plan)))?;
+    let (create, update, delete) = plan.counts;
+    let number = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
+    Some(PlanStatus {
+        hash: short(plan),
+        create: number(create),
+        update: number(update),
+        delete: number(delete),
+        conflicts: count(conflicts),
+    })
 }
 
 /// Whether its rows are what was seeded: looked for now. None where nothing was seeded.

@@ -116,7 +116,7 @@ impl Checkout {
         self.git(&["config", key, value]);
     }
 
-    fn git(&self, arguments: &[&str]) {
+    pub fn git(&self, arguments: &[&str]) {
         let done = Command::new("git")
             .args([
                 "-c",

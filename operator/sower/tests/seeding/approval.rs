@@ -104,9 +104,12 @@ fn a_plan_is_applied_from_the_file_that_it_was_written_to() {
     let ran = checkout.run("apply all.json -e production");
     assert_eq!(ran.exit, 0, "{}", ran.err);
     assert!(ran.out.starts_with("Nothing to do: plan "), "{}", ran.out);
-    file("old.json", "plan -e development --source .#HEAD~1 -o json");
+    file("old.json", "plan -e development -o json");
+    checkout.integration("stripe", "1.2.0", "Better still");
+    checkout.commit("Better still");
     let stale = checkout.run("apply old.json");
-    assert!([2, 4].contains(&stale.exit), "{}", stale.err);
+    assert_eq!(stale.exit, 4, "{}", stale.err);
+    assert!(stale.err.contains("is stale: what would be applied now is plan "), "{}", stale.err);
     for (words, exit) in [("apply deadbeef -e production", 2), ("apply deadbeefdead -e production", 4)] {
         let ran = checkout.run(words);
         assert_eq!(ran.exit, exit, "{}", ran.err);
@@ -231,4 +234,44 @@ fn a_plan_file_is_of_the_rows_that_it_saw() {
     assert!(stale.exit == 4 && stale.err.contains("stale"), "{}", stale.err);
     file(&checkout);
     assert_eq!(checkout.run("apply plan.json").exit, 0);
+}
+
+#[test]
+fn a_plan_that_waits_is_stale_by_another_spec_another_hand_or_a_push_by_force() {
+    let checkout = Checkout::new();
+    checkout.run("seed --all");
+    manual(&checkout, "");
+    checkout.integration("stripe", "1.1.0", "Better");
+    checkout.commit("Better");
+    let waits = || {
+        let ran = checkout.run("seed -e production");
+        assert_eq!(ran.exit, 4, "{}", ran.err);
+        plan(&checkout)
+    };
+    let refused = |hash: &str, why: &str| {
+        let ran = checkout.run(&format!("apply {hash} -e production"));
+        assert_eq!(ran.exit, 4, "{}", ran.err);
+        let told = format!("refused: plan {hash} is stale: {why}");
+        assert!(ran.err.contains(&told), "{}", ran.err);
+        assert!(ran.err.contains("Nothing was written."), "{}", ran.err);
+    };
+    let hash = waits();
+    manual(&checkout, "  prune: false\n");
+    refused(&hash[..12], "the spec changed since");
+
+    let hash = waits();
+    let status = checkout.run("status -e production");
+    assert!(
+        status.out.contains(&format!("Plan {} waits: 0 create, 1 update", &hash[..12])),
+        "{}",
+        status.out
+    );
+    checkout.sql("UPDATE action_registry SET name = 'By hand' WHERE integration_id = 'stripe'");
+    refused(&hash[..12], "rows of stripe were changed by somebody else since");
+
+    let hash = waits();
+    checkout.git(&["commit", "--quiet", "--amend", "--message", "Better, in other words"]);
+    refused(&hash[..12], "main@");
+    let ran = checkout.run(&format!("apply {} -e production", waits()));
+    assert_eq!(ran.exit, 0, "{}{}", ran.out, ran.err);
 }

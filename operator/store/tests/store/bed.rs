@@ -171,6 +171,7 @@ impl Bed {
 }
 
 /// Nothing drifted.
+static NO_IDS: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
 pub static NOTHING: BTreeSet<(sower_core::drift::Registry, String)> = BTreeSet::new();
 
 /// A write with nothing but operations.
@@ -185,6 +186,7 @@ pub fn write<'a>(
         reseed: false,
         mend: &NOTHING,
         merges: Vec::new(),
+        merged: &NO_IDS,
         conflicts: &[],
         manifests: ManifestDelta::default(),
         applied,

@@ -52,13 +52,16 @@ async fn pin(bed: &Bed, n: u32, base: i64, wanted: &Wanted) -> Result<Pinned, St
         metadata: Map::new(),
         reason: "push".into(),
         reseed: false,
+        mend: std::collections::BTreeSet::new(),
+        merged: std::collections::BTreeSet::new(),
     };
     let fence = bed.store.claim(ENV, KEEPER, false).await?;
     let fence = Fence { base, as_of: None, ..fence };
-    let manifest = |operation: &Operation| {
-        wanted.iter().find(|(known, _)| known.id == operation.id).and_then(|(_, manifest)| manifest.clone())
-    };
-    bed.store.pin(&fence, &pinned, &manifest).await?;
+    if let Some(missing) = bed.store.unpinned(&pinned).await? {
+        let contents = wanted.iter().filter(|(operation, _)| missing.contains(&operation.id));
+        let contents = contents.filter_map(|(o, manifest)| Some((o.id.clone(), manifest.clone()?))).collect();
+        bed.store.pin(&fence, &pinned, &contents).await?;
+    }
     Ok(pinned)
 }
 
@@ -180,11 +183,18 @@ async fn a_seeding_makes_the_plans_before_it_stale(bed: Bed) {
 async fn plans_are_bounded_in_number(bed: Bed) {
     let slack = manifest("slack", "1.0.0", 1);
     let wanted = vec![create("slack", &slack)];
-    for n in 0..260 {
-        pin(&bed, n, 0, &wanted).await.unwrap();
-    }
+    pin(&bed, 1, 0, &wanted).await.unwrap();
+    bed.run(
+        "INSERT INTO seeding_plans (environment, hash, base_seq, spec_digest, guard, revision, status, document, digest, \
+         created, updated, deleted, created_at) \
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1030) \
+         SELECT p.environment, 'f' || n.i, p.base_seq, p.spec_digest, p.guard, p.revision, p.status, p.document, \
+         p.digest, p.created, p.updated, p.deleted, p.created_at FROM seeding_plans p CROSS JOIN n",
+    )
+    .await;
+    assert_eq!(bed.store.waiting(ENV).await.unwrap().len(), 1031);
+    pin(&bed, 2, 0, &wanted).await.unwrap();
     let waiting = bed.store.waiting(ENV).await.unwrap();
-    assert_eq!(waiting.len(), 256);
-    assert!(waiting.iter().any(|plan| plan.hash == hash(259)), "the newest is there");
-    assert_eq!(bed.count("seeding_plan_operations").await, 256);
+    assert_eq!(waiting.len(), 1024);
+    assert!(waiting.iter().any(|plan| plan.hash == hash(2)), "the newest is there");
 }

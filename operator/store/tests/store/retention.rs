@@ -23,6 +23,7 @@ on_both_engines!(
     nobody_looks_in_vain,
     a_look_is_bounded_and_goes_on,
     only_who_holds_the_environment_forgets,
+    what_came_to_its_end_is_forgotten_with_history,
 );
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -359,4 +360,43 @@ async fn only_who_holds_the_environment_forgets(bed: Bed) {
     bed.run("UPDATE seeding_conflicts SET resolved_at = created_at WHERE fingerprint = 'one'").await;
     assert_eq!(retain(&bed, &week, later(31)).await.conflicts, 1);
     assert_eq!(bed.ask("SELECT fingerprint FROM seeding_conflicts").await, ["two"]);
+}
+
+async fn what_came_to_its_end_is_forgotten_with_history(bed: Bed) {
+    let slack = manifest("slack", "1.0.0", 1);
+    bed.seed(vec![create("slack", &slack)]).await.unwrap();
+    let long_ago = "'2020-01-01T00:00:00.000Z'";
+    for (checksum, lifted) in [("lifted", long_ago), ("open", "NULL")] {
+        bed.run(&format!(
+            "INSERT INTO integration_quarantine (environment, integration_id, checksum, reason, seeding, since, lifted_at) \
+             VALUES ('{ENV}', 'slack', '{checksum}', 'r', 's', {long_ago}, {lifted})"
+        ))
+        .await;
+    }
+    for (hash, status, approved) in [("a", "applied", long_ago), ("b", "pending", "NULL")] {
+        bed.run(&format!(
+            "INSERT INTO seeding_plans (environment, hash, base_seq, spec_digest, guard, revision, status, document, \
+             digest, created, updated, deleted, created_at, approved_at) \
+             VALUES ('{ENV}', '{hash}', 1, '', '', '{{}}', '{status}', '{{}}', '', 0, 0, 0, {long_ago}, {approved})"
+        ))
+        .await;
+    }
+    for checksum in [content(&slack).checksum.as_str(), "orphan"] {
+        bed.run(&format!(
+            "INSERT INTO integration_merges (environment, integration_id, checksum, base, manifest, created_at, seeding) \
+             VALUES ('{ENV}', 'slack', '{checksum}', 'b', '{{}}', {long_ago}, '')"
+        ))
+        .await;
+    }
+    retain(&bed, &Retention::default(), Timestamp::now()).await;
+    assert_eq!(
+        bed.count("integration_quarantine").await,
+        2,
+        "history is kept for ever where nothing else is asked"
+    );
+    let bounded = Retention { history: Some(DAY), ..Retention::default() };
+    retain(&bed, &bounded, Timestamp::now()).await;
+    assert_eq!(bed.ask("SELECT checksum FROM integration_quarantine").await, ["open"]);
+    assert_eq!(bed.ask("SELECT hash FROM seeding_plans").await, ["b"]);
+    assert_eq!(bed.ask("SELECT checksum FROM integration_merges").await, [content(&slack).checksum]);
 }

@@ -180,6 +180,11 @@ impl<'a> Builder<'a> {
             return self.key(Key::Merge, mark);
         }
         if is_key {
+            if anchor != 0 {
+                let node = Node { value: Value::Text(text.to_owned()), mark };
+                self.anchors
+                    .insert(anchor, Anchored { node, cost: Cost { nodes: 1, bytes: text.len(), depth: 1 } });
+            }
             return self.key(Key::Name(text.to_owned()), mark);
         }
         let resolved = match (tag, style) {

@@ -22,6 +22,8 @@ pub struct Document {
     hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     only: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    reseed: bool,
     revision: Option<String>,
     create: usize,
     update: usize,
@@ -71,6 +73,7 @@ impl Document {
             environment: name.to_owned(),
             hash: None,
             only: None,
+            reseed: false,
             revision: None,
             create: 0,
             update: 0,
@@ -89,7 +92,7 @@ impl Document {
     }
 
     fn made(made: &Made, empty: Self) -> Self {
-        let Made { planned, updates: _, guard } = made;
+        let Made { planned, updates: _, guard, reseed } = made;
         let plan = &planned.plan;
         let changes = changes::in_order(&plan.operations).into_iter().map(|operation| ChangeDocument {
             integration: operation.id.clone(),
@@ -122,6 +125,7 @@ impl Document {
             });
         Self {
             hash: Some(plan.short_hash().to_owned()),
+            reseed: *reseed,
             only: plan.scope.as_ref().map(|ids| ids.iter().cloned().collect()),
             revision: Some(planned.reading.revision_full()),
             create: plan.created(),

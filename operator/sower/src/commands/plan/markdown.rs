@@ -16,16 +16,18 @@ const LINES: usize = 50;
 const FIELDS: usize = 5;
 /// Characters of one cell.
 const CELL: usize = 300;
+/// Bytes of all that is listed in one comment: the smallest bound of a server is GitHub's, 65,536 characters.
+const ROOM: usize = 56_000;
 
-/// What a seeding would do to one environment.
-pub(super) fn comment(name: &str, made: &Result<Made, Trouble>, flags: &str) -> String {
+/// What a seeding would do to one environment, of `share` that stand in one comment.
+pub(super) fn comment(name: &str, made: &Result<Made, Trouble>, flags: &str, share: usize) -> String {
     match made {
-        Ok(made) => planned(made, flags),
+        Ok(made) => planned(made, flags, ROOM / share.max(1)),
         Err(trouble) => format!("### No plan for {}\n\n{}\n\n", text(name), text(&trouble.failure.message)),
     }
 }
 
-fn planned(made: &Made, flags: &str) -> String {
+fn planned(made: &Made, flags: &str, room: usize) -> String {
     let plan = &made.planned.plan;
     let hash = plan.short_hash();
     let mut out = format!(
@@ -43,29 +45,20 @@ fn planned(made: &Made, flags: &str) -> String {
         out.push_str(
             "| | integration | version | compatibility | what changes |\n| --- | --- | --- | --- | --- |\n",
         );
-        for operation in operations.iter().take(LINES) {
-            out.push_str(&line(made, operation));
-        }
-        more(&mut out, operations.len());
+        list(&mut out, room, operations.iter().map(|operation| line(made, operation)));
         out.push('\n');
     }
     if !plan.conflicts.is_empty() {
         out.push_str(
             "| conflict | integration | here | offered | resolution |\n| --- | --- | --- | --- | --- |\n",
         );
-        for conflict in plan.conflicts.iter().take(LINES) {
-            out.push_str(&conflicting(conflict));
-        }
-        more(&mut out, plan.conflicts.len());
+        list(&mut out, room, plan.conflicts.iter().map(conflicting));
         out.push('\n');
     }
-    for denied in made.planned.state.denied.values().take(LINES) {
-        let _ = writeln!(out, "- :x: {}", text(&denied.why));
-    }
+    let denied = made.planned.state.denied.values();
+    list(&mut out, room, denied.map(|denied| format!("- :x: {}\n", text(&denied.why))));
     let warnings: Vec<String> = made.understated().collect();
-    for warning in warnings.iter().take(LINES) {
-        let _ = writeln!(out, "- :warning: {}", text(warning));
-    }
+    list(&mut out, room, warnings.iter().map(|warning| format!("- :warning: {}\n", text(warning))));
     if !warnings.is_empty() || !made.planned.state.denied.is_empty() {
         out.push('\n');
     }
@@ -89,9 +82,14 @@ fn planned(made: &Made, flags: &str) -> String {
     out
 }
 
-fn more(out: &mut String, all: usize) {
-    if let Some(more) = all.checked_sub(LINES).filter(|more| *more > 0) {
-        let _ = writeln!(out, "\nand {more} more");
+/// As many lines as there is room for, and how many more there are.
+fn list(out: &mut String, room: usize, mut lines: impl Iterator<Item = String>) {
+    for (count, line) in lines.by_ref().enumerate() {
+        if count == LINES || out.len() + line.len() > room {
+            let _ = writeln!(out, "\nand {} more", lines.count() + 1);
+            return;
+        }
+        out.push_str(&line);
     }
 }
 

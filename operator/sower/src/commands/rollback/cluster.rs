@@ -19,6 +19,7 @@ use crate::choice::{self, Asked};
 use crate::cli::{Format, RollbackArgs, Which};
 use crate::cluster::Cluster;
 use crate::commands::Context;
+use crate::commands::seed::refusal;
 use crate::failure::{Exit, Failure};
 use crate::output::progress::Progress;
 use crate::output::{changes, document, time};
@@ -130,9 +131,17 @@ async fn ask(
         let done = status.rollback.as_ref().filter(|rollback| rollback.last_handled == wish)?;
         Some((done.clone(), status.clone()))
     };
-    let handled = |found: Option<&Environment>| answer(found).is_some();
+    // The operator has looked, and could not do it.
+    let in_vain = |found: Option<&Environment>| {
+        let status = found?.status.as_ref()?;
+        (status.last_handled_reconcile_at.as_ref() == Some(&token)).then(|| status.clone())
+    };
+    let handled = |found: Option<&Environment>| answer(found).is_some() || in_vain(found).is_some();
     match tokio::time::timeout(timeout, await_condition(cluster.api(), &name, handled)).await {
-        Ok(Ok(found)) => Ok(answer(found.as_ref())),
+        Ok(Ok(found)) => match (answer(found.as_ref()), in_vain(found.as_ref())) {
+            (None, Some(status)) => Err(stopped(&name, &status, cluster)),
+            (answer, _) => Ok(answer),
+        },
         Ok(Err(error)) => {
             let failure = Failure::failed(format!("the operator's answer cannot be read: {error}"));
             Err(Trouble::of(Reason::SeedingFailed, failure))
@@ -144,6 +153,13 @@ async fn ask(
             Err(Trouble::of(Reason::SeedingFailed, failure))
         }
     }
+}
+
+/// Why the operator did not come to it, as its status says; it will, once that is out of the way.
+fn stopped(name: &str, status: &EnvironmentStatus, cluster: &Cluster) -> Trouble {
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+    let reason = ready.map(|ready| ready.reason.as_str()).unwrap_or_default();
+    Trouble { code: reason.to_owned(), failure: refusal(name, reason, status, cluster) }
 }
 
 /// What was changed, line by line, where the rows can be read from here.

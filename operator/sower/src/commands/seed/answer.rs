@@ -207,7 +207,8 @@ fn strict(name: &str, after: &EnvironmentStatus, flags: &str) -> Failure {
     .next("take the others", unset)
 }
 
-fn refusal(name: &str, reason: &str, after: &EnvironmentStatus, cluster: &Cluster) -> Failure {
+/// A guard holds what was asked for, or something is in its way: as the status says it.
+pub fn refusal(name: &str, reason: &str, after: &EnvironmentStatus, cluster: &Cluster) -> Failure {
     let flags = &cluster.flags;
     let message = ready(after).map_or("The operator says nothing of it", |ready| ready.message.as_str());
     let told = match message.strip_prefix("Credentials rejected by ") {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Approval, Approved, Job, Refusal, Seeded, Stale};
+use sower_core::gate::HeldReason;
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::report::Report;
 use sower_crds::environment::ApprovalResult;
@@ -37,6 +38,7 @@ struct Wanted {
     approval: Approval,
     environment: Option<String>,
     only: Option<BTreeSet<String>>,
+    reseed: bool,
 }
 
 /// What of `sower plan -o json` is needed.
@@ -46,6 +48,8 @@ struct Planned {
     hash: Option<String>,
     #[serde(default)]
     only: Option<BTreeSet<String>>,
+    #[serde(default)]
+    reseed: bool,
 }
 
 /// Runs it.
@@ -72,9 +76,9 @@ fn wanted(args: &ApplyArgs, root: &Path) -> Result<Wanted, Failure> {
             ))
             .next("which plan waits", "sower plan")
         })?;
-        return Ok(Wanted { approval, environment: args.environment.clone(), only: None });
+        return Ok(Wanted { approval, environment: args.environment.clone(), only: None, reseed: false });
     }
-    let Planned { environment, hash, only } = read(path, args.environment.as_deref())?;
+    let Planned { environment, hash, only, reseed } = read(path, args.environment.as_deref())?;
     let approval = hash.as_deref().and_then(|hash| Approval::new(hash, &by));
     let approval = approval.ok_or_else(|| {
         Failure::usage(format!("{} holds no plan: it tells why there was none", path.display()))
@@ -85,7 +89,7 @@ fn wanted(args: &ApplyArgs, root: &Path) -> Result<Wanted, Failure> {
             path.display()
         )));
     }
-    Ok(Wanted { approval, environment: Some(environment), only })
+    Ok(Wanted { approval, environment: Some(environment), only, reseed })
 }
 
 /// The plan of a file: the only one, or that of the environment that is named.
@@ -167,10 +171,8 @@ async fn files(
     style.hint(&project.from(&[source_at(&project, &tried)], &[environment]));
     let ended = match &tried.result {
         Ok(seeded) => {
-            if let Seeded::Held { .. } = seeded {
-                style.hint(
-                    "The approval is kept: the next seeding applies the plan once nothing else holds it.",
-                );
+            if matches!(seeded, Seeded::Held { held, .. } if held.reason == HeldReason::Frozen) {
+                style.hint("The approval is kept: the first seeding after the freeze applies the plan.");
             }
             told::tell(&tried, seeded, &project, args.output, style)
         }
@@ -195,7 +197,7 @@ async fn approve(
         return Err(Trouble::suspended(name, &project.place(environment, "/suspend")));
     }
     let job = project.job(environment).map_err(|failure| Trouble::of(Reason::InvalidSpec, failure))?;
-    let job = Job { only: wanted.only.clone(), ..job };
+    let job = Job { only: wanted.only.clone(), reseed: wanted.reseed, ..job };
     let seeder = project.seeder(None, None).map_err(|failure| Trouble::of(Reason::SeedingFailed, failure))?;
     let opened = project.databases.of(&project.settings, environment).await;
     let store = opened.map_err(|error| Trouble::database(error, name))?;
@@ -232,6 +234,9 @@ async fn in_cluster(args: &ApplyArgs, wanted: Wanted, context: &Context) -> Resu
     let timeout = parse(waiting).map_err(|bad| Failure::usage(format!("--timeout: {bad}")))?;
     if wanted.only.is_some() {
         return Err(Failure::usage("an operator plans all integrations: make the plan without --only"));
+    }
+    if wanted.reseed {
+        return Err(Failure::usage("an operator writes what differs: make the plan without --reseed"));
     }
     let cluster = Cluster::connect(&args.at).await?;
     let environments = cluster.environments().await?;
