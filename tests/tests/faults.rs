@@ -4,9 +4,9 @@ mod faults {
     mod approving;
     mod e2e_09_kill;
     mod e2e_09_leases;
+    mod killing;
     mod namespace;
     mod outages;
     mod pruning;
-    mod random;
     mod rolling_back;
 }

@@ -89,7 +89,12 @@ fn start() -> Exit {
 async fn interruptible(command: Command, context: &Context) -> Exit {
     let changes = matches!(
         command,
-        Command::Seed(_) | Command::Apply(_) | Command::Adopt(_) | Command::Suspend(_) | Command::Resume(_)
+        Command::Seed(_)
+            | Command::Apply(_)
+            | Command::Rollback(_)
+            | Command::Adopt(_)
+            | Command::Suspend(_)
+            | Command::Resume(_)
     );
     let running = commands::dispatch(command, context);
     tokio::pin!(running);

@@ -73,6 +73,15 @@ pub struct Condition {
     pub since: Option<Timestamp>,
 }
 
+/// What to type about a plan that waits for an approval, with the flags that lead to it.
+fn to_approve(reason: &str, name: &str, plan: Option<&PlanStatus>, flags: &str) -> Vec<(String, String)> {
+    let see = if reason == "PruneLimitExceeded" { "see what would go" } else { "see what waits" };
+    let allow =
+        plan.map(|plan| (format!("sower apply {} -e {name}{flags}", plan.hash), "allow it".to_owned()));
+    let see = (format!("sower plan -e {name}{flags}"), see.to_owned());
+    std::iter::once(see).chain(allow).collect()
+}
+
 impl Condition {
     /// The worst first: what stalls, what is not ready, what is being tried, what is well.
     fn rank(&self) -> u8 {

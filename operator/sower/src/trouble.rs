@@ -23,6 +23,13 @@ pub struct Trouble {
     pub failure: Failure,
 }
 
+/// The record of an environment for which nothing was to be done.
+#[must_use]
+pub fn nothing_to_do(environment: &str) -> Report {
+    let report = Trouble::of(Reason::Seeded, Failure::failed("")).report(environment, 0);
+    Report { status: Outcome::Unchanged, errors: Vec::new(), ..report }
+}
+
 impl Trouble {
     /// The words were off, or this machine is.
     #[must_use]

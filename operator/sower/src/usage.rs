@@ -83,7 +83,7 @@ fn is_one(typed: &[String]) -> bool {
     let named = |word: &String| word.starts_with("-e") || word.starts_with("--environment");
     match command_of(typed).as_deref() {
         Some("get" | "history") => false,
-        Some("doctor" | "diff" | "validate") | None => true,
+        Some("doctor" | "diff" | "validate" | "apply" | "rollback" | "adopt") | None => true,
         Some("rule") => typed.iter().filter(|word| !word.starts_with('-')).nth(1).is_some(),
         Some(_) => typed.iter().any(|word| named(word) && !word.starts_with("--environments")),
     }

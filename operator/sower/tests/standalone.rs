@@ -309,3 +309,26 @@ fn drift_is_told_and_corrected() {
     running.end("-INT");
     assert_eq!(checkout.json("drift -e staging -o json")["changed"], 0);
 }
+
+#[test]
+fn a_plan_waits_for_a_word_from_a_second_terminal() {
+    let checkout = Checkout::new();
+    let mut running = Running::start(&checkout, &TEXT);
+    checkout.write(
+        "environments/production.yaml",
+        &environment("production", "stripe, wordpress", "  approval: Manual\n"),
+    );
+    checkout.integration("stripe", "1.1.0", "Better");
+    checkout.commit("stripe: better");
+    running.until("waits for an approval: +0 ~1 -0");
+    let plan = checkout.json("plan -e production -o json -q");
+    let applied = checkout.run(&format!("apply {} -e production", plan["hash"].as_str().expect("a hash")));
+    assert_eq!(applied.exit, 0, "{}", applied.err);
+    // Nothing is left to be said of it, and the next commit waits again.
+    checkout.integration("stripe", "1.2.0", "Better still");
+    checkout.commit("stripe: better still");
+    running.until("waits for an approval: +0 ~1 -0");
+    running.end("-INT");
+    let rows = checkout.json("get integration stripe -e production -o json -q");
+    assert_eq!(rows[0]["version"], "1.1.0", "{rows}");
+}

@@ -67,6 +67,12 @@ pub struct EnvironmentRow {
 }
 
 impl EnvironmentRow {
+    /// Whether the plan that is approved and waits has these first digits.
+    #[must_use]
+    pub fn approves(&self, plan: &str) -> bool {
+        !plan.is_empty() && self.approved.as_ref().is_some_and(|approved| approved.starts_with(plan))
+    }
+
     /// The revision of each source, by name.
     pub fn revisions(&self) -> impl Iterator<Item = (&str, &Revision)> {
         self.applied.iter().map(|(name, source)| (name.as_str(), &source.revision))

@@ -1,7 +1,5 @@
 //! An approval under kill -9: exactly that plan, once and whole, or not yet.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -13,11 +11,11 @@ use sower_tests::operator::Operator;
 use sower_tests::tables::Tables;
 use sower_tests::wait::until;
 
-use super::random::{Random, kills};
+use super::killing::Killing;
 
 const IDS: [&str; 5] = ["ash", "box", "elm", "oak", "yew"];
 /// How often it is killed, unless it is said.
-const KILLS: u64 = 8;
+const KILLS: u64 = 34;
 
 fn raise(catalog: &Catalog, version: &str) -> Result<String> {
     for id in IDS {
@@ -60,8 +58,7 @@ fn applied(tables: &Tables, version: &str, hash: &str) -> Result<bool> {
 
 #[tokio::test]
 async fn e2e_09_an_approval_under_kill_is_obeyed_once_and_whole() -> Result<()> {
-    let kills = kills(KILLS)?;
-    let mut random = Random::seeded()?;
+    let mut killing = Killing::seeded(KILLS)?;
     let mut bed = Bed::with("killapprove", &["leaderElection.enabled=false"]).await?;
     let catalog = bed.catalog()?;
     let first = raise(&catalog, "1.0.0")?;
@@ -69,22 +66,16 @@ async fn e2e_09_an_approval_under_kill_is_obeyed_once_and_whole() -> Result<()> 
     let hash = waiting(&bed, &first).await?;
     approve(&bed, &hash).await?;
     bed.seeded("production", &first).await?;
-    let (mut old, mut new) = (0, 0);
-    for number in 1..=kills {
+    for number in killing.rounds() {
         let version = format!("1.{number}.0");
         let commit = raise(&catalog, &version)?;
         bed.request("production").await?;
         let hash = waiting(&bed, &commit).await?;
         approve(&bed, &hash).await?;
-        tokio::time::sleep(Duration::from_micros(random.below(250_000))).await;
-        bed.operator.process.kill()?;
+        killing.kill(&bed).await?;
         let done =
             applied(&bed.tables().await?, &version, &hash).with_context(|| format!("after kill {number}"))?;
-        if done {
-            new += 1
-        } else {
-            old += 1
-        }
+        killing.left(done);
         bed.operator = Operator::started(&bed.namespace, "sower-0").await?;
         until(&format!("the approval after kill {number}"), LIMIT, async || {
             let tables = bed.tables().await?;
@@ -100,6 +91,5 @@ async fn e2e_09_an_approval_under_kill_is_obeyed_once_and_whole() -> Result<()> 
         .with_context(|| bed.operator.process.last_lines())?;
         bed.seeded("production", &commit).await?;
     }
-    println!("{old} kills left the old state, {new} the new");
-    Ok(())
+    killing.end()
 }

@@ -1,7 +1,5 @@
 //! kill -9 at random instants: the old state or the new, never between, and every restart goes on.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context, Result, ensure};
 use sower_tests::bed::{Bed, LIMIT};
 use sower_tests::catalog::Catalog;
@@ -9,7 +7,7 @@ use sower_tests::operator::Operator;
 use sower_tests::tables::Tables;
 use sower_tests::wait::until;
 
-use super::random::{Random, kills};
+use super::killing::Killing;
 
 const IDS: [&str; 5] = ["ash", "box", "elm", "oak", "yew"];
 const KILLS: u64 = 50;
@@ -52,40 +50,22 @@ fn raise(catalog: &Catalog, number: u64) -> Result<String> {
 
 #[tokio::test]
 async fn e2e_09_fifty_kills_and_every_restart_converges() -> Result<()> {
-    let (kills, mut random) = (kills(KILLS)?, Random::seeded()?);
+    let mut killing = Killing::seeded(KILLS)?;
     let mut bed = Bed::with("kill", &["leaderElection.enabled=false"]).await?;
     let catalog = bed.catalog()?;
     let first = raise(&catalog, 0)?;
     bed.environment("production", catalog.spec()).await?;
     bed.seeded("production", &first).await?;
-    // A kill falls within the time that a seeding takes here, or a little after it.
-    raise(&catalog, 1)?;
-    let began = Instant::now();
-    bed.request("production").await?;
-    until("a seeding that nobody kills", LIMIT, async || {
-        let version = whole(&bed.tables().await?)?;
-        ensure!(version == "1.1.0", "{version}");
-        Ok(())
-    })
-    .await?;
-    let longest = u64::try_from(began.elapsed().as_micros())? * 5 / 4;
-    let (mut old, mut new) = (0, 0);
-    for number in 2..=kills + 1 {
+    for number in killing.rounds() {
         raise(&catalog, number)?;
         bed.request("production").await?;
-        tokio::time::sleep(Duration::from_micros(random.below(longest))).await;
-        bed.operator.process.kill()?;
+        killing.kill(&bed).await?;
         let version = whole(&bed.tables().await?).with_context(|| format!("after kill {number}"))?;
         ensure!(
             version == format!("1.{}.0", number - 1) || version == format!("1.{number}.0"),
             "after kill {number}: {version}"
         );
-        if version == format!("1.{number}.0") {
-            new += 1
-        } else {
-            old += 1
-        }
-
+        killing.left(version == format!("1.{number}.0"));
         bed.operator = Operator::started(&bed.namespace, "sower-0").await?;
         until(&format!("convergence after kill {number}"), LIMIT, async || {
             let tables = bed.tables().await?;
@@ -98,13 +78,8 @@ async fn e2e_09_fifty_kills_and_every_restart_converges() -> Result<()> {
         .await
         .with_context(|| bed.operator.process.last_lines())?;
     }
-    println!("{old} kills left the old state, {new} the new, within {longest} µs");
-    ensure!(
-        kills < 20 || (old > 0 && new > 0),
-        "no kill came in between: {old} old, {new} new, {longest} µs"
-    );
     let tables = bed.tables().await?;
     let versions = tables.rows("integration_versions").count() as u64;
-    ensure!(versions == (kills + 2) * IDS.len() as u64, "{versions} versions");
-    Ok(())
+    ensure!(versions == (killing.rounds().end() + 1) * IDS.len() as u64, "{versions} versions");
+    killing.end()
 }

@@ -1,7 +1,6 @@
 //! kill -9 at random instants of a pruning, a purge and a return: the old state or the new, never between.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -11,13 +10,13 @@ use sower_tests::operator::Operator;
 use sower_tests::tables::Tables;
 use sower_tests::wait::until;
 
-use super::random::{Random, kills};
+use super::killing::Killing;
 
 const STAYING: [&str; 2] = ["ash", "box"];
 const COMING_AND_GOING: [&str; 4] = ["elm", "fir", "oak", "yew"];
 
 /// How often it is killed, unless it is said.
-const KILLS: u64 = 10;
+const KILLS: u64 = 33;
 
 /// All of those that come and go are there, or none of them; what is not carried has no row but its definition, and what is
 /// purged nothing at all. Says whether they are there.
@@ -51,7 +50,7 @@ fn whole(tables: &Tables) -> Result<bool> {
 
 #[tokio::test]
 async fn a_killed_pruning_leaves_the_old_state_or_the_new() -> Result<()> {
-    let mut random = Random::seeded()?;
+    let mut killing = Killing::seeded(KILLS)?;
     let mut bed = Bed::with("kill-prune", &["leaderElection.enabled=false"]).await?;
     let catalog = bed.catalog()?;
     let first = catalog.plant(&[&STAYING[..], &COMING_AND_GOING[..]].concat())?;
@@ -62,8 +61,7 @@ async fn a_killed_pruning_leaves_the_old_state_or_the_new() -> Result<()> {
     };
     bed.environment("production", spec(0)).await?;
     bed.seeded("production", &first).await?;
-    let (mut old, mut new) = (0, 0);
-    for round in 0..kills(KILLS)? {
+    for round in killing.rounds().map(|number| number - 1) {
         let coming = round % 2 == 1;
         bed.environment("production", spec(round)).await?;
         for id in COMING_AND_GOING {
@@ -71,14 +69,9 @@ async fn a_killed_pruning_leaves_the_old_state_or_the_new() -> Result<()> {
         }
         catalog.push(if coming { "Plant" } else { "Fell" })?;
         bed.request("production").await?;
-        tokio::time::sleep(Duration::from_micros(random.below(350_000))).await;
-        bed.operator.process.kill()?;
+        killing.kill(&bed).await?;
         let there = whole(&bed.tables().await?).with_context(|| format!("after kill {round}"))?;
-        if there == coming {
-            new += 1
-        } else {
-            old += 1
-        }
+        killing.left(there == coming);
         bed.operator = Operator::started(&bed.namespace, "sower-0").await?;
         until(&format!("convergence after kill {round}"), LIMIT, async || {
             let tables = bed.tables().await?;
@@ -93,6 +86,5 @@ async fn a_killed_pruning_leaves_the_old_state_or_the_new() -> Result<()> {
         .await
         .with_context(|| bed.operator.process.last_lines())?;
     }
-    println!("{old} kills left the old state, {new} the new");
-    Ok(())
+    killing.end()
 }

@@ -1,7 +1,5 @@
 //! A rollback under kill -9, and for whoever leads next: done once and whole, or not at all.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -13,11 +11,11 @@ use sower_tests::operator::Operator;
 use sower_tests::tables::Tables;
 use sower_tests::wait::until;
 
-use super::random::{Random, kills};
+use super::killing::Killing;
 
 const IDS: [&str; 5] = ["ash", "box", "elm", "oak", "yew"];
 /// How often it is killed, unless it is said.
-const KILLS: u64 = 8;
+const KILLS: u64 = 33;
 
 fn raise(catalog: &Catalog, version: &str) -> Result<String> {
     for id in IDS {
@@ -69,31 +67,23 @@ fn tables_seq(tables: &Tables) -> serde_json::Value {
 
 #[tokio::test]
 async fn e2e_09_a_rollback_under_kill_is_whole_or_not_there() -> Result<()> {
-    let kills = kills(KILLS)?;
-    let mut random = Random::seeded()?;
+    let mut killing = Killing::seeded(KILLS)?;
     let mut bed = Bed::with("killback", &["leaderElection.enabled=false"]).await?;
     let catalog = bed.catalog()?;
     let first = raise(&catalog, "1.0.0")?;
     bed.environment("production", catalog.spec()).await?;
     bed.seeded("production", &first).await?;
-    let (mut old, mut new) = (0, 0);
-    for number in 1..=kills {
+    for number in killing.rounds() {
         let version = format!("1.{number}.0");
         let commit = raise(&catalog, &version)?;
         bed.request("production").await?;
         bed.seeded("production", &commit).await?;
         let wish = format!("1 for the {number}. time");
         ask(&bed, &wish).await?;
-        tokio::time::sleep(Duration::from_micros(random.below(250_000))).await;
-        bed.operator.process.kill()?;
+        killing.kill(&bed).await?;
         let done = rolled_back(&bed.tables().await?, &version, &wish)
             .with_context(|| format!("after kill {number}"))?;
-        if done {
-            new += 1
-        } else {
-            old += 1
-        }
-
+        killing.left(done);
         bed.operator = Operator::started(&bed.namespace, "sower-0").await?;
         until(&format!("the rollback after kill {number}"), LIMIT, async || {
             let tables = bed.tables().await?;
@@ -114,8 +104,7 @@ async fn e2e_09_a_rollback_under_kill_is_whole_or_not_there() -> Result<()> {
         .await
         .with_context(|| bed.operator.process.last_lines())?;
     }
-    println!("{old} kills left the old state, {new} the new");
-    Ok(())
+    killing.end()
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use serde_json::json;
 use sower_crds::environment::{ApprovalResult, Environment};
 use sower_crds::{APPROVE, APPROVED_BY, REQUESTED_AT};
 use sower_tests::bed::{Bed, condition, ensure_with, told};
-use sower_tests::catalog::{Catalog, with};
+use sower_tests::catalog::{Catalog, manifest, path, with};
 use sower_tests::sower::{Ran, Sower};
 
 fn sower(bed: &Bed, words: &str) -> Result<Ran> {
@@ -212,5 +212,106 @@ async fn an_approval_lets_a_plan_through_that_deletes_much() -> Result<()> {
     let by = read.status.and_then(|status| status.approval).map(|approval| approval.by);
     ensure!(by.as_deref() == Some("Ada"), "{by:?}");
     ensure!(bed.tables().await?.carried("production").len() == 1);
+    Ok(())
+}
+
+async fn hand(bed: &Bed, sql: &'static str) -> Result<()> {
+    ensure!(sqlx::query(sql).execute(&bed.pool).await?.rows_affected() > 0, "{sql}");
+    Ok(())
+}
+
+/// What was merged is pinned with the plan; hand edits that it is not about stay.
+#[tokio::test]
+async fn a_plan_that_merges_waits_and_is_applied_as_it_was_merged() -> Result<()> {
+    let mut bed = Bed::make("pinmerge").await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["ash", "oak"])?;
+    let long = json!({ "interval": "1h", "conflicts": { "version": "merge" } });
+    bed.environment("production", with(catalog.spec(), long.clone())).await?;
+    bed.seeded("production", &first).await?;
+    let manual = with(with(catalog.spec(), long), json!({ "approval": "Manual" }));
+    bed.environment("production", manual).await?;
+    bed.seeded("production", &first).await?;
+    hand(&bed, "UPDATE action_registry SET name = 'By hand' WHERE id IN ('oak/branch-1', 'ash/branch-1')")
+        .await?;
+    // The oak's version stays, which is a conflict; the ash moves on as it should.
+    let words = manifest("oak", "1.0.0", 2).replace("What the oak offers.", "New words.");
+    catalog.tree.write(&path("oak"), words)?;
+    catalog.write("ash", "1.1.0")?;
+    let second = catalog.push("Better")?;
+    bed.request("production").await?;
+    let wanted = waiting(&bed.reason("production", "ApprovalRequired", &second).await?)?;
+    bed.restart().await?;
+    annotate(&bed, "kubectl-annotate", &wanted).await?;
+    came(&bed, &wanted, ApprovalResult::Applied).await?;
+    bed.seeded("production", &second).await?;
+    let by_hand: Vec<String> =
+        sqlx::query_scalar("SELECT id FROM action_registry WHERE name = 'By hand' ORDER BY id")
+            .fetch_all(&bed.pool)
+            .await?;
+    ensure!(by_hand == ["ash/branch-1", "oak/branch-1"], "{by_hand:?}");
+    let described: String =
+        sqlx::query_scalar("SELECT manifest->>'description' FROM integration_definitions WHERE id = 'oak'")
+            .fetch_one(&bed.pool)
+            .await?;
+    ensure!(described == "New words." && bed.tables().await?.carried("production")["ash"] == "1.1.0");
+    Ok(())
+}
+
+/// A correction waits like any other plan, and is gone where the hand takes its change back.
+#[tokio::test]
+async fn a_correction_waits_and_goes_with_its_cause() -> Result<()> {
+    let bed = Bed::make("pindrift").await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["ash", "oak"])?;
+    let fields = json!({ "interval": "1h", "drift": { "mode": "Correct" } });
+    bed.environment("production", with(catalog.spec(), fields.clone())).await?;
+    bed.seeded("production", &first).await?;
+    let manual = with(with(catalog.spec(), fields), json!({ "approval": "Manual" }));
+    bed.environment("production", manual).await?;
+    bed.seeded("production", &first).await?;
+    let change = "UPDATE action_registry SET name = 'By hand' WHERE id = 'oak/branch-1'";
+    hand(&bed, change).await?;
+    bed.reason("production", "ApprovalRequired", &first).await?;
+    hand(&bed, "UPDATE action_registry SET name = 'Branch 1' WHERE id = 'oak/branch-1'").await?;
+    bed.seeded("production", &first).await?;
+    let seedings: i64 = sqlx::query_scalar("SELECT seq FROM environments WHERE name = 'production'")
+        .fetch_one(&bed.pool)
+        .await?;
+    ensure!(seedings == 1, "{seedings}");
+
+    hand(&bed, change).await?;
+    let wanted = waiting(&bed.reason("production", "ApprovalRequired", &first).await?)?;
+    annotate(&bed, "kubectl-annotate", &wanted).await?;
+    came(&bed, &wanted, ApprovalResult::Applied).await?;
+    bed.seeded("production", &first).await?;
+    let name: String = sqlx::query_scalar("SELECT name FROM action_registry WHERE id = 'oak/branch-1'")
+        .fetch_one(&bed.pool)
+        .await?;
+    ensure!(name == "Branch 1", "{name}");
+    Ok(())
+}
+
+/// Whoever takes the annotation away while a freeze holds the plan withdraws the approval.
+#[tokio::test]
+async fn an_approval_that_waits_is_withdrawn_with_its_annotation() -> Result<()> {
+    let bed = Bed::make("withdraw").await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["oak"])?;
+    let open = with(catalog.spec(), json!({ "interval": "1h", "approval": "Manual" }));
+    let frozen = json!({ "freezeWindows": [{ "schedule": "* * * * *", "duration": "1h" }] });
+    bed.environment("production", with(open.clone(), frozen)).await?;
+    let wanted = waiting(&bed.reason("production", "ApprovalRequired", &first).await?)?;
+    annotate(&bed, "kubectl-annotate", &wanted).await?;
+    came(&bed, &wanted, ApprovalResult::Waiting).await?;
+    bed.reason("production", "Frozen", &first).await?;
+    bed.namespace.kubectl(&["annotate", "env/production", &format!("{APPROVE}-")])?;
+    bed.request("production").await?;
+    let read = bed.reason("production", "ApprovalRequired", &first).await?;
+    ensure!(read.status.is_some_and(|status| status.approval.is_none()));
+    bed.environment("production", open).await?;
+    bed.reconcile("production").await?;
+    bed.reason("production", "ApprovalRequired", &first).await?;
+    ensure!(bed.tables().await?.carried("production").is_empty());
     Ok(())
 }

@@ -116,3 +116,80 @@ async fn what_hands_changed_is_merged_or_told_and_settled_once() -> Result<()> {
     ensure!(read.spec.conflicts.version.as_str() == "merge");
     Ok(())
 }
+
+async fn carried(bed: &Bed, id: &str) -> Result<String> {
+    let tables = bed.tables().await?;
+    Ok(tables.carried("production").get(id).with_context(|| format!("no {id}"))?.clone())
+}
+
+/// Ready and free of open work: what is merged is in, and the conflict is told with how it was settled.
+async fn settled(bed: &Bed, kind: &str) -> Result<String> {
+    let sql =
+        "SELECT detail::text FROM public.seeding_conflicts WHERE conflict_type = $1 AND resolved_at IS NULL";
+    let open: Vec<String> = sqlx::query_scalar(sql).bind(kind).fetch_all(&bed.pool).await?;
+    ensure!(open.len() == 1, "{open:?}");
+    Ok(open[0].clone())
+}
+
+#[tokio::test]
+async fn a_dependency_is_the_highest_version_that_all_can_have() -> Result<()> {
+    let bed = Bed::make("needing").await?;
+    let catalog = bed.catalog()?;
+    catalog.write("ash", "1.0.0")?;
+    catalog.tree.write(&path("oak"), manifest("oak", "1.0.0", 2) + "dependencies: [\"ash@^1.0.0\"]\n")?;
+    let first = catalog.push("Plant")?;
+    let spec = with(catalog.spec(), json!({ "conflicts": { "dependency": "merge" }, "interval": "1h" }));
+    bed.environment("production", spec).await?;
+    bed.seeded("production", &first).await?;
+    catalog.write("ash", "1.1.0")?;
+    let second = catalog.push("ash: better")?;
+    bed.request("production").await?;
+    bed.seeded("production", &second).await?;
+
+    catalog.write("ash", "2.0.0")?;
+    let third = catalog.push("ash: too new for the oak")?;
+    bed.request("production").await?;
+    bed.seeded("production", &third).await?;
+    ensure!(carried(&bed, "ash").await? == "1.1.0" && carried(&bed, "oak").await? == "1.0.0");
+    let detail = settled(&bed, "dependency").await?;
+    let told = "needs ash@^1.0.0, and git has ash 2.0.0; ash 1.1.0 is for all that need it";
+    ensure!(detail.contains(told), "{detail}");
+
+    // Once the oak can do with it, it comes.
+    catalog.tree.write(&path("oak"), manifest("oak", "1.1.0", 2) + "dependencies: [\"ash@>=1.0.0\"]\n")?;
+    let fourth = catalog.push("oak: takes any")?;
+    bed.request("production").await?;
+    bed.seeded("production", &fourth).await?;
+    ensure!(carried(&bed, "ash").await? == "2.0.0" && carried(&bed, "oak").await? == "1.1.0");
+    let open: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM public.seeding_conflicts WHERE resolved_at IS NULL")
+            .fetch_one(&bed.pool)
+            .await?;
+    ensure!(open == 0, "{open} open");
+    Ok(())
+}
+
+#[tokio::test]
+async fn duplicates_are_united() -> Result<()> {
+    let bed = Bed::make("uniting").await?;
+    let catalog = bed.catalog()?;
+    catalog.write("oak", "2.0.0")?;
+    let theirs = manifest("oak", "1.1.0", 3);
+    catalog.tree.write("community/oak/integration.yaml", theirs)?;
+    let commit = catalog.push("Plant twice")?;
+    let mut other = catalog.source("main");
+    (other["name"], other["path"]) = (json!("community"), json!("community"));
+    let fields = json!({
+        "conflicts": { "duplicate": "merge" }, "interval": "1h", "sources": [catalog.source("main"), other],
+    });
+    bed.environment("production", with(catalog.spec(), fields)).await?;
+    bed.seeded("production", &commit).await?;
+    ensure!(carried(&bed, "oak").await? == "2.0.0+with.community.1.1.0");
+    let actions: Vec<String> =
+        sqlx::query_scalar("SELECT id FROM public.action_registry WHERE integration_id = 'oak' ORDER BY id")
+            .fetch_all(&bed.pool)
+            .await?;
+    ensure!(actions == ["oak/branch-1", "oak/branch-2", "oak/branch-3"], "{actions:?}");
+    settled(&bed, "duplicate").await?;
+    Ok(())
+}

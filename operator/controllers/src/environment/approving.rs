@@ -2,6 +2,7 @@
 
 use kube::ResourceExt as _;
 use serde_json::Value;
+use sower_core::gate::Held;
 use sower_crds::environment::{ApprovalResult, ApprovalStatus, Environment};
 use sower_crds::{APPROVE, APPROVED_BY, REQUESTED_AT};
 use sower_store::Store;
@@ -41,6 +42,12 @@ pub async fn answer(
     if let Some(before) = before.filter(same) {
         return Ok((seeded, Some(before.clone())));
     }
+    // It is remembered; the seeding has looked whether anything still holds it.
+    if let Some(before) = before.filter(|before| before.result == ApprovalResult::Waiting)
+        && store.environment(&job.environment).await?.is_some_and(|row| row.approves(asked))
+    {
+        return Ok((seeded, Some(before.clone())));
+    }
     let by = approver(environment);
     let told =
         |result, message: String| Some(ApprovalStatus { plan: cut(asked), result, by: cut(&by), message });
@@ -72,18 +79,27 @@ pub async fn answer(
             let message = format!("Plan {plan} approved by {by}: seeding {seeding}");
             (seeded, told(ApprovalResult::Applied, message))
         }
-        Approved::Waits(held) => {
-            let why = match &held {
-                Seeded::Held { held, .. } => held.message.clone(),
-                _ => String::new(),
+        Approved::Waits(waits) => {
+            let (why, frozen) = match &waits {
+                Seeded::Held { held, .. } => (held.message.clone(), held.frozen.clone()),
+                _ => (String::new(), None),
             };
-            (held, told(ApprovalResult::Waiting, format!("Plan {plan} approved by {by}. {why}")))
+            let told = told(ApprovalResult::Waiting, format!("Plan {plan} approved by {by}. {why}"));
+            // A newer plan waits for a word of its own.
+            match seeded {
+                Seeded::Held { planned, held, report } if !made => {
+                    let held = Held { frozen: held.frozen.or(frozen), ..held };
+                    (Seeded::Held { planned, held, report }, told)
+                }
+                _ => (waits, told),
+            }
         }
         Approved::Refused(refusal) => (seeded, told(ApprovalResult::Refused, sentence(&refusal))),
     })
 }
 
-/// Whoever takes the annotation away while the plan waits for something else withdraws the approval.
+/// Whoever takes the annotation away, or puts another hash there, while the plan waits for something else withdraws the
+/// approval. Nobody looks where the status tells of nothing that waits.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -93,12 +109,13 @@ pub async fn withdraw(
     environment: &Environment,
     job: &Job,
 ) -> Result<(), SeedingError> {
-    let told = environment.status.as_ref().and_then(|status| status.approval.as_ref());
-    let waits = told.filter(|told| told.result == ApprovalResult::Waiting);
-    match waits.filter(|_| !environment.annotations().contains_key(APPROVE)) {
-        Some(told) => seeder.withdraw(store, job, &told.plan).await,
-        None => Ok(()),
+    let Some(status) = &environment.status else { return Ok(()) };
+    let approval = status.approval.as_ref().is_some_and(|told| told.result != ApprovalResult::Applied);
+    if !approval && status.plan.is_none() {
+        return Ok(());
     }
+    let said = environment.annotations().get(APPROVE).map(|asked| asked.trim().to_ascii_lowercase());
+    seeder.withdraw(store, job, said.as_deref()).await
 }
 
 fn sentence(refusal: &Refusal) -> String {

@@ -117,7 +117,27 @@ fn held_verdict(planned: &Planned, held: &Held, commit: Option<&CommitInfo>) -> 
         message: held.message.clone(),
         deleted,
         because,
+        besides: besides(planned),
     }
+}
+
+/// What of a plan is no deletion, a line each, and how many more there are.
+fn besides(planned: &Planned) -> Vec<String> {
+    /// An Event holds 1 KiB in all.
+    const MOST: usize = 5;
+    let others = planned.plan.operations.iter().filter(|operation| operation.verb != Verb::Remove);
+    let line = |operation: &Operation| {
+        let to = operation.to.as_ref().map_or("", |to| to.version.as_str());
+        match &operation.from {
+            Some(from) if from.version != to => format!("~ {} {} -> {to}", operation.id, from.version),
+            Some(_) => format!("~ {} {to}", operation.id),
+            None => format!("+ {} {to}", operation.id),
+        }
+    };
+    let mut lines: Vec<String> = others.clone().take(MOST).map(line).collect();
+    let more = others.count() - lines.len();
+    lines.extend((more > 0).then(|| format!("and {more} more")));
+    lines
 }
 
 /// What would go of the source that the guard speaks of.

@@ -149,7 +149,10 @@ pub fn due(environment: &Environment, outcome: &Outcome, status: &EnvironmentSta
                 state,
                 message: message.clone(),
             };
-            due.extend(newest.supersedes(&status.notifications));
+            // What was approved need not be the newest.
+            if !outcome.was_approved() {
+                due.extend(newest.supersedes(&status.notifications));
+            }
             due.push(newest);
         }
     }
@@ -237,6 +240,7 @@ mod tests {
             opens: None,
             deleted: Vec::new(),
             because: None,
+            besides: Vec::new(),
         });
         let status = compose(&environment, &held, Timestamp::UNIX_EPOCH);
         let waits = due(&environment, &held, &status).remove(0);

@@ -229,16 +229,15 @@ impl Seeder {
         }
     }
 
-    /// Takes the approval of a plan back that waits for something else: of the plan with these first digits, if it is that one.
+    /// Takes the approval of a plan back that waits for something else, unless it is the one that is `said`, by its first
+    /// digits.
     ///
     /// # Errors
     /// Where the database does not answer, or it is no longer this process that writes.
-    pub async fn withdraw(&self, store: &Store, job: &Job, plan: &str) -> Result<(), SeedingError> {
-        let row = store.environment(&job.environment).await?;
-        let Some((row, approved)) = row.as_ref().and_then(|row| Some((row, row.approved.as_ref()?))) else {
-            return Ok(());
-        };
-        if approved.starts_with(plan) {
+    pub async fn withdraw(&self, store: &Store, job: &Job, said: Option<&str>) -> Result<(), SeedingError> {
+        let Some(row) = store.environment(&job.environment).await? else { return Ok(()) };
+        let ours = row.keeper.as_ref() == Some(&job.keeper);
+        if ours && row.approved.is_some() && !said.is_some_and(|said| row.approves(said)) {
             let fence = Fence { as_of: None, ..seeded::claim_at(store, job, row.seq).await? };
             store.withdraw_approval(&fence).await?;
         }

@@ -168,6 +168,23 @@ struct Way {
     revisions: Option<BTreeMap<String, Revision>>,
     /// Number of the seeding that left it so.
     seq: Option<i64>,
+    /// What it does not bring back, because the spec's lists leave it out.
+    left_out: BTreeMap<String, Option<Then>>,
+}
+
+impl Way {
+    /// For people, with what is not brought back and is otherwise now.
+    fn told_with(&self, state: &State) -> String {
+        let otherwise = |(id, then): &(&String, &Option<Then>)| {
+            let now = state.rows.get(*id).filter(|row| !row.removed).map(|row| &row.content.checksum);
+            now != then.as_ref().map(|then| &then.content.checksum)
+        };
+        let ids: Vec<&str> = self.left_out.iter().filter(otherwise).map(|(id, _)| id.as_str()).collect();
+        match ids.as_slice() {
+            [] => self.told.clone(),
+            ids => format!("{} but for what the lists leave out ({})", self.told, some(ids)),
+        }
+    }
 }
 
 impl Seeder {
@@ -229,15 +246,20 @@ impl Seeder {
             None => {
                 let mut way = way_of_all(store, row, to).await?;
                 // What the spec's lists leave out by now does not come back.
-                way.then.retain(|id, then| then.is_none() || !lists_out(&rollback.spec, id));
+                let out = |id: &String, then: &Option<Then>| then.is_some() && lists_out(&rollback.spec, id);
+                way.left_out = way.then.extract_if(.., |id, then| out(id, then)).collect();
                 way
             }
-            Some(id) if lists_out(&rollback.spec, id) => {
-                return impossible(format!("the lists of {environment} leave {id} out"));
+            Some(id) => {
+                let way = way_of_one(store, row, id, to).await?;
+                if way.then.values().any(Option::is_some) && lists_out(&rollback.spec, id) {
+                    return impossible(format!("the lists of {environment} leave {id} out"));
+                }
+                way
             }
-            Some(id) => way_of_one(store, row, id, to).await?,
         };
         let (back, state) = plan(store, rollback, &way).await?;
+        let way = Way { told: way.told_with(&state), ..way };
         let claimed = fence(store, rollback, row).await?;
         if back.plan.is_empty() && back.plan.kept.is_empty() {
             // An `--undo` that nothing came of yet is taken back, too.
@@ -434,6 +456,7 @@ async fn way_of_all(store: &Store, row: &EnvironmentRow, to: &str) -> Result<Way
         then,
         revisions: Some(logged.revisions),
         seq: Some(seq),
+        left_out: BTreeMap::new(),
     })
 }
 
@@ -493,7 +516,14 @@ async fn way_of_one(store: &Store, row: &EnvironmentRow, id: &str, to: &str) -> 
             Some(version) => format!("{version} (seeding {seq})"),
             None => format!("its absence (seeding {seq})"),
         };
-        return Ok(Way { told, short: seq.to_string(), then, revisions: None, seq: Some(seq) });
+        return Ok(Way {
+            told,
+            short: seq.to_string(),
+            then,
+            revisions: None,
+            seq: Some(seq),
+            left_out: BTreeMap::new(),
+        });
     }
     let versions = store.versions(name, id).await?;
     if versions.is_empty() {
@@ -535,7 +565,7 @@ async fn way_of_one(store: &Store, row: &EnvironmentRow, id: &str, to: &str) -> 
     }
     let short = kept.version.clone();
     let seq = last.map(|turn| turn.seq);
-    Ok(Way { told: kept.version.clone(), short, then, revisions: None, seq })
+    Ok(Way { told: kept.version.clone(), short, then, revisions: None, seq, left_out: BTreeMap::new() })
 }
 
 fn content(kept: &Version) -> Content {

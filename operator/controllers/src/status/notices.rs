@@ -143,7 +143,7 @@ fn verdict(before: &EnvironmentStatus, after: &EnvironmentStatus, outcome: &Outc
         Verdict::Failed { reason, detail, .. } => {
             (!same).then(|| notice(Tone::Warning, reason, detail.as_ref().unwrap_or(&now.message)))
         }
-        Verdict::Held { reason, message, opens: _, deleted, because } => {
+        Verdict::Held { reason, message, opens: _, deleted, because, besides } => {
             let plan = after.plan.as_ref().map(|plan| &plan.hash);
             if same && before.plan.as_ref().map(|plan| &plan.hash) == plan {
                 return None;
@@ -152,7 +152,11 @@ fn verdict(before: &EnvironmentStatus, after: &EnvironmentStatus, outcome: &Outc
                 Some(hash) => {
                     let revision = short_revision(outcome.attempted());
                     let because = because.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-                    format!("Plan {hash} of {revision} would delete {}{because}", names(deleted))
+                    let with = match besides.as_slice() {
+                        [] => String::new(),
+                        lines => format!(" (with {})", lines.join(", ")),
+                    };
+                    format!("Plan {hash} of {revision} would delete {}{with}{because}", names(deleted))
                 }
                 None => message.clone(),
             };

@@ -97,6 +97,8 @@ pub enum Verdict {
         deleted: Vec<String>,
         /// Why they would go, where it is known: `folders gone since 9d41e07 (AUTHOR: "Tidy up")`.
         because: Option<String>,
+        /// What else waits with it, a line each: `~ stripe 1.0.0 -> 1.1.0`; some at most.
+        besides: Vec<String>,
     },
     /// Nothing was written.
     Failed {

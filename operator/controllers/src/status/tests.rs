@@ -95,6 +95,7 @@ fn held() -> Outcome {
             opens: None,
             deleted,
             because: Some("their folders are gone since 9d41e07 (AUTHOR: \"Tidy up\")".into()),
+            besides: vec!["~ hubspot 3.1.0 -> 3.2.0".into(), "+ zoom 1.0.0".into()],
         },
         sources: source(Some("3f2c1a9"), Some("9d41e07")),
         plan: Some(PlanStatus {
@@ -118,6 +119,7 @@ fn strict() -> Outcome {
             opens: None,
             deleted: Vec::new(),
             because: None,
+            besides: Vec::new(),
         },
         failures: invalid().failures,
         plan: Some(PlanStatus { hash: "7c1e09b4d2f8".into(), create: 0, update: 2, delete: 0, conflicts: 0 }),
@@ -284,8 +286,8 @@ fn a_held_plan_is_told_once_and_says_what_to_type() {
             tone: Tone::Warning,
             reason: "PruneLimitExceeded".into(),
             message:
-                "Plan 7c1e09b4d2f8 of main@9d41e07 would delete asana, bamboohr, clickup and 11 more: their \
-                      folders are gone since 9d41e07 (AUTHOR: \"Tidy up\")"
+                "Plan 7c1e09b4d2f8 of main@9d41e07 would delete asana, bamboohr, clickup and 11 more (with \
+                      ~ hubspot 3.1.0 -> 3.2.0, + zoom 1.0.0): their folders are gone since 9d41e07 (AUTHOR: \"Tidy up\")"
                     .into(),
         }]
     );

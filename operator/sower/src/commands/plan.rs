@@ -15,7 +15,7 @@ use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Job, Planned};
 use sower_core::compatibility::{self, Judged};
 use sower_core::gate::{Gate, HeldReason};
-use sower_core::plan::{Kept, KeptWhy, Operation, Verb};
+use sower_core::plan::{Kept, KeptWhy, Operation, Plan, Verb};
 use sower_store::Store;
 
 use crate::cli::{PlanArgs, PlanFormat};
@@ -65,7 +65,7 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
     if args.output == PlanFormat::Markdown {
         let (flags, made_in_all) = (session.flags(), made.len());
         for (member, made) in session.members.iter().zip(&made) {
-            context.style.raw(&markdown::comment(member.name(), made, &flags, made_in_all));
+            context.style.raw(&markdown::comment(member.name(), made, &narrowed(args), &flags, made_in_all));
         }
     } else if args.output == PlanFormat::Table {
         match (made.as_slice(), session.named) {
@@ -95,7 +95,22 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
 
 /// `--only` as it was given, for the command that applies the plan.
 fn narrowed(args: &PlanArgs) -> String {
-    if args.only.is_empty() { String::new() } else { format!(" --only {}", quoted(&args.only.join(","))) }
+    let only = if args.only.is_empty() {
+        String::new()
+    } else {
+        format!(" --only {}", quoted(&args.only.join(",")))
+    };
+    if args.reseed { format!("{only} --reseed") } else { only }
+}
+
+/// The command that applies exactly this plan: one of some integrations, or with unchanged rows, by its file.
+fn exactly(plan: &Plan, narrowed: &str, flags: &str) -> String {
+    let (hash, name) = (plan.short_hash(), &plan.environment);
+    if narrowed.is_empty() {
+        format!("sower apply {hash} -e {name}{flags}")
+    } else {
+        format!("sower plan -e {name}{narrowed}{flags} -o json >plan.json && sower apply plan.json{flags}")
+    }
 }
 
 /// The guard of an environment that is not to be seeded.
@@ -263,8 +278,7 @@ impl Made {
             (Gate::Held(held), _) => {
                 style.hint(&format!("It would be held: {}", seed::held_text(planned, held)));
                 if held.reason.is_approvable() {
-                    let (hash, name) = (plan.short_hash(), &plan.environment);
-                    style.hint(&format!("Allow it once: sower apply {hash} -e {name}{}", session.flags()));
+                    style.hint(&format!("Allow it once: {}", exactly(plan, only, &session.flags())));
                 }
             }
             (Gate::Open, Some(SUSPENDED)) => style.hint("It would be held: spec.suspend is true"),

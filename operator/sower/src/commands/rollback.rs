@@ -21,7 +21,7 @@ use crate::output::{changes, document, time};
 use crate::person;
 use crate::project::Project;
 use crate::settings::Settings;
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, nothing_to_do};
 
 /// Runs it.
 ///
@@ -207,12 +207,7 @@ fn tell(
         }
         let report = match done {
             RolledBack::Unchanged { report, .. } => (**report).clone(),
-            _ => Trouble::of(Reason::Seeded, Failure::failed(told)).report(name, 0),
-        };
-        let report = sower_core::report::Report {
-            status: sower_core::report::Outcome::Unchanged,
-            errors: Vec::new(),
-            ..report
+            _ => nothing_to_do(name),
         };
         document::write_each(style, args.output, true, &[report])?;
         return Ok(Exit::Done);

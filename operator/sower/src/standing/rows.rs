@@ -16,7 +16,7 @@ use sower_crds::DriftMode;
 use sower_crds::environment::{Counts, EnvironmentSpec, PlanStatus};
 use sower_store::{EnvironmentRow, LogStatus, Logged, PlanRow, Store, StoreError};
 
-use super::{Condition, LAST, Standing, is_ours};
+use super::{Condition, LAST, Standing, is_ours, to_approve};
 use crate::commands::seed::FOREIGN_ROW;
 use crate::environments::Broken;
 use crate::failure::Failure;
@@ -207,13 +207,14 @@ fn judge(
         ("False", "SeedingFailed", why.to_owned())
     } else if let Some(Trouble { reason, message, since: met }) = &noted.trouble {
         since = Some(*met);
-        let next = match reason.as_str() {
-            "PruneLimitExceeded" => (format!("sower plan -e {name}"), "see what would go".to_owned()),
-            "Frozen" | "ApprovalRequired" => (format!("sower plan -e {name}"), "see what waits".to_owned()),
-            "ManifestsInvalid" => ("sower validate".to_owned(), "see what is wrong".to_owned()),
-            _ => ("sower doctor".to_owned(), "see what is in the way".to_owned()),
-        };
-        standing.needs.push(next);
+        standing.needs.extend(match reason.as_str() {
+            reason @ ("PruneLimitExceeded" | "ApprovalRequired") => {
+                to_approve(reason, name, standing.plan.as_ref(), "")
+            }
+            "Frozen" => vec![(format!("sower plan -e {name}"), "see what waits".to_owned())],
+            "ManifestsInvalid" => vec![("sower validate".to_owned(), "see what is wrong".to_owned())],
+            _ => vec![("sower doctor".to_owned(), "see what is in the way".to_owned())],
+        });
         ("False", reason.as_str(), message.clone())
     } else if row.is_none_or(|row| row.applied.is_empty()) {
         standing.needs.push((format!("sower seed -e {name}"), "seed it".to_owned()));

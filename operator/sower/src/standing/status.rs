@@ -7,9 +7,9 @@ use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
 use sower_core::report::Failure as Entry;
-use sower_crds::environment::{Counts, EnvironmentStatus};
+use sower_crds::environment::{Counts, EnvironmentStatus, PlanStatus};
 
-use super::{Condition, LAST, Standing};
+use super::{Condition, LAST, Standing, to_approve};
 use crate::session::{Member, Session};
 
 /// How an environment stands that has a resource.
@@ -60,7 +60,7 @@ pub(super) fn of(session: &Session, member: &Member, status: EnvironmentStatus) 
     Standing {
         environment: member.name().to_owned(),
         namespace: member.namespace().to_owned(),
-        needs: needs(session, member, &ready, next),
+        needs: needs(session, member, &ready, plan.as_ref(), next),
         ready: ready.status,
         reason: ready.reason,
         message: ready.message,
@@ -82,19 +82,14 @@ fn needs(
     session: &Session,
     member: &Member,
     ready: &Condition,
+    plan: Option<&PlanStatus>,
     next: Option<String>,
 ) -> Vec<(String, String)> {
     let at = session.cluster.as_ref().map(|cluster| cluster.flags_to(member)).unwrap_or_default();
-    let plan = format!("sower plan -e {}{at}", member.name());
     let mut needs = Vec::new();
     match ready.reason.as_str() {
-        "PruneLimitExceeded" => {
-            needs.push((plan, "see what would go".to_owned()));
-            needs.extend(next.map(|next| (next, "allow it".to_owned())));
-        }
-        "ApprovalRequired" => {
-            needs.push((plan, "see what waits".to_owned()));
-            needs.extend(next.map(|next| (next, "allow it".to_owned())));
+        reason @ ("PruneLimitExceeded" | "ApprovalRequired") => {
+            needs.extend(to_approve(reason, member.name(), plan, &at));
         }
         "ManifestsInvalid" => {
             needs.extend(next.map(|next| (next, "what it means, and how to mend it".to_owned())))

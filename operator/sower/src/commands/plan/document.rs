@@ -43,6 +43,9 @@ struct ChangeDocument {
     from: Option<String>,
     to: Option<String>,
     compatibility: Option<Compatibility>,
+    /// It was taken out, and comes back as it was.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    restored: bool,
     fields: Vec<FieldDocument>,
 }
 
@@ -100,6 +103,8 @@ impl Document {
             from: operation.from.as_ref().map(|content| content.version.clone()),
             to: operation.to.as_ref().map(|content| content.version.clone()),
             compatibility: made.means(operation),
+            restored: operation.verb == Verb::Create
+                && planned.state.rows.get(&operation.id).is_some_and(|row| row.removed),
             fields: made.inside(&operation.id).unwrap_or_default().iter().map(field).collect(),
         });
         let excluded = plan.excluded.iter().map(|excluded| ExcludedDocument {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use sower_core::gate::Gate;
 use sower_core::plan::{Conflict, Operation, Verb};
 
-use super::{Made, refused};
+use super::{Made, exactly, refused};
 use crate::commands::seed;
 use crate::output::changes;
 use crate::trouble::Trouble;
@@ -20,14 +20,20 @@ const CELL: usize = 300;
 const ROOM: usize = 56_000;
 
 /// What a seeding would do to one environment, of `share` that stand in one comment.
-pub(super) fn comment(name: &str, made: &Result<Made, Trouble>, flags: &str, share: usize) -> String {
+pub(super) fn comment(
+    name: &str,
+    made: &Result<Made, Trouble>,
+    narrowed: &str,
+    flags: &str,
+    share: usize,
+) -> String {
     match made {
-        Ok(made) => planned(made, flags, ROOM / share.max(1)),
+        Ok(made) => planned(made, narrowed, flags, ROOM / share.max(1)),
         Err(trouble) => format!("### No plan for {}\n\n{}\n\n", text(name), text(&trouble.failure.message)),
     }
 }
 
-fn planned(made: &Made, flags: &str, room: usize) -> String {
+fn planned(made: &Made, narrowed: &str, flags: &str, room: usize) -> String {
     let plan = &made.planned.plan;
     let hash = plan.short_hash();
     let mut out = format!(
@@ -62,13 +68,13 @@ fn planned(made: &Made, flags: &str, room: usize) -> String {
     if !warnings.is_empty() || !made.planned.state.denied.is_empty() {
         out.push('\n');
     }
-    let environment = &plan.environment;
+    let apply = exactly(plan, narrowed, flags);
     out.push_str(&match (&made.planned.gate, made.guard.as_deref()) {
         _ if plan.is_empty() => "Nothing is to be done.\n\n".to_owned(),
         (Gate::Held(held), _) => {
             let told = text(&seed::held_text(&made.planned, held));
             let allow = if held.reason.is_approvable() {
-                format!(" Allow it once:\n\n```sh\nsower apply {hash} -e {environment}{flags}\n```\n\n")
+                format!(" Allow it once:\n\n```sh\n{apply}\n```\n\n")
             } else {
                 "\n\n".to_owned()
             };
@@ -76,7 +82,7 @@ fn planned(made: &Made, flags: &str, room: usize) -> String {
         }
         (Gate::Open, Some(guard)) => format!("It is held: {}.\n\n", text(guard)),
         (Gate::Open, None) => {
-            format!("Apply exactly this:\n\n```sh\nsower apply {hash} -e {environment}{flags}\n```\n\n")
+            format!("Apply exactly this:\n\n```sh\n{apply}\n```\n\n")
         }
     });
     out

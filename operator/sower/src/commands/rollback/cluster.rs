@@ -134,7 +134,9 @@ async fn ask(
     // The operator has looked, and could not do it.
     let in_vain = |found: Option<&Environment>| {
         let status = found?.status.as_ref()?;
-        (status.last_handled_reconcile_at.as_ref() == Some(&token)).then(|| status.clone())
+        let stands = |kind: &str| status.conditions.iter().any(|c| c.type_ == kind && c.status == "True");
+        let looked = status.last_handled_reconcile_at.as_ref() == Some(&token);
+        (looked && !stands("Ready")).then(|| status.clone())
     };
     let handled = |found: Option<&Environment>| answer(found).is_some() || in_vain(found).is_some();
     match tokio::time::timeout(timeout, await_condition(cluster.api(), &name, handled)).await {

@@ -50,6 +50,17 @@ impl Answer {
         last.filter(|_| last != self.before.last_seeding.as_ref())
     }
 
+    /// The same of the plan that was applied: what waits since is another matter.
+    pub fn of_what_was_applied(mut self) -> Self {
+        let guards = GUARDS.map(Reason::as_str);
+        let ready = self.after.conditions.iter_mut().find(|condition| condition.type_ == "Ready");
+        if let Some(ready) = ready.filter(|ready| guards.contains(&ready.reason.as_str())) {
+            ready.reason = Reason::Seeded.as_str().to_owned();
+            self.after.plan = None;
+        }
+        self
+    }
+
     /// Integrations that are carried as the sources have them: those refused that keep rows are not.
     fn processed(&self) -> usize {
         let counts = self.after.counts.unwrap_or_default();
@@ -99,17 +110,25 @@ fn ready(status: &EnvironmentStatus) -> Option<&Condition> {
 }
 
 /// `Plan 7c1e09b4d2f8 of main@9d41e07 would delete asana and 13 more: their folders are gone since 9d41e07 (AUTHOR: "Tidy up")`
-/// as one line of a list of changes.
+/// as the last line of a list of changes.
 fn deletions(message: &str) -> Option<String> {
     let (_, rest) = message.strip_prefix("Plan ")?.split_once(" would delete ")?;
     let (names, why) = rest.split_once(": ").unwrap_or((rest, ""));
+    let (names, with) = names.split_once(" (with ").unwrap_or((names, ""));
+    let with: String = with
+        .trim_end_matches(')')
+        .split(", ")
+        .filter(|line| !line.is_empty())
+        .map(|line| format!("{line}\n"))
+        .collect();
     let why = why.replacen("their folders are gone", "folders gone", 1);
     let why = why.replacen("its folder is gone", "folder gone", 1);
     let why = match why.split_once(" (") {
         Some((since, author)) => format!("{since}, {}", author.trim_end_matches(')')),
         None => why,
     };
-    Some(if why.is_empty() { format!("- {names}") } else { format!("- {names} ({why})") })
+    let why = if why.is_empty() { why } else { format!(" ({why})") };
+    Some(format!("{with}- {names}{why}"))
 }
 
 /// Tells the answer of one environment; its record and its exit status.
@@ -371,6 +390,9 @@ mod tests {
                        their folders are gone since 9d41e07 (AUTHOR: \"Tidy up\")";
         let line = "- asana, bamboohr, clickup and 11 more (folders gone since 9d41e07, AUTHOR: \"Tidy up\")";
         assert_eq!(deletions(message).as_deref(), Some(line));
+        let message = message.replace("11 more:", "11 more (with ~ hubspot 3.1.0 -> 3.2.0, + zoom 1.0.0):");
+        let lines = format!("~ hubspot 3.1.0 -> 3.2.0\n+ zoom 1.0.0\n{line}");
+        assert_eq!(deletions(&message), Some(lines));
         assert_eq!(
             with_percent("plan 7c1e09b4d2f8 would delete 14 of 42 integrations; pruneLimit is 20%"),
             "plan 7c1e09b4d2f8 would delete 14 of 42 integrations (33%); pruneLimit is 20%"

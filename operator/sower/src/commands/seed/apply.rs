@@ -28,7 +28,7 @@ use crate::output::{document, time};
 use crate::person;
 use crate::project::Project;
 use crate::settings::Settings;
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, nothing_to_do};
 
 /// Bytes of a plan's file.
 const LARGEST: u64 = 64 << 20;
@@ -159,7 +159,10 @@ async fn files(
             let seeding = seeding.map(|number| format!(" as seeding {number}")).unwrap_or_default();
             let plan = &wanted.approval.plan()[..12];
             style.hint(&project.from(&[], &[environment]));
-            style.say(&format!("Nothing to do: plan {plan} was applied{seeding}, approved by {by}\n"));
+            if super::for_people(args.output) {
+                style.say(&format!("Nothing to do: plan {plan} was applied{seeding}, approved by {by}\n"));
+            }
+            document::write_each(style, args.output, true, &[nothing_to_do(&environment.name)])?;
             return Ok(Exit::Done);
         }
         Ok(Approved::Refused(refusal)) => {
@@ -255,7 +258,8 @@ async fn in_cluster(args: &ApplyArgs, wanted: Wanted, context: &Context) -> Resu
         style.hint("asked the operator; waiting (fetch, plan, apply)");
     }
     let annotations = json!({ APPROVE: wanted.approval.plan(), APPROVED_BY: wanted.approval.by() });
-    let request = Request { annotations, timeout, waiting, no_wait: args.no_wait };
+    let request =
+        Request { annotations, timeout, waiting, no_wait: args.no_wait, plan: Some(wanted.approval.plan()) };
     let progress = Progress::start(style, "the operator is at it");
     let answered = tokio::select! {
         answered = ask(&cluster, environment, &request) => answered,
@@ -267,9 +271,7 @@ async fn in_cluster(args: &ApplyArgs, wanted: Wanted, context: &Context) -> Resu
     };
     drop(progress);
     let (report, exit) = told_of(answered, environment, &wanted, &cluster, args, context);
-    if let Some(report) = report {
-        document::write_each(style, args.output, true, &[report])?;
-    }
+    document::write_each(style, args.output, report.is_some(), report.as_slice())?;
     Ok(exit)
 }
 
@@ -309,6 +311,11 @@ fn told_of(
         let trouble = Trouble::of(Reason::ApprovalRequired, failure);
         return (Some(trouble.report(&name, answer.milliseconds)), Exit::Refused);
     }
+    let answer = if approval.is_some_and(|approval| approval.result == ApprovalResult::Applied) {
+        answer.of_what_was_applied()
+    } else {
+        answer
+    };
     let (report, exit) = answer::tell(&name, &answer, cluster, args.output, context);
     (Some(report), exit)
 }

@@ -11,6 +11,7 @@ use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use sower_controllers::reason::Reason;
 use sower_core::resolution::write_once;
+use sower_crds::environment::ApprovalResult;
 use sower_crds::period::parse;
 use sower_crds::{Environment, EnvironmentStatus, REQUESTED_AT, RESOLVE, TAKE_OVER};
 
@@ -68,7 +69,7 @@ pub async fn seed(args: &SeedArgs, _: &Settings, context: &Context) -> Result<Ex
     if !resolve.is_empty() {
         annotations[RESOLVE] = json!(write_once(&resolve));
     }
-    let request = Request { annotations, timeout, waiting: waiting(args), no_wait: args.no_wait };
+    let request = Request { annotations, timeout, waiting: waiting(args), no_wait: args.no_wait, plan: None };
     let asking = join_all(chosen.iter().map(|environment| ask(&cluster, environment, &request)));
     let answers = tokio::select! {
         answers = asking => answers,
@@ -128,6 +129,18 @@ pub struct Request<'a> {
     pub waiting: &'a str,
     /// It is not waited for.
     pub no_wait: bool,
+    /// The plan that is approved: that it was applied is an answer, whatever was asked since.
+    pub plan: Option<&'a str>,
+}
+
+impl Request<'_> {
+    fn is_applied(&self, found: &Environment, before: &EnvironmentStatus) -> bool {
+        let approval = found.status.as_ref().and_then(|status| status.approval.as_ref());
+        let news = approval.filter(|_| approval != before.approval.as_ref());
+        news.is_some_and(|news| {
+            Some(news.plan.as_str()) == self.plan && news.result == ApprovalResult::Applied
+        })
+    }
 }
 
 /// Asks the operator of an environment, and waits for its answer.
@@ -157,7 +170,9 @@ pub async fn ask(
         return Ok(None);
     }
     let before = asked.status.unwrap_or_default();
-    let handled = |found: Option<&Environment>| found.is_some_and(|found| is_handled(found, &before));
+    let handled = |found: Option<&Environment>| {
+        found.is_some_and(|found| is_handled(found, &before) || request.is_applied(found, &before))
+    };
     let after = match tokio::time::timeout(request.timeout, await_condition(cluster.api(), &name, handled))
         .await
     {
