@@ -1,6 +1,5 @@
 //! What the sources offer: every document found, with a summary of each valid one.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -73,10 +72,69 @@ pub struct Summary {
     /// Line, from 1, of the fields that select and explain name: id, version, stability, lifecycle, environment,
     /// minPlatformVersion.
     #[serde(default)]
-    pub lines: BTreeMap<String, u32>,
+    pub lines: Lines,
     /// What its envelope asks for. No part of its content.
     #[serde(default, skip_serializing_if = "Annotations::is_empty")]
     pub annotations: Annotations,
+}
+
+/// The lines, from 1, of some fields of a manifest; 0: it has no such field. There is one for each document of a catalog.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Lines {
+    #[serde(skip_serializing_if = "is_absent")]
+    environment: u32,
+    #[serde(skip_serializing_if = "is_absent")]
+    id: u32,
+    #[serde(skip_serializing_if = "is_absent")]
+    lifecycle: u32,
+    #[serde(skip_serializing_if = "is_absent")]
+    min_platform_version: u32,
+    #[serde(skip_serializing_if = "is_absent")]
+    stability: u32,
+    #[serde(skip_serializing_if = "is_absent")]
+    version: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_absent(line: &u32) -> bool {
+    *line == 0
+}
+
+impl Lines {
+    /// Every field whose line is noted.
+    pub const FIELDS: [&str; 6] =
+        ["environment", "id", "lifecycle", "minPlatformVersion", "stability", "version"];
+
+    fn slot(&mut self, field: &str) -> Option<&mut u32> {
+        Some(match field {
+            "environment" => &mut self.environment,
+            "id" => &mut self.id,
+            "lifecycle" => &mut self.lifecycle,
+            "minPlatformVersion" => &mut self.min_platform_version,
+            "stability" => &mut self.stability,
+            "version" => &mut self.version,
+            _ => return None,
+        })
+    }
+
+    /// The line of a field, by its name in the manifest.
+    #[must_use]
+    pub fn get(mut self, field: &str) -> Option<u32> {
+        self.slot(field).map(|line| *line).filter(|line| *line > 0)
+    }
+
+    /// Those of these fields; of any other nothing is noted.
+    #[must_use]
+    pub fn of<'a>(all: impl IntoIterator<Item = (&'a str, u32)>) -> Self {
+        let mut lines = Self::default();
+        for (field, line) in all {
+            if let Some(slot) = lines.slot(field) {
+                *slot = line;
+            }
+        }
+        lines
+    }
 }
 
 /// What the annotations of an Integration ask for.
@@ -118,7 +176,7 @@ impl Summary {
             triggers: 0,
             connections: 0,
             events: 0,
-            lines: BTreeMap::new(),
+            lines: Lines::default(),
             annotations: Annotations::default(),
         }
     }

@@ -187,7 +187,7 @@ fn loaded(value: &Value, like: &Wanted, bytes: &Arc<str>) -> Result<Made, Unmerg
         return Err(first.map_or_else(|| Unmerged::because("merged it is no manifest"), Unmerged::invalid));
     };
     // Lines and annotations are those of the file that was offered.
-    let (lines, annotations) = (summary.lines.clone(), summary.annotations);
+    let (lines, annotations) = (summary.lines, summary.annotations);
     let summary = Summary { lines, annotations, ..loaded_summary };
     let wanted = Wanted { summary, place: place.clone(), revision: revision.clone(), resolve: *resolve };
     Ok(Made { wanted, manifest, git, clashes, seen })

@@ -169,7 +169,7 @@ impl<'a> Filter<'a> {
     fn judge(&self, summary: &Summary, place: &Place) -> Option<(Exclusion, Cause)> {
         let manifest = |field: &str| Cause::Manifest {
             path: place.path.clone(),
-            line: summary.lines.get(field).copied().unwrap_or(1),
+            line: summary.lines.get(field).unwrap_or(1),
         };
         let flags = || Cause::Environment { pointer: "/spec/featureFlags".into() };
         if !summary.environment.is_empty() && !summary.environment.iter().any(|e| e == self.environment) {

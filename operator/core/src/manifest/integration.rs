@@ -1,7 +1,5 @@
 //! One Integration: its spec becomes its id, its summary and its canonical form, or the reasons why not.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value as Json;
 use sower_crds::IntegrationSpec;
 
@@ -13,7 +11,7 @@ use super::structure::{self, missing};
 use super::texts::is_id;
 use super::tree::{Entry, Mark, Node, Value};
 use super::{annotations, shape, summary};
-use crate::catalog::{Reference, Summary};
+use crate::catalog::{Lines, Reference, Summary};
 use crate::problem::Code;
 use crate::snapshot::Tree;
 
@@ -151,12 +149,7 @@ fn adapt(spec: &Node, form: Form<'_>, path: &Path<'_>, sink: &mut Sink<'_>) -> O
 }
 
 /// The lines of the fields that select a manifest.
-pub(crate) fn lines(spec: &Node, id_line: u32) -> BTreeMap<String, u32> {
-    const FIELDS: [&str; 5] = ["version", "stability", "lifecycle", "environment", "minPlatformVersion"];
-    let mut lines: BTreeMap<String, u32> = FIELDS
-        .iter()
-        .filter_map(|key| spec.entry(key).map(|e| ((*key).to_owned(), e.key_mark.line)))
-        .collect();
-    lines.insert("id".into(), id_line);
-    lines
+pub(crate) fn lines(spec: &Node, id_line: u32) -> Lines {
+    let noted = |field| Some((field, spec.entry(field)?.key_mark.line));
+    Lines::of(Lines::FIELDS.into_iter().filter_map(noted).chain([("id", id_line)]))
 }

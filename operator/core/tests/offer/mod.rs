@@ -2,12 +2,12 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use semver::Version;
 use serde_json::{Value, json};
 use sower_core::catalog::{
-    Annotations, Dependency, Found, Lifecycle, Place, SourceCatalog, Stability, Summary,
+    Annotations, Dependency, Found, Lifecycle, Lines, Place, SourceCatalog, Stability, Summary,
 };
 use sower_core::diff::{Wish, diff};
 use sower_core::hash::spec_digest;
@@ -51,7 +51,7 @@ pub fn summary(id: &str, version: &str, text: &str) -> Summary {
         triggers: 1,
         connections: 0,
         events: 0,
-        lines: BTreeMap::from([("version".into(), 6), ("environment".into(), 9), ("lifecycle".into(), 8)]),
+        lines: Lines::of([("version", 6), ("environment", 9), ("lifecycle", 8)]),
         annotations: Annotations::default(),
     }
 }

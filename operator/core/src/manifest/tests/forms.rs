@@ -31,7 +31,7 @@ fn the_older_form_is_taken_as_it_stands() {
     let status = load_all(&[("manifest.yaml", format!("{PLAIN}status: deprecated\n"))]);
     let summary = status[0].summary.as_ref().unwrap();
     assert_eq!(summary.lifecycle, crate::catalog::Lifecycle::Deprecated);
-    assert_eq!(summary.lines["lifecycle"], 4);
+    assert_eq!(summary.lines.get("lifecycle"), Some(4));
 }
 
 #[test]

@@ -242,7 +242,7 @@ impl Verdict {
         }
         let line = |field: &str| {
             let found = evidence.shown()?;
-            let line = found.summary.as_ref()?.lines.get(field).copied();
+            let line = found.summary.as_ref()?.lines.get(field);
             Some(line.map_or(found.place.path.clone(), |line| format!("{}:{line}", found.place.path)))
         };
         let remedy = match kind {
