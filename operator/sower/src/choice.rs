@@ -17,16 +17,20 @@ pub struct Asked<'a> {
     pub all: bool,
 }
 
-/// The environments to change, by index.
+/// The environments to change, by index; `command` is what was typed, with its words.
 ///
 /// # Errors
 /// Usage, where it is not plain which.
 pub fn to_change(command: &str, names: &[&str], asked: Asked<'_>) -> Result<Vec<usize>, Failure> {
     match (asked, names) {
         (Asked { environment: None, all: false }, [first, _, ..]) => {
-            Err(Failure::usage(format!("which environment? There are {}", names.join(", ")))
-                .next("one", format!("sower {command} -e {first}"))
-                .next("all", format!("sower {command} --all")))
+            let failure = Failure::usage(format!("which environment? There are {}", names.join(", ")))
+                .next("one", format!("sower {command} -e {first}"));
+            Err(if ["seed", "suspend", "resume"].contains(&command) {
+                failure.next("all", format!("sower {command} --all"))
+            } else {
+                failure
+            })
         }
         _ => to_ask(names, asked.environment),
     }

@@ -34,6 +34,14 @@ impl Databases {
         }
     }
 
+    /// Lets go of a database whose file was deleted: what is written there is lost. To open it anew makes the file.
+    pub fn forget_deleted(&self, settings: &Settings, environment: &LoadedEnvironment) {
+        let Ok(url) = url(settings, &environment.name) else { return };
+        if url.file().is_some_and(|file| !file.exists()) {
+            self.forget(settings, environment);
+        }
+    }
+
     /// Closes them.
     pub async fn close(&self) {
         self.0.close().await;

@@ -185,7 +185,7 @@ fn failure(error: &SeedingError, environment: &str) -> Failure {
         }
         // Another seeding was faster: what this one would have done is to be planned anew.
         Reason::SeedingFailed if OUTRUN.iter().any(|words| told.contains(words)) => {
-            Failure::failed(format!("{told}. Nothing was written."))
+            Failure::refused(format!("{told}. Nothing was written."))
                 .next("again", format!("sower seed -e {environment}"))
         }
         _ => Failure::failed(format!("{told}. Nothing was written.")),

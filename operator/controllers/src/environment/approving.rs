@@ -62,7 +62,13 @@ pub async fn answer(
         && approval.is_of(&planned.plan.hash)
     {
         let seeding = number(report.seeding.as_deref());
-        return Ok((seeded, told(ApprovalResult::Applied, approved(&seeding))));
+        // Whoever approved it first is who the log names.
+        let logged = store.plan(&job.environment, approval.plan()).await?.and_then(|plan| plan.approved_by);
+        let by = logged.unwrap_or_else(|| by.clone());
+        let message = format!("Plan {plan} approved by {by}: seeding {seeding}");
+        let told =
+            ApprovalStatus { plan: cut(asked), result: ApprovalResult::Applied, by: cut(&by), message };
+        return Ok((seeded, Some(told)));
     }
     let made = seeded.planned().is_some_and(|planned| approval.is_of(&planned.plan.hash));
     if !made && store.plan(&job.environment, approval.plan()).await?.is_none() {

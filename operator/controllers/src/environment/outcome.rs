@@ -70,7 +70,7 @@ pub fn of_seeded(
 /// Of a seeding that failed.
 #[must_use]
 pub fn of_error(environment: &Environment, error: &SeedingError) -> Outcome {
-    let SeedingError { reason, kind: _, message, detail, source_name, keeper: _, tables_gone: _ } = error;
+    let SeedingError { reason, message, detail, source_name, read, .. } = error;
     let secret = match reason {
         Reason::AuthenticationFailed => secret_of(environment, source_name.as_deref()).map(str::to_owned),
         // Of the database's Secret, which no source names.
@@ -79,13 +79,19 @@ pub fn of_error(environment: &Environment, error: &SeedingError) -> Outcome {
             .map(str::to_owned),
         _ => None,
     };
-    Outcome::of(Verdict::Failed {
+    let verdict = Verdict::Failed {
         reason: *reason,
         message: message.clone(),
         detail: detail.clone(),
         source: source_name.clone(),
         secret,
-    })
+    };
+    let sources = read.iter().flat_map(|read| read.iter()).map(|(name, revision)| SourceOutcome {
+        name: name.clone(),
+        applied: None,
+        attempted: Some(revision.clone()),
+    });
+    Outcome { sources: sources.collect(), ..Outcome::of(verdict) }
 }
 
 fn verdict(report: &Report) -> Verdict {

@@ -1,6 +1,6 @@
 //! An approval: exactly the plan of that hash is applied, once, or it is said why not.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sower_core::gate::{Gate, HeldReason, gate_of_approved};
@@ -15,6 +15,9 @@ use super::{Planned, Seeded, Seeder, pinned, planned, seeded};
 
 /// As few digits of a hash are taken for it.
 const DIGITS: usize = 12;
+/// How often an approval is tried again that another seeding came in between of, and how soon.
+const TRIES: u32 = 5;
+const AGAIN: Duration = Duration::from_millis(100);
 /// Characters of a name that are kept.
 const LONGEST_NAME: usize = 100;
 
@@ -159,13 +162,22 @@ impl Seeder {
         if let Some(before) = applied().await? {
             return Ok(before);
         }
-        let approved = match self.approve_waiting(store, job, approval, row.clone(), started, cancel).await {
-            Ok(approved @ (Approved::Applied(_) | Approved::Before { .. } | Approved::Waits(_))) => approved,
-            // Somebody else may have applied it meanwhile.
-            neither => match applied().await? {
-                Some(before) => before,
-                None => neither?,
-            },
+        let mut tries = 1..=TRIES;
+        let approved = loop {
+            let row = store.environment(&job.environment).await?;
+            match self.approve_waiting(store, job, approval, row, started, cancel).await {
+                Ok(approved @ (Approved::Applied(_) | Approved::Before { .. } | Approved::Waits(_))) => {
+                    break approved;
+                }
+                // Somebody else may have applied it meanwhile, or be about to.
+                neither => match (applied().await?, tries.next()) {
+                    (Some(before), _) => break before,
+                    (None, Some(number)) if neither.as_ref().is_err_and(|error| error.superseded) => {
+                        tokio::time::sleep(AGAIN * number).await;
+                    }
+                    (None, _) => break neither?,
+                },
+            }
         };
         if let Some(metrics) = &self.metrics {
             metrics.approved(&job.labels(), approved.word());

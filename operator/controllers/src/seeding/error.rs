@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sower_core::manifest::Unread;
 use sower_core::sentence;
+use sower_core::snapshot::Revision;
 use sower_source::{ErrorKind as FetchKind, FetchError};
 use sower_store::{ErrorKind as StoreKind, StoreError};
 
@@ -35,10 +36,17 @@ pub struct SeedingError {
     /// The source it is about.
     pub source_name: Option<String>,
     /// The keeper that has the environment.
-    pub keeper: Option<String>,
+    pub keeper: Option<Box<str>>,
     /// The database was made anew or restored since it was opened: it is to be opened again.
     pub tables_gone: bool,
+    /// Another seeding began meanwhile and closed this one: that may have done what was asked for.
+    pub superseded: bool,
+    /// What was read before it went wrong, where that says something.
+    pub read: Option<Box<Read>>,
 }
+
+/// The revisions that were read, by source.
+pub type Read = Vec<(String, Revision)>;
 
 impl SeedingError {
     /// An error of one reason.
@@ -47,7 +55,17 @@ impl SeedingError {
         let text = text.into();
         let message = sentence::cut(&text);
         let detail = (message != text).then_some(text);
-        Self { reason, kind, message, detail, source_name: None, keeper: None, tables_gone: false }
+        Self {
+            reason,
+            kind,
+            message,
+            detail,
+            source_name: None,
+            keeper: None,
+            tables_gone: false,
+            superseded: false,
+            read: None,
+        }
     }
 
     /// The spec cannot be carried out.
@@ -132,10 +150,13 @@ impl From<StoreError> for SeedingError {
                 )
             },
             StoreError::KeptElsewhere { keeper, .. } => {
-                Self { keeper: Some(keeper.clone()), ..Self::new(Reason::KeptElsewhere, kind, full) }
+                Self { keeper: Some(keeper.as_str().into()), ..Self::new(Reason::KeptElsewhere, kind, full) }
             }
             StoreError::TablesGone { .. } => {
                 Self { tables_gone: true, ..Self::new(Reason::SeedingFailed, kind, full) }
+            }
+            StoreError::Superseded { .. } | StoreError::Stale { .. } => {
+                Self { superseded: true, ..Self::new(Reason::SeedingFailed, kind, full) }
             }
             StoreError::BadUrl(_) => Self::new(Reason::InvalidSpec, kind, full),
             StoreError::SchemaMissing { .. }

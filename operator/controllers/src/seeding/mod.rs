@@ -233,7 +233,13 @@ impl Seeder {
         let ours = |row: &EnvironmentRow| row.keeper.as_ref().is_none_or(|keeper| *keeper == job.keeper);
         let notes = self.notes && job.only.is_none() && !cancel.is_cancelled();
         if notes && row.as_ref().is_none_or(ours) {
-            let noted = noted::note_trouble(store, (&job.environment, row.as_ref()), &ended).await;
+            // What keeps a first plan makes the row.
+            let now = match &row {
+                Some(_) => None,
+                None => store.environment(&job.environment).await.ok().flatten(),
+            };
+            let row = row.as_ref().or(now.as_ref());
+            let noted = noted::note_trouble(store, (&job.environment, row), &ended).await;
             if let Err(error) = noted {
                 tracing::warn!(%error, "why nothing was written could not be noted");
             }

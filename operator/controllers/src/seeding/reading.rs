@@ -283,7 +283,14 @@ fn listed(source: &str, listing: &Listing) -> Vec<Found> {
         annotations: &resource.annotations,
         spec: &resource.spec,
     });
-    manifest::load_resources(source, entries, Limits::CLUSTER)
+    let mut found = manifest::load_resources(source, entries, Limits::CLUSTER);
+    // A resource has no lines: where something stands in it, the pointer says.
+    for problem in found.iter_mut().flat_map(|found| &mut found.problems) {
+        if !problem.pointer.is_empty() {
+            problem.message = format!("{}: {}", problem.pointer, problem.message);
+        }
+    }
+    found
 }
 
 /// What a source holds, for the row of the environment.

@@ -54,7 +54,10 @@ impl Planned {
             })?;
         let text = format!("{} at {} holds no manifest", empty.snapshot.name, empty.snapshot.revision);
         let error = SeedingError::new(Reason::SourceEmpty, Kind::Stalled, text);
-        Some(SeedingError { source_name: Some(empty.snapshot.name.clone()), ..error })
+        let read = self.reading.sources.iter().map(|source| &source.snapshot);
+        let read = read.map(|snapshot| (snapshot.name.clone(), snapshot.revision.clone()));
+        let read = Some(Box::new(read.collect()));
+        Some(SeedingError { source_name: Some(empty.snapshot.name.clone()), read, ..error })
     }
 }
 

@@ -143,7 +143,7 @@ impl Direction {
             Self::Input => match gone {
                 Some(at) => Err(format!("input {at} is removed")),
                 None => accepts(to, from, Unnamed::Never).map_err(|obstacle| match obstacle {
-                    Obstacle { at, keyword } if keyword == "required" => {
+                    Obstacle { at, keyword } if keyword == "required" || is_now_required(from, to, &at) => {
                         format!("input {at} is now required")
                     }
                     Obstacle { at, keyword } => format!("input {} is narrowed ({keyword})", top(&at)),
@@ -161,6 +161,16 @@ impl Direction {
         }
         .map(|()| Compatibility::Compatible)
     }
+}
+
+/// A field of the outermost map that the one schema requires and the other did not: whoever left it out is refused now,
+/// whatever else is said of it.
+fn is_now_required(from: &Value, to: &Value, at: &str) -> bool {
+    let name = at.strip_prefix('/').unwrap_or_default();
+    let requires = |schema: &Value| {
+        schema["required"].as_array().is_some_and(|all| all.iter().any(|required| required == name))
+    };
+    requires(to) && !requires(from)
 }
 
 fn top(at: &str) -> &str {

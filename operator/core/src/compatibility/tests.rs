@@ -72,6 +72,11 @@ fn a_schema_is_judged_by_which_way_values_go() {
             json!({"not": {"$ref": "#/$defs/n"}, "$defs": {"n": {"const": 2}}}),
             ["input / is narrowed (not)", "output / is changed (not)"],
         ),
+        (
+            json!({"type": "object", "properties": {}}),
+            json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}),
+            ["input /a is now required", "compatible"],
+        ),
         (json!({}), json!({"type": "object"}), ["input / is narrowed (type)", "compatible"]),
         (
             json!({"anyOf": [{"properties": {"a": {"type": "integer"}}}, {"type": "string"}]}),

@@ -25,7 +25,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::document;
 use crate::output::progress::Progress;
 use crate::project::Project;
-use crate::settings::Settings;
+use crate::settings::{Settings, quoted};
 use crate::trouble::Trouble;
 
 /// Integrations whose rows are compared at a time.
@@ -79,10 +79,11 @@ pub async fn run(args: &AdoptArgs, context: &Context) -> Result<Exit, Failure> {
     let project = Project::open(settings)?;
     project.draw_problems(&context.style);
     let asked = Asked { environment: args.environment.as_deref(), all: false };
-    let chosen = project.to_change("adopt", asked)?;
+    let typed = format!("adopt {}", quoted(&args.dir.display().to_string()));
+    let chosen = project.to_change(&typed, asked)?;
     let &[environment] = chosen.as_slice() else {
         return Err(project
-            .to_change("adopt", Asked::default())
+            .to_change(&typed, Asked::default())
             .err()
             .unwrap_or_else(|| Failure::usage("which environment?")));
     };

@@ -277,7 +277,8 @@ impl Made {
         match (&planned.gate, guard.as_deref()) {
             (Gate::Held(held), _) => {
                 style.hint(&format!("It would be held: {}", seed::held_text(planned, held)));
-                if held.reason.is_approvable() {
+                // An operator plans everything, and writes what differs.
+                if held.reason.is_approvable() && (only.is_empty() || session.cluster.is_none()) {
                     style.hint(&format!("Allow it once: {}", exactly(plan, only, &session.flags())));
                 }
             }

@@ -60,10 +60,13 @@ fn request(args: &RollbackArgs) -> Result<Request, Failure> {
     Ok(request)
 }
 
-/// Nobody rolls all environments back at once.
-fn one_alone(mut failure: Failure, flags: &str) -> Failure {
-    failure.next.retain(|(label, _)| label != "all");
-    with_flags(failure, flags)
+/// The command as it was typed, but for its environment.
+fn typed(request: &Request) -> String {
+    let id = request.integration.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
+    match &request.to {
+        Some(to) => format!("rollback{id} --to {to}"),
+        None => format!("rollback{id} --undo"),
+    }
 }
 
 /// What lists where one can go back to.
@@ -102,7 +105,7 @@ async fn files(
     project.draw_problems(&context.style);
     let given = project.settings.given.clone();
     let asked = Asked { environment: args.environment.as_deref(), all: false };
-    let chosen = project.to_change("rollback", asked).map_err(|failure| one_alone(failure, &given))?;
+    let chosen = project.to_change(&typed(request), asked).map_err(|failure| with_flags(failure, &given))?;
     let [environment] = chosen.as_slice() else { return Err(Failure::usage("which environment?")) };
     let name = environment.name.clone();
     let from = project.from(&[], &[environment]);

@@ -275,3 +275,39 @@ fn a_plan_that_waits_is_stale_by_another_spec_another_hand_or_a_push_by_force() 
     let ran = checkout.run(&format!("apply {} -e production", waits()));
     assert_eq!(ran.exit, 0, "{}{}", ran.out, ran.err);
 }
+
+#[test]
+fn a_first_plan_that_waits_is_shown_with_what_allows_it() {
+    let checkout = Checkout::new();
+    manual(&checkout, "");
+    let held = checkout.run("seed -e production");
+    assert_eq!(held.exit, 4, "{}", held.err);
+    let status = checkout.run("status -e production");
+    assert!(status.out.contains(" waits: 2 create, 0 update, 0 delete, 0 conflicts"), "{}", status.out);
+    let (_, next) = status.out.split_once("  sower apply ").expect("what allows it");
+    let (command, what) = next.split_once("    ").expect("what it is for");
+    assert!(what.starts_with("allow it"), "{next}");
+    let applied = checkout.run(&format!("apply {}", command.trim()));
+    assert_eq!(applied.exit, 0, "{}{}", applied.out, applied.err);
+}
+
+#[test]
+fn a_plan_of_some_says_how_it_is_applied() {
+    let checkout = Checkout::new();
+    checkout.run("seed --all");
+    manual(&checkout, "");
+    checkout.integration("stripe", "1.1.0", "Better");
+    checkout.integration("wordpress", "1.1.0", "Better");
+    checkout.commit("Better");
+    let ran = checkout.run("plan -e production --only stripe");
+    let hint =
+        "Allow it once: sower plan -e production --only stripe -o json >plan.json && sower apply plan.json";
+    assert!(ran.err.contains(hint), "{}", ran.err);
+    checkout.write("plan.json", &checkout.run("plan -e production --only stripe -o json -q").out);
+    let applied = checkout.run("apply plan.json");
+    assert_eq!(applied.exit, 0, "{}{}", applied.out, applied.err);
+    let again = checkout.json("apply plan.json -o json");
+    assert_eq!(again["status"], "unchanged");
+    checkout.write("plan.json", &checkout.run("plan -e production --reseed -o json -q").out);
+    assert_eq!(checkout.run("apply plan.json").exit, 0);
+}

@@ -333,7 +333,7 @@ fn what_is_not_to_be_had_says_so_and_nothing_is_written() {
     exit 0
     $ sower rollback --to 2
     (2) error: which environment? There are development, production, staging
-    (2)   one:  sower rollback -e development
+    (2)   one:  sower rollback --to 2 -e development
     exit 2
     $ sower rollback -e staging
     (2) error: --to is missing

@@ -54,6 +54,8 @@ pub struct Evidence {
     pub brought_by: Option<Logged>,
     /// The sources as they were read; absent where only the database's memory of them was asked.
     pub reading: Option<Arc<Reading>>,
+    /// In a cluster: nothing of the sources is remembered, because no operator could read them yet.
+    pub unseen: bool,
 }
 
 /// What sources and database say of an environment as a whole.
@@ -76,7 +78,7 @@ impl Evidence {
     /// Neither a source nor the database knows it.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        self.offers.is_empty() && self.carried.is_none() && self.removed.is_none()
+        self.offers.is_empty() && self.carried.is_none() && self.removed.is_none() && !self.unseen
     }
 
     /// The first valid document.
@@ -178,6 +180,7 @@ impl Ground {
             carried,
             brought_by: None,
             reading: reading.clone(),
+            unseen: reading.is_none() && catalogs.is_empty(),
         };
         for conflict in plan.conflicts.iter().filter(|conflict| conflict.integration == id) {
             let changes = changes(store, member, &evidence).await?;

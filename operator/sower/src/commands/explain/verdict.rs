@@ -199,6 +199,12 @@ impl Verdict {
             self.state = "removed";
             self.version = Some(row.content.version.clone());
             self.detail = removed(member, by.as_ref());
+        } else if evidence.unseen {
+            self.state = "unknown";
+            let status = member.resource.as_ref().and_then(|resource| resource.status.as_ref());
+            let ready = status.and_then(|status| status.conditions.iter().find(|c| c.type_ == "Ready"));
+            let why = ready.map_or("no operator has looked at it yet", |ready| ready.message.as_str());
+            self.detail = format!("its sources were not read yet: {why}");
         } else {
             self.state = "absent";
             self.detail = "no source of this environment offers it".to_owned();
@@ -428,7 +434,9 @@ pub fn remedies<'a>(all: impl Iterator<Item = (&'a str, &'a Verdict)>, flags: &s
         let alone = heads.iter().filter(|other| *other == head).count() == 1;
         let which = if alone { String::new() } else { format!(" in {}", names.join(", ")) };
         let head = if alone { (*head).to_owned() } else { head.replace(" there", "") };
-        text.push_str(&format!("{head}{which}: {remedy}\n"));
+        let leads = remedy.starts_with("sower seed ") || remedy.starts_with("sower rollback ");
+        let flags = if leads { flags } else { "" };
+        text.push_str(&format!("{head}{which}: {remedy}{flags}\n"));
     }
     for command in once {
         text.push_str(&format!("      or once: {command}{flags}\n"));

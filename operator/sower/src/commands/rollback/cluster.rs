@@ -14,12 +14,12 @@ use sower_crds::environment::RollbackStatus;
 use sower_crds::period::parse;
 use sower_crds::{Environment, EnvironmentStatus, REQUESTED_AT, ROLLBACK, ROLLED_BACK_BY};
 
-use super::{listed, one_alone, tell_what_stays_out};
+use super::{listed, tell_what_stays_out, typed};
 use crate::choice::{self, Asked};
 use crate::cli::{Format, RollbackArgs, Which};
 use crate::cluster::Cluster;
 use crate::commands::Context;
-use crate::commands::seed::refusal;
+use crate::commands::seed::{refusal, with_flags};
 use crate::failure::{Exit, Failure};
 use crate::output::progress::Progress;
 use crate::output::{changes, document, time};
@@ -41,8 +41,8 @@ pub async fn roll_back(args: &RollbackArgs, request: &Request, context: &Context
         return Err(cluster.no_environment(false));
     }
     let asked = Asked { environment: args.environment.as_deref(), all: false };
-    let chosen =
-        choice::to_change("rollback", &names, asked).map_err(|failure| one_alone(failure, &cluster.flags))?;
+    let chosen = choice::to_change(&typed(request), &names, asked)
+        .map_err(|failure| with_flags(failure, &cluster.flags))?;
     let [index] = chosen.as_slice() else { return Err(Failure::usage("which environment?")) };
     let environment = &environments[*index];
     let (name, style) = (environment.name_any(), &context.style);
@@ -71,6 +71,9 @@ pub async fn roll_back(args: &RollbackArgs, request: &Request, context: &Context
             return Ok(trouble.failure.exit);
         }
     };
+    let ready = after.conditions.iter().find(|condition| condition.type_ == "Ready");
+    let stopped = ready.filter(|ready| ready.status != "True").map(|_| stopped(&name, &after, &cluster));
+    let held = stopped.filter(|_| answer.message.starts_with(TOOK_BACK));
     if answer.failed {
         let (label, command) = listed(request, &name, &cluster.flags);
         let text = format!("{}. Nothing was written.", answer.message);
@@ -87,16 +90,23 @@ pub async fn roll_back(args: &RollbackArgs, request: &Request, context: &Context
                 tell_what_stays_out(request, left, &name, &cluster.flags, style);
             }
             // What the seeding after it came to.
-            (None, None) => {
-                let ready = after.conditions.iter().find(|condition| condition.type_ == "Ready");
+            (None, None) if held.is_none() => {
                 style.say(&ready.map(|ready| format!("{name}: {}\n", ready.message)).unwrap_or_default());
             }
-            (None, Some(_)) => {}
+            (None, _) => {}
         }
+    }
+    if let Some(trouble) = held {
+        style.note(&trouble.failure.text());
+        document::write_each(style, args.output, true, &[trouble.report(&name, took)])?;
+        return Ok(trouble.failure.exit);
     }
     document::write_each(style, args.output, true, &[report(&name, &answer, took)])?;
     Ok(if answer.failed { Exit::Failed } else { Exit::Done })
 }
+
+/// So an answer begins that asks something back: it comes with the seeding after it, if nothing holds that.
+const TOOK_BACK: &str = "Took ";
 
 /// The answer to the request, and what the seeding after it left.
 async fn ask(

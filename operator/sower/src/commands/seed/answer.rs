@@ -247,6 +247,10 @@ pub fn refusal(name: &str, reason: &str, after: &EnvironmentStatus, cluster: &Cl
     };
     let mut failure = match GUARDS.map(Reason::as_str).contains(&reason) {
         true => Failure::refused(format!("{told}. Nothing was written.")),
+        false if reason == Reason::DatabaseUnavailable.as_str() => {
+            return Failure::failed(format!("{told}. Nothing was written."))
+                .next("check it", format!("sower doctor{flags}"));
+        }
         false => Failure::failed(format!("{told}. Nothing was pruned.")),
     };
     let approvable = APPROVABLE.map(Reason::as_str).contains(&reason);

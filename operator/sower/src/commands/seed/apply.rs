@@ -27,7 +27,7 @@ use crate::output::progress::Progress;
 use crate::output::{document, time};
 use crate::person;
 use crate::project::Project;
-use crate::settings::Settings;
+use crate::settings::{Settings, quoted};
 use crate::trouble::{Trouble, nothing_to_do};
 
 /// Bytes of a plan's file.
@@ -137,8 +137,9 @@ async fn files(
     let project = Project::open(settings)?;
     project.draw_problems(&context.style);
     let asked = Asked { environment: wanted.environment.as_deref(), all: false };
+    let typed = format!("apply {}", quoted(&args.plan));
     let chosen =
-        project.to_change("apply", asked).map_err(|failure| with_flags(failure, &project.settings.given))?;
+        project.to_change(&typed, asked).map_err(|failure| with_flags(failure, &project.settings.given))?;
     let Some(environment) = chosen.first().copied() else { return Ok(Exit::Done) };
     let started = Instant::now();
     let progress = Progress::start(&context.style, format!("applying to {}", environment.name));
@@ -246,11 +247,12 @@ async fn in_cluster(args: &ApplyArgs, wanted: Wanted, context: &Context) -> Resu
     let names: Vec<String> = environments.iter().map(ResourceExt::name_any).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let asked = Asked { environment: wanted.environment.as_deref(), all: false };
+    let typed = format!("apply {}", quoted(&args.plan));
     if names.is_empty() && wanted.environment.is_none() {
         return Err(cluster.no_environment(false));
     }
     let chosen =
-        choice::to_change("apply", &names, asked).map_err(|failure| with_flags(failure, &cluster.flags))?;
+        choice::to_change(&typed, &names, asked).map_err(|failure| with_flags(failure, &cluster.flags))?;
     let Some(environment) = chosen.first().map(|index| &environments[*index]) else { return Ok(Exit::Done) };
     let style = &context.style;
     style.hint(&cluster.from());

@@ -29,6 +29,7 @@ pub fn revision(seeded: &Seeded) -> String {
 
 /// Tells what became of one environment; its exit status.
 pub fn tell(tried: &Tried<'_>, seeded: &Seeded, project: &Project, format: Format, style: &Style) -> Exit {
+    let given = project.settings.given.as_str();
     let reading = seeded.planned().map(|planned| &planned.reading).or(tried.reading.as_ref());
     if let (Seeded::Applied { planned, .. }, true) = (seeded, for_people(format) || !style.quiet)
         && let Some(warning) = uncommitted(&planned.reading)
@@ -77,7 +78,7 @@ pub fn tell(tried: &Tried<'_>, seeded: &Seeded, project: &Project, format: Forma
                     changes::quarantined(report.quarantined.len())
                 ));
             }
-            refusals(tried, report, style)
+            refusals(tried, report, given, style)
         }
         Seeded::Held { planned, held, .. } => {
             if for_people(format) && !style.quiet && held.reason != HeldReason::ManifestsInvalid {
@@ -94,7 +95,7 @@ pub fn tell(tried: &Tried<'_>, seeded: &Seeded, project: &Project, format: Forma
                 }
                 style.say(&seeded_line(planned, report));
             }
-            refusals(tried, report, style)
+            refusals(tried, report, given, style)
         }
     };
     unknown.map_or(exit, |failure| exit.worse(failure.exit))
@@ -259,7 +260,7 @@ fn flags(planned: &Planned, project: &Project) -> String {
 }
 
 /// What was refused while the rest came in.
-fn refusals(tried: &Tried<'_>, report: &Report, style: &Style) -> Exit {
+fn refusals(tried: &Tried<'_>, report: &Report, given: &str, style: &Style) -> Exit {
     if report.errors.is_empty() {
         return Exit::Done;
     }
@@ -272,7 +273,7 @@ fn refusals(tried: &Tried<'_>, report: &Report, style: &Style) -> Exit {
         ));
         let name = &report.environment;
         style.hint(&format!(
-            "Where they say what git says, take them over: sower adopt DIR -e {name} --dry-run"
+            "Where they say what git says, take them over: sower adopt DIR -e {name} --dry-run{given}"
         ));
     }
     if report.errors.len() > foreign.len() {

@@ -171,6 +171,7 @@ impl Member {
             return Err((Trouble::suspended(name, suspended_at), Kind::Stalled));
         }
         let failed = |error: SeedingError| (Trouble::new(&error, name), error.kind);
+        self.shared.databases.forget_deleted(&self.shared.settings, environment);
         let opened = self.shared.databases.of(&self.shared.settings, environment).await;
         let store = opened.map_err(|error: StoreError| failed(error.into()))?;
         let limit = environment.spec.timeout.duration().unwrap_or(Duration::from_secs(300));

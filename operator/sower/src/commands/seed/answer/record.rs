@@ -49,6 +49,8 @@ pub(super) fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
             _ if end == End::Strict => Outcome::Refused,
             (_, Some(_)) => Outcome::Completed,
             (Exit::Done, None) => Outcome::Unchanged,
+            // As with files: what is refused was refused before.
+            (_, None) if end == End::Invalid => Outcome::Unchanged,
             (_, None) => Outcome::Failed,
         },
         integrations_processed: processed,
