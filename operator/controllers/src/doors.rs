@@ -90,6 +90,17 @@ impl Doors {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
+    /// Lets go of one that is open and whose file was deleted since: what is written there is lost. The next to come makes
+    /// it anew.
+    pub fn forget_deleted(&self, key: &Key) {
+        let deleted = key.0.url.file().is_some_and(|file| !file.exists());
+        let mut doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that is being opened has no file yet.
+        if let Some(door) = doors.get_mut(key).filter(|door| deleted && door.store.initialized()) {
+            *door = Arc::new(Door { turn: door.turn.clone(), ..Door::default() });
+        }
+    }
+
     /// Closes all of them, once nothing uses them.
     pub async fn close(&self) {
         let doors = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));

@@ -34,11 +34,10 @@ impl Databases {
         }
     }
 
-    /// Lets go of a database whose file was deleted: what is written there is lost. To open it anew makes the file.
+    /// Lets go of a database whose file was deleted since it was opened.
     pub fn forget_deleted(&self, settings: &Settings, environment: &LoadedEnvironment) {
-        let Ok(url) = url(settings, &environment.name) else { return };
-        if url.file().is_some_and(|file| !file.exists()) {
-            self.forget(settings, environment);
+        if let Ok(url) = url(settings, &environment.name) {
+            self.0.forget_deleted(&(Database { url, tls: Tls::default() }, migrate(&environment.spec)));
         }
     }
 

@@ -1,5 +1,6 @@
-//! kill -9 at random instants, about as many before what is awaited as after it, by chance that can be repeated.
+//! kill -9 at random instants, about as many before what is awaited as after it.
 
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +15,8 @@ const MANY: u64 = 20;
 /// The kills of one test.
 pub struct Killing {
     kills: u64,
+    /// Microseconds that are given, and come first.
+    given: VecDeque<u64>,
     random: Random,
     longest: Duration,
     old: u64,
@@ -21,11 +24,14 @@ pub struct Killing {
 }
 
 impl Killing {
-    /// `SOWER_TEST_KILLS` of them, else `usual`; the seed of the instants is printed, and can be given as `SOWER_TEST_SEED`.
+    /// `SOWER_TEST_KILLS` of them, else `usual`. The instants are printed, and can be given as `SOWER_TEST_INSTANTS`: where
+    /// one falls in what is done is as fast as the machine, so that is as near to the same again as there is.
     pub fn seeded(usual: u64) -> Result<Self> {
-        let given = std::env::var("SOWER_TEST_KILLS").ok().map(|kills| kills.parse()).transpose()?;
-        let kills = given.unwrap_or(usual);
-        Ok(Self { kills, random: Random::seeded()?, longest: BEGIN, old: 0, new: 0 })
+        let kills = std::env::var("SOWER_TEST_KILLS").ok().map(|kills| kills.parse()).transpose()?;
+        let given = std::env::var("SOWER_TEST_INSTANTS").unwrap_or_default();
+        let given = given.split(',').filter(|instant| !instant.is_empty()).map(str::parse);
+        let (given, random) = (given.collect::<Result<_, _>>()?, Random::seeded()?);
+        Ok(Self { kills: kills.unwrap_or(usual), given, random, longest: BEGIN, old: 0, new: 0 })
     }
 
     /// The numbers of the kills.
@@ -36,7 +42,9 @@ impl Killing {
     /// Kills the operator at some instant from now on.
     pub async fn kill(&mut self, bed: &Bed) -> Result<()> {
         let longest = u64::try_from(self.longest.as_micros())?;
-        tokio::time::sleep(Duration::from_micros(self.random.below(longest))).await;
+        let instant = self.given.pop_front().unwrap_or_else(|| self.random.below(longest));
+        print!("{instant},");
+        tokio::time::sleep(Duration::from_micros(instant)).await;
         bed.operator.process.kill()?;
         Ok(())
     }
@@ -45,13 +53,13 @@ impl Killing {
     pub fn left(&mut self, new: bool) {
         let (count, factor) = if new { (&mut self.new, 0.8) } else { (&mut self.old, 1.2) };
         *count += 1;
-        self.longest = self.longest.mul_f64(factor).clamp(Duration::from_millis(5), Duration::from_secs(5));
+        self.longest = self.longest.mul_f64(factor).clamp(Duration::from_millis(5), Duration::from_secs(30));
     }
 
     /// Says how they fell.
     pub fn end(self) -> Result<()> {
         let Self { kills, old, new, longest, .. } = self;
-        println!("{old} kills left the old state, {new} the new, at last within {longest:?}");
+        println!("\n{old} kills left the old state, {new} the new, at last within {longest:?}");
         ensure!(kills < MANY || (old > 0 && new > 0), "none came in between: {old} old, {new} new");
         Ok(())
     }
@@ -62,10 +70,7 @@ struct Random(u64);
 
 impl Random {
     fn seeded() -> Result<Self> {
-        let given = std::env::var("SOWER_TEST_SEED").ok().map(|seed| seed.parse()).transpose()?;
-        let seed: u64 = given.unwrap_or(SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos().into());
-        println!("SOWER_TEST_SEED={seed}");
-        Ok(Self(seed.max(1)))
+        Ok(Self(SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos().max(1).into()))
     }
 
     fn below(&mut self, end: u64) -> u64 {

@@ -42,8 +42,9 @@ pub async fn answer(
     if let Some(before) = before.filter(same) {
         return Ok((seeded, Some(before.clone())));
     }
-    // It is remembered; the seeding has looked whether anything still holds it.
+    // It is remembered; the seeding, unless it was asked for something of its own, has looked whether anything still holds it.
     if let Some(before) = before.filter(|before| before.result == ApprovalResult::Waiting)
+        && job.resolve.is_empty()
         && store.environment(&job.environment).await?.is_some_and(|row| row.approves(asked))
     {
         return Ok((seeded, Some(before.clone())));

@@ -126,6 +126,11 @@ pub fn due(environment: &Environment, outcome: &Outcome, status: &EnvironmentSta
         let about = |name: &str| notification.source.as_ref().is_none_or(|source| source == name);
         for source in environment.spec.sources.iter().filter(|source| about(&source.name)) {
             let Some(git) = &source.git else { continue };
+            // Another source's failure is no news of this one's commit.
+            if matches!(&outcome.verdict, Verdict::Failed { source: Some(failed), .. } if *failed != source.name)
+            {
+                continue;
+            }
             let read = outcome.sources.iter().find(|read| read.name == source.name);
             let attempted = read.and_then(|read| read.attempted.as_ref());
             let Some(commit) = attempted.and_then(|attempted| attempted.commit()) else { continue };

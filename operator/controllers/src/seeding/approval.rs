@@ -173,7 +173,9 @@ impl Seeder {
                 neither => match (applied().await?, tries.next()) {
                     (Some(before), _) => break before,
                     (None, Some(number)) if neither.as_ref().is_err_and(|error| error.superseded) => {
-                        tokio::time::sleep(AGAIN * number).await;
+                        if cancel.run_until_cancelled(tokio::time::sleep(AGAIN * number)).await.is_none() {
+                            break neither?;
+                        }
                     }
                     (None, _) => break neither?,
                 },

@@ -64,8 +64,16 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
     }
     if args.output == PlanFormat::Markdown {
         let (flags, made_in_all) = (session.flags(), made.len());
+        let applies =
+            Some(narrowed(args)).filter(|narrowed| narrowed.is_empty() || session.cluster.is_none());
         for (member, made) in session.members.iter().zip(&made) {
-            context.style.raw(&markdown::comment(member.name(), made, &narrowed(args), &flags, made_in_all));
+            context.style.raw(&markdown::comment(
+                member.name(),
+                made,
+                applies.as_deref(),
+                &flags,
+                made_in_all,
+            ));
         }
     } else if args.output == PlanFormat::Table {
         match (made.as_slice(), session.named) {

@@ -189,7 +189,14 @@ async fn one(
                 failure: Failure { code: Some("RollbackFailed"), ..failure },
             }
         }
-        RollbackError::Seeding(error) => Trouble::new(&error, name).asked_of(&project.settings),
+        RollbackError::Seeding(error) => {
+            let mut trouble = Trouble::new(&error, name).asked_of(&project.settings);
+            if error.superseded {
+                let again = format!("sower {} -e {name}{}", typed(request), project.settings.given);
+                trouble.failure.next = vec![("again".to_owned(), again)];
+            }
+            trouble
+        }
     })
 }
 

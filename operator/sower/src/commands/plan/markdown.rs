@@ -19,11 +19,12 @@ const CELL: usize = 300;
 /// Bytes of all that is listed in one comment: the smallest bound of a server is GitHub's, 65,536 characters.
 const ROOM: usize = 56_000;
 
-/// What a seeding would do to one environment, of `share` that stand in one comment.
+/// What a seeding would do to one environment, of `share` that stand in one comment; with how it is applied, unless nobody
+/// could do that: `narrowed` are the flags that make it this plan.
 pub(super) fn comment(
     name: &str,
     made: &Result<Made, Trouble>,
-    narrowed: &str,
+    narrowed: Option<&str>,
     flags: &str,
     share: usize,
 ) -> String {
@@ -33,7 +34,7 @@ pub(super) fn comment(
     }
 }
 
-fn planned(made: &Made, narrowed: &str, flags: &str, room: usize) -> String {
+fn planned(made: &Made, narrowed: Option<&str>, flags: &str, room: usize) -> String {
     let plan = &made.planned.plan;
     let hash = plan.short_hash();
     let mut out = format!(
@@ -68,21 +69,21 @@ fn planned(made: &Made, narrowed: &str, flags: &str, room: usize) -> String {
     if !warnings.is_empty() || !made.planned.state.denied.is_empty() {
         out.push('\n');
     }
-    let apply = exactly(plan, narrowed, flags);
+    let apply = narrowed.map(|narrowed| exactly(plan, narrowed, flags));
+    let apply = apply.as_deref();
     out.push_str(&match (&made.planned.gate, made.guard.as_deref()) {
         _ if plan.is_empty() => "Nothing is to be done.\n\n".to_owned(),
         (Gate::Held(held), _) => {
             let told = text(&seed::held_text(&made.planned, held));
-            let allow = if held.reason.is_approvable() {
-                format!(" Allow it once:\n\n```sh\n{apply}\n```\n\n")
-            } else {
-                "\n\n".to_owned()
+            let allow = match apply.filter(|_| held.reason.is_approvable()) {
+                Some(apply) => format!(" Allow it once:\n\n```sh\n{apply}\n```\n\n"),
+                None => "\n\n".to_owned(),
             };
             format!("It is held: {told}.{allow}")
         }
         (Gate::Open, Some(guard)) => format!("It is held: {}.\n\n", text(guard)),
         (Gate::Open, None) => {
-            format!("Apply exactly this:\n\n```sh\n{apply}\n```\n\n")
+            apply.map(|apply| format!("Apply exactly this:\n\n```sh\n{apply}\n```\n\n")).unwrap_or_default()
         }
     });
     out

@@ -72,8 +72,12 @@ pub async fn roll_back(args: &RollbackArgs, request: &Request, context: &Context
         }
     };
     let ready = after.conditions.iter().find(|condition| condition.type_ == "Ready");
-    let stopped = ready.filter(|ready| ready.status != "True").map(|_| stopped(&name, &after, &cluster));
-    let held = stopped.filter(|_| answer.message.starts_with(TOOK_BACK));
+    let took_back = answer.message.starts_with(TOOK_BACK);
+    // What is refused of a catalog keeps nothing else out.
+    let invalid = ready.is_some_and(|ready| ready.reason == Reason::ManifestsInvalid.as_str());
+    let held = ready
+        .filter(|ready| took_back && !invalid && ready.status != "True")
+        .map(|_| stopped(&name, &after, &cluster));
     if answer.failed {
         let (label, command) = listed(request, &name, &cluster.flags);
         let text = format!("{}. Nothing was written.", answer.message);
@@ -102,7 +106,7 @@ pub async fn roll_back(args: &RollbackArgs, request: &Request, context: &Context
         return Ok(trouble.failure.exit);
     }
     document::write_each(style, args.output, true, &[report(&name, &answer, took)])?;
-    Ok(if answer.failed { Exit::Failed } else { Exit::Done })
+    Ok(if answer.failed || took_back && invalid { Exit::Failed } else { Exit::Done })
 }
 
 /// So an answer begins that asks something back: it comes with the seeding after it, if nothing holds that.
@@ -146,7 +150,8 @@ async fn ask(
         let status = found?.status.as_ref()?;
         let stands = |kind: &str| status.conditions.iter().any(|c| c.type_ == kind && c.status == "True");
         let looked = status.last_handled_reconcile_at.as_ref() == Some(&token);
-        (looked && !stands("Ready")).then(|| status.clone())
+        let suspended = status.conditions.iter().any(|c| c.reason == Reason::Suspended.as_str());
+        (looked && (suspended || !stands("Ready"))).then(|| status.clone())
     };
     let handled = |found: Option<&Environment>| answer(found).is_some() || in_vain(found).is_some();
     match tokio::time::timeout(timeout, await_condition(cluster.api(), &name, handled)).await {
