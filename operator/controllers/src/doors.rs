@@ -148,4 +148,29 @@ mod tests {
         doors.close().await;
         assert_eq!(doors.count(), 0);
     }
+
+    #[tokio::test]
+    async fn a_file_that_was_deleted_is_made_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("s.db");
+        let file = at(&format!("sqlite://{}", path.display()));
+        let (doors, key) = (Doors::default(), (file.clone(), Migrate::Auto));
+        // One that is being opened has no file yet, and is left.
+        let first = doors.open(file.clone(), Migrate::Auto);
+        let second = async {
+            let opening = doors.0.lock().expect("no panic").get(&key).cloned().expect("a door");
+            doors.forget_deleted(&key);
+            let still = doors.0.lock().expect("no panic").get(&key).cloned().expect("a door");
+            Arc::ptr_eq(&opening, &still)
+        };
+        let (opened, left) = tokio::join!(biased; first, second);
+        opened.expect("opens");
+        assert!(left, "two would open one file");
+
+        std::fs::remove_file(&path).expect("it is there");
+        doors.forget_deleted(&key);
+        doors.open(file, Migrate::Auto).await.expect("opens");
+        assert!(path.exists() && doors.count() == 1);
+        doors.close().await;
+    }
 }
