@@ -95,6 +95,14 @@ impl Catalog {
         self.tree.write(&path(id), manifest(id, version, 2))
     }
 
+    /// Writes each of them at this version, and pushes; the commit.
+    pub fn raise(&self, ids: &[&str], version: &str) -> Result<String> {
+        for id in ids {
+            self.write(id, version)?;
+        }
+        self.push(&format!("Raise to {version}"))
+    }
+
     /// Removes the integration's folder, without committing.
     pub fn fell(&self, id: &str) -> Result<()> {
         self.tree.remove(&format!("integrations/{id}"))

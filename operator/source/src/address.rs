@@ -164,6 +164,12 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Whether a git server is spoken to by ssh.
+#[must_use]
+pub fn is_ssh(url: &str) -> bool {
+    url.starts_with("ssh://") || (!url.contains("://") && scp_like(url).is_some())
+}
+
 /// `git@host:path` as an ssh URL.
 fn scp_like(text: &str) -> Option<String> {
     let (authority, path) = text.split_once(':')?;

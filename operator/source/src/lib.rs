@@ -25,7 +25,7 @@ mod tree;
 mod walk;
 mod watch;
 
-pub use address::{Address, Location, Web};
+pub use address::{Address, Location, Web, is_ssh};
 pub use author::user_name;
 pub use checkout::Checkout;
 pub use child::fetch_child_main;

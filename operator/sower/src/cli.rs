@@ -1,5 +1,7 @@
 //! The words of the command line: every command, flag and help text.
 
+mod asking;
+mod changing;
 mod keeping;
 
 use std::path::PathBuf;
@@ -7,6 +9,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use asking::{BlameArgs, DiffArgs, DriftArgs, ExplainArgs, HistoryArgs};
+pub use changing::{ApplyArgs, RollbackArgs, SeedArgs, SuspendArgs};
 pub use keeping::{AdoptArgs, ExportArgs, ReportArgs, ReportFormat};
 
 use crate::past::SeedingName;
@@ -424,198 +428,6 @@ pub struct PlanArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: PlanFormat,
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
-}
-
-/// `sower apply`.
-#[derive(Debug, Args)]
-pub struct ApplyArgs {
-    /// The plan: a file that `sower plan -o json` wrote, or at least 12 digits of its hash
-    #[arg(value_name = "FILE|HASH")]
-    pub plan: String,
-    /// The environment
-    #[arg(short, long, value_name = "NAME")]
-    pub environment: Option<String>,
-    /// Who approves (default: user.name of git's settings, else USER)
-    #[arg(long, value_name = "NAME")]
-    pub approved_by: Option<String>,
-    /// How long to wait for the operator (default: 5m)
-    #[arg(long, value_name = "DURATION")]
-    pub timeout: Option<String>,
-    /// Do not wait for the operator
-    #[arg(long)]
-    pub no_wait: bool,
-    /// Output format
-    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
-    pub output: Format,
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
-}
-
-/// `sower explain`.
-#[derive(Debug, Args)]
-pub struct ExplainArgs {
-    /// The integration's id
-    pub id: String,
-    #[command(flatten)]
-    /// Which environments.
-    pub which: Which,
-    /// Output format
-    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
-    pub output: Format,
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
-}
-
-/// `sower history`.
-#[derive(Debug, Args)]
-pub struct HistoryArgs {
-    #[command(flatten)]
-    /// Which environments.
-    pub which: Which,
-    /// At most this many
-    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: u32,
-    /// Output format
-    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
-    pub output: Format,
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
-}
-
-/// `sower drift`.
-#[derive(Debug, Args)]
-pub struct DriftArgs {
-    #[command(flatten)]
-    /// Which environments.
-    pub which: Which,
-    /// Exit with 3 if there is drift
-    #[arg(long)]
-    pub exit_code: bool,
-    /// Output format
-    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
-    pub output: Format,
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
-}
-
-/// `sower diff`.
-#[derive(Debug, Args)]
-pub struct DiffArgs {
-    /// The environment to start from
-    pub from: String,
-    /// The environment to compare with it
-    pub to: String,
-    /// Exit with 3 if there are differences
-    #[arg(long)]
-    pub exit_code: bool,
-    /// Output format
-    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
-    pub output: Format,
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
-}
-
-/// `sower blame`.
-#[derive(Debug, Args)]
-pub struct BlameArgs {
-    /// The integration's id
-    pub id: String,
-    #[command(flatten)]
-    /// Which environments.
-    pub which: Which,
-    /// Output format
-    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
-    pub output: Format,
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
-}
-
-/// `sower seed`.
-#[derive(Debug, Args)]
-pub struct SeedArgs {
-    /// The environment
-    #[arg(short, long, value_name = "NAME", conflicts_with = "all")]
-    pub environment: Option<String>,
-    /// Every environment
-    #[arg(long)]
-    pub all: bool,
-    /// Only these integrations
-    #[arg(long, value_delimiter = ',', value_name = "ID,ID")]
-    pub only: Vec<String>,
-    /// What to do about their conflicts, this once: version=override, version=merge, ...
-    #[arg(long, value_name = "TYPE=RESOLUTION", requires = "only")]
-    pub resolve: Option<String>,
-    /// Write unchanged rows again
-    #[arg(long)]
-    pub reseed: bool,
-    /// Seed an environment that another keeper seeds (suspend it there first)
-    #[arg(long)]
-    pub take_over: bool,
-    /// How long to wait for the operator of a cluster (default: 5m)
-    #[arg(long, value_name = "DURATION")]
-    pub timeout: Option<String>,
-    /// Ask the operator and do not wait
-    #[arg(long)]
-    pub no_wait: bool,
-    /// Output format
-    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
-    pub output: Format,
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
-}
-
-/// `sower rollback`.
-#[derive(Debug, Args)]
-pub struct RollbackArgs {
-    /// Only this integration
-    pub id: Option<String>,
-    /// The environment
-    #[arg(short, long, value_name = "NAME")]
-    pub environment: Option<String>,
-    /// A seeding (57), a revision (main@3f2c1a9); of one integration also a version, or a checksum
-    #[arg(
-        long,
-        value_name = "SEEDING|REVISION|VERSION",
-        required_unless_present = "undo",
-        conflicts_with = "undo"
-    )]
-    pub to: Option<String>,
-    /// Take the last rollback back: what it keeps out may come again
-    #[arg(long)]
-    pub undo: bool,
-    /// How long to wait for the operator of a cluster (default: 5m)
-    #[arg(long, value_name = "DURATION")]
-    pub timeout: Option<String>,
-    /// Ask the operator and do not wait
-    #[arg(long)]
-    pub no_wait: bool,
-    /// Output format
-    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
-    pub output: Format,
-    #[command(flatten)]
-    /// Where.
-    pub at: Where,
-}
-
-/// `sower suspend` and `sower resume`.
-#[derive(Debug, Args)]
-pub struct SuspendArgs {
-    /// The environment
-    #[arg(short, long, value_name = "NAME", conflicts_with = "all")]
-    pub environment: Option<String>,
-    /// Every environment
-    #[arg(long)]
-    pub all: bool,
     #[command(flatten)]
     /// Where.
     pub at: Where,

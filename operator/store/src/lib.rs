@@ -57,7 +57,7 @@ pub use history::{LogStatus, Logged};
 pub use memory::{Kept, ManifestDelta, document_id};
 pub use migrate::{SCHEMA, migrations_sql};
 pub use open::{Migrate, Options, PgStore, SqliteStore, Store};
-pub use pins::PlanContents;
+pub use pins::{PlanContents, Unpinned};
 pub use plans::{Pinned, PlanRow, PlanStatus, Spend};
 pub use quarantine::{QuarantineDelta, Quarantined};
 pub use remove::Removal;

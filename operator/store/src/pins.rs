@@ -28,11 +28,11 @@ const LEAST_WAITING: usize = 8;
 pub type PlanContents = BTreeMap<String, Arc<str>>;
 
 impl Store {
-    /// The integrations whose contents are not kept yet, for [`Store::pin`]; none where this very plan waits already.
+    /// What [`Store::pin`] would keep; none where this very plan waits already.
     ///
     /// # Errors
     /// Where the database does not answer or a row cannot be read.
-    pub async fn unpinned(&self, pinned: &Pinned) -> Result<Option<BTreeSet<String>>, StoreError> {
+    pub async fn unpinned(&self, pinned: &Pinned) -> Result<Option<Unpinned>, StoreError> {
         let environment = pinned.plan.environment.as_str();
         let written = Written::of(pinned)?;
         let mut tx = self.read().await?;
@@ -55,7 +55,7 @@ impl Store {
             );
         }
         tx.done();
-        Ok(Some(missing))
+        Ok(Some(Unpinned { missing, written }))
     }
 
     /// Keeps a plan until somebody approves it, with the canonical bytes of what it would bring in: `contents` has those that
@@ -67,14 +67,14 @@ impl Store {
         &self,
         fence: &Fence,
         pinned: &Pinned,
+        Unpinned { missing: _, written }: &Unpinned,
         contents: &PlanContents,
     ) -> Result<(), StoreError> {
         let environment = fence.environment.as_str();
-        let written = Written::of(pinned)?;
         let now = time(Timestamp::now());
         let mut tx = self.write().await?;
         lock(&mut tx, fence).await?;
-        insert(&mut tx, fence, pinned, &written, &now).await?;
+        insert(&mut tx, fence, pinned, written, &now).await?;
         insert_operations(&mut tx, environment, pinned, &written.operations).await?;
         insert_contents(&mut tx, environment, pinned, contents).await?;
         trim(&mut tx, environment).await?;
@@ -84,7 +84,16 @@ impl Store {
     }
 }
 
+/// A plan that is not kept yet.
+#[derive(Debug)]
+pub struct Unpinned {
+    /// The integrations whose contents are not kept yet.
+    pub missing: BTreeSet<String>,
+    written: Written,
+}
+
 /// A plan as its row has it.
+#[derive(Debug)]
 struct Written {
     document: String,
     revision: String,

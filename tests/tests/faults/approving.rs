@@ -6,7 +6,7 @@ use serde_json::json;
 use sower_crds::APPROVE;
 use sower_crds::environment::Environment;
 use sower_tests::bed::{Bed, LIMIT};
-use sower_tests::catalog::{Catalog, with};
+use sower_tests::catalog::with;
 use sower_tests::operator::Operator;
 use sower_tests::tables::Tables;
 use sower_tests::wait::until;
@@ -16,13 +16,6 @@ use super::killing::Killing;
 const IDS: [&str; 5] = ["ash", "box", "elm", "oak", "yew"];
 /// How often it is killed, unless it is said.
 const KILLS: u64 = 34;
-
-fn raise(catalog: &Catalog, version: &str) -> Result<String> {
-    for id in IDS {
-        catalog.write(id, version)?;
-    }
-    catalog.push(&format!("Raise to {version}"))
-}
 
 /// The plan that waits for this commit.
 async fn waiting(bed: &Bed, commit: &str) -> Result<String> {
@@ -58,17 +51,17 @@ fn applied(tables: &Tables, version: &str, hash: &str) -> Result<bool> {
 
 #[tokio::test]
 async fn e2e_09_an_approval_under_kill_is_obeyed_once_and_whole() -> Result<()> {
-    let mut killing = Killing::seeded(KILLS)?;
+    let mut killing = Killing::of(KILLS)?;
     let mut bed = Bed::with("killapprove", &["leaderElection.enabled=false"]).await?;
     let catalog = bed.catalog()?;
-    let first = raise(&catalog, "1.0.0")?;
+    let first = catalog.raise(&IDS, "1.0.0")?;
     bed.environment("production", with(catalog.spec(), json!({ "approval": "Manual" }))).await?;
     let hash = waiting(&bed, &first).await?;
     approve(&bed, &hash).await?;
     bed.seeded("production", &first).await?;
     for number in killing.rounds() {
         let version = format!("1.{number}.0");
-        let commit = raise(&catalog, &version)?;
+        let commit = catalog.raise(&IDS, &version)?;
         bed.request("production").await?;
         let hash = waiting(&bed, &commit).await?;
         approve(&bed, &hash).await?;

@@ -50,7 +50,7 @@ fn raise(catalog: &Catalog, number: u64) -> Result<String> {
 
 #[tokio::test]
 async fn e2e_09_fifty_kills_and_every_restart_converges() -> Result<()> {
-    let mut killing = Killing::seeded(KILLS)?;
+    let mut killing = Killing::of(KILLS)?;
     let mut bed = Bed::with("kill", &["leaderElection.enabled=false"]).await?;
     let catalog = bed.catalog()?;
     let first = raise(&catalog, 0)?;

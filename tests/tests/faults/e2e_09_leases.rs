@@ -26,13 +26,6 @@ async fn holder(bed: &Bed) -> Result<String> {
 }
 
 /// A new version of every integration, which a seeding takes whole or not at all.
-fn raise(catalog: &Catalog, version: &str) -> Result<String> {
-    for id in IDS {
-        catalog.write(id, version)?;
-    }
-    catalog.push(&format!("Raise to {version}"))
-}
-
 /// The one version that all of an environment is at.
 async fn version(bed: &Bed) -> Result<String> {
     let carried = bed.tables().await?.carried("production");
@@ -61,7 +54,7 @@ async fn pair(name: &str) -> Result<(Bed, Operator, Catalog)> {
 async fn e2e_09_of_two_operators_one_writes_and_the_other_takes_over() -> Result<()> {
     let (mut bed, second, catalog) = pair("pair").await?;
     for minor in 1..=5 {
-        let commit = raise(&catalog, &format!("1.{minor}.0"))?;
+        let commit = catalog.raise(&IDS, &format!("1.{minor}.0"))?;
         bed.request("production").await?;
         bed.seeded("production", &commit).await?;
     }
@@ -75,7 +68,7 @@ async fn e2e_09_of_two_operators_one_writes_and_the_other_takes_over() -> Result
     bed.operator.process.kill()?;
     let first = std::mem::replace(&mut bed.operator, second);
     drop(first);
-    let commit = raise(&catalog, "2.0.0")?;
+    let commit = catalog.raise(&IDS, "2.0.0")?;
     bed.seeded("production", &commit).await?;
     ensure!(holder(&bed).await?.contains("sower-1"));
     let tables = bed.tables().await?;
@@ -97,7 +90,7 @@ async fn e2e_09_a_lease_taken_away_in_the_middle_of_a_seeding_rolls_it_back() ->
     // Nobody may write definitions until this ends: the seeding stands still inside its transaction.
     let mut gate = bed.pool.begin().await?;
     sqlx::query("LOCK TABLE integration_definitions IN SHARE MODE").execute(&mut *gate).await?;
-    let commit = raise(&catalog, "2.0.0")?;
+    let commit = catalog.raise(&IDS, "2.0.0")?;
     bed.request("production").await?;
     let blocked =
         "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'integration_definitions'::regclass";
@@ -145,7 +138,7 @@ async fn e2e_09_a_leader_that_wakes_up_late_writes_nothing() -> Result<()> {
     bed.seeded("production", &commit).await?;
     let second = Operator::replica(&bed.namespace, "sower-1").await?;
 
-    raise(&catalog, "2.0.0")?;
+    catalog.raise(&IDS, "2.0.0")?;
     server.process().signal(Signal::STOP)?;
     bed.request("production").await?;
     let pid = bed.operator.process.pid();

@@ -26,11 +26,11 @@ pub struct Killing {
 impl Killing {
     /// `SOWER_TEST_KILLS` of them, else `usual`. The instants are printed, and can be given as `SOWER_TEST_INSTANTS`: where
     /// one falls in what is done is as fast as the machine, so that is as near to the same again as there is.
-    pub fn seeded(usual: u64) -> Result<Self> {
+    pub fn of(usual: u64) -> Result<Self> {
         let kills = std::env::var("SOWER_TEST_KILLS").ok().map(|kills| kills.parse()).transpose()?;
         let given = std::env::var("SOWER_TEST_INSTANTS").unwrap_or_default();
         let given = given.split(',').filter(|instant| !instant.is_empty()).map(str::parse);
-        let (given, random) = (given.collect::<Result<_, _>>()?, Random::seeded()?);
+        let (given, random) = (given.collect::<Result<_, _>>()?, Random::new()?);
         Ok(Self { kills: kills.unwrap_or(usual), given, random, longest: BEGIN, old: 0, new: 0 })
     }
 
@@ -69,7 +69,7 @@ impl Killing {
 struct Random(u64);
 
 impl Random {
-    fn seeded() -> Result<Self> {
+    fn new() -> Result<Self> {
         Ok(Self(SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos().max(1).into()))
     }
 

@@ -50,7 +50,7 @@ fn whole(tables: &Tables) -> Result<bool> {
 
 #[tokio::test]
 async fn a_killed_pruning_leaves_the_old_state_or_the_new() -> Result<()> {
-    let mut killing = Killing::seeded(KILLS)?;
+    let mut killing = Killing::of(KILLS)?;
     let mut bed = Bed::with("kill-prune", &["leaderElection.enabled=false"]).await?;
     let catalog = bed.catalog()?;
     let first = catalog.plant(&[&STAYING[..], &COMING_AND_GOING[..]].concat())?;

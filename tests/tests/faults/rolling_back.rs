@@ -6,7 +6,6 @@ use serde_json::json;
 use sower_crds::ROLLBACK;
 use sower_crds::environment::Environment;
 use sower_tests::bed::{Bed, LIMIT};
-use sower_tests::catalog::Catalog;
 use sower_tests::operator::Operator;
 use sower_tests::tables::Tables;
 use sower_tests::wait::until;
@@ -16,13 +15,6 @@ use super::killing::Killing;
 const IDS: [&str; 5] = ["ash", "box", "elm", "oak", "yew"];
 /// How often it is killed, unless it is said.
 const KILLS: u64 = 33;
-
-fn raise(catalog: &Catalog, version: &str) -> Result<String> {
-    for id in IDS {
-        catalog.write(id, version)?;
-    }
-    catalog.push(&format!("Raise to {version}"))
-}
 
 async fn ask(bed: &Bed, wish: &str) -> Result<()> {
     let patch = Patch::Merge(json!({ "metadata": { "annotations": { ROLLBACK: wish } } }));
@@ -67,15 +59,15 @@ fn tables_seq(tables: &Tables) -> serde_json::Value {
 
 #[tokio::test]
 async fn e2e_09_a_rollback_under_kill_is_whole_or_not_there() -> Result<()> {
-    let mut killing = Killing::seeded(KILLS)?;
+    let mut killing = Killing::of(KILLS)?;
     let mut bed = Bed::with("killback", &["leaderElection.enabled=false"]).await?;
     let catalog = bed.catalog()?;
-    let first = raise(&catalog, "1.0.0")?;
+    let first = catalog.raise(&IDS, "1.0.0")?;
     bed.environment("production", catalog.spec()).await?;
     bed.seeded("production", &first).await?;
     for number in killing.rounds() {
         let version = format!("1.{number}.0");
-        let commit = raise(&catalog, &version)?;
+        let commit = catalog.raise(&IDS, &version)?;
         bed.request("production").await?;
         bed.seeded("production", &commit).await?;
         let wish = format!("1 for the {number}. time");
@@ -111,10 +103,10 @@ async fn e2e_09_a_rollback_under_kill_is_whole_or_not_there() -> Result<()> {
 async fn e2e_09_a_new_leader_keeps_to_a_rollback() -> Result<()> {
     let mut bed = Bed::with("backlead", &["leaderElection.leaseDuration=3"]).await?;
     let catalog = bed.catalog()?;
-    let first = raise(&catalog, "1.0.0")?;
+    let first = catalog.raise(&IDS, "1.0.0")?;
     bed.environment("production", catalog.spec()).await?;
     bed.seeded("production", &first).await?;
-    let second = raise(&catalog, "1.1.0")?;
+    let second = catalog.raise(&IDS, "1.1.0")?;
     bed.seeded("production", &second).await?;
     let follower = Operator::replica(&bed.namespace, "sower-1").await?;
     ask(&bed, "1").await?;
@@ -130,7 +122,7 @@ async fn e2e_09_a_new_leader_keeps_to_a_rollback() -> Result<()> {
     let tables = bed.tables().await?;
     ensure!(rolled_back(&tables, "1.1.0", "1")?, "{:?}", tables.carried("production"));
     ensure!(tables.log("production").len() == 3, "{:?}", tables.log("production"));
-    let third = raise(&catalog, "1.2.0")?;
+    let third = catalog.raise(&IDS, "1.2.0")?;
     bed.seeded("production", &third).await?;
     ensure!(bed.tables().await?.carried("production").values().all(|version| version == "1.2.0"));
     Ok(())

@@ -58,7 +58,6 @@ pub async fn answer(
     };
     let by = approval.by().to_owned();
     let plan = asked.get(..12).unwrap_or(asked);
-    let approved = |seeding: &str| format!("Plan {plan} approved by {by}: seeding {seeding}");
     if let Seeded::Applied { planned, report } = &seeded
         && approval.is_of(&planned.plan.hash)
     {
@@ -66,7 +65,7 @@ pub async fn answer(
         // Whoever approved it first is who the log names.
         let logged = store.plan(&job.environment, approval.plan()).await?.and_then(|plan| plan.approved_by);
         let by = logged.unwrap_or_else(|| by.clone());
-        let message = format!("Plan {plan} approved by {by}: seeding {seeding}");
+        let message = approved(plan, &by, &seeding);
         let told =
             ApprovalStatus { plan: cut(asked), result: ApprovalResult::Applied, by: cut(&by), message };
         return Ok((seeded, Some(told)));
@@ -79,12 +78,11 @@ pub async fn answer(
     Ok(match seeder.approve(store, job, &approval, cancel).await? {
         Approved::Applied(applied) => {
             let seeding = number(applied.report().seeding.as_deref());
-            (applied, told(ApprovalResult::Applied, approved(&seeding)))
+            (applied, told(ApprovalResult::Applied, approved(plan, &by, &seeding)))
         }
         Approved::Before { seeding, by } => {
             let seeding = seeding.map_or_else(|| "unknown".to_owned(), |seeding| seeding.to_string());
-            let message = format!("Plan {plan} approved by {by}: seeding {seeding}");
-            (seeded, told(ApprovalResult::Applied, message))
+            (seeded, told(ApprovalResult::Applied, approved(plan, &by, &seeding)))
         }
         Approved::Waits(waits) => {
             let (why, frozen) = match &waits {
@@ -123,6 +121,10 @@ pub async fn withdraw(
     }
     let said = environment.annotations().get(APPROVE).map(|asked| asked.trim().to_ascii_lowercase());
     seeder.withdraw(store, job, said.as_deref()).await
+}
+
+fn approved(plan: &str, by: &str, seeding: &str) -> String {
+    format!("Plan {plan} approved by {by}: seeding {seeding}")
 }
 
 fn sentence(refusal: &Refusal) -> String {
@@ -192,7 +194,7 @@ pub async fn in_spite(
     };
     let seeding = number(applied.report().seeding.as_deref());
     let plan = asked.get(..12).unwrap_or(asked);
-    let message = format!("Plan {plan} approved by {}: seeding {seeding}", approval.by());
+    let message = approved(plan, approval.by(), &seeding);
     let (result, by) = (ApprovalResult::Applied, cut(&by));
     Some((applied, Some(ApprovalStatus { plan: cut(asked), result, by, message })))
 }

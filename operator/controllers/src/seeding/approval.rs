@@ -162,10 +162,9 @@ impl Seeder {
         if let Some(before) = applied().await? {
             return Ok(before);
         }
-        let mut tries = 1..=TRIES;
+        let (mut tries, mut now) = (1..=TRIES, row.clone());
         let approved = loop {
-            let row = store.environment(&job.environment).await?;
-            match self.approve_waiting(store, job, approval, row, started, cancel).await {
+            match self.approve_waiting(store, job, approval, now, started, cancel).await {
                 Ok(approved @ (Approved::Applied(_) | Approved::Before { .. } | Approved::Waits(_))) => {
                     break approved;
                 }
@@ -176,6 +175,7 @@ impl Seeder {
                         if cancel.run_until_cancelled(tokio::time::sleep(AGAIN * number)).await.is_none() {
                             break neither?;
                         }
+                        now = store.environment(&job.environment).await?;
                     }
                     (None, _) => break neither?,
                 },
@@ -333,8 +333,9 @@ impl Seeder {
         let catalogs = made.reading.catalogs();
         match gate_of_approved(&made.plan, &job.spec, &catalogs, job.moment()) {
             Gate::Held(held) => {
+                let mut made = made;
                 if held.reason == HeldReason::Frozen {
-                    let made = pinned::with_rows(store, made.clone()).await?;
+                    made = pinned::with_rows(store, made).await?;
                     pinned::pin_under(store, job, &made, &held).await?;
                     let fence = Fence { as_of: None, ..seeded::claim(store, job, &made).await? };
                     store.remember_approval(&fence, &made.plan.hash, &approval.by).await?;

@@ -101,11 +101,11 @@ pub(super) async fn pin_under(
 ) -> Result<(), SeedingError> {
     let fence = seeded::claim(store, job, planned).await?;
     let pinned = pinned(job, planned, held);
-    let Some(missing) = store.unpinned(&pinned).await? else { return Ok(()) };
-    let contents = contents(store, planned, &missing).await?;
+    let Some(unpinned) = store.unpinned(&pinned).await? else { return Ok(()) };
+    let contents = contents(store, planned, &unpinned.missing).await?;
     // What is merged has its base from the day on which it is approved.
     store.note_merges(&fence, &seeded::merges(planned)).await?;
-    Ok(store.pin(&fence, &pinned, &contents).await?)
+    Ok(store.pin(&fence, &pinned, &unpinned, &contents).await?)
 }
 
 /// What a plan brings in of these integrations.

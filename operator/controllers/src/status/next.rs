@@ -2,6 +2,7 @@
 
 use sower_crds::environment::{Environment, EnvironmentStatus};
 use sower_crds::{APPROVE, TAKE_OVER};
+use sower_source::is_ssh;
 
 use super::outcome::{Outcome, Verdict};
 use crate::reason::Reason;
@@ -48,8 +49,7 @@ pub(super) fn next(
 /// What of `kubectl create secret generic` makes the credentials for a git server: by the way in which its URL is spoken to.
 #[must_use]
 pub fn credentials(url: &str) -> &'static str {
-    let is_ssh = url.starts_with("ssh://") || (!url.contains("://") && url.contains(':'));
-    if is_ssh {
+    if is_ssh(url) {
         "--from-file=identity=KEY --from-file=known_hosts=KNOWN_HOSTS"
     } else {
         "--from-literal=username=USER --from-literal=password=TOKEN"

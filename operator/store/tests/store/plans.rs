@@ -57,10 +57,10 @@ async fn pin(bed: &Bed, n: u32, base: i64, wanted: &Wanted) -> Result<Pinned, St
     };
     let fence = bed.store.claim(ENV, KEEPER, false).await?;
     let fence = Fence { base, as_of: None, ..fence };
-    if let Some(missing) = bed.store.unpinned(&pinned).await? {
-        let contents = wanted.iter().filter(|(operation, _)| missing.contains(&operation.id));
+    if let Some(unpinned) = bed.store.unpinned(&pinned).await? {
+        let contents = wanted.iter().filter(|(operation, _)| unpinned.missing.contains(&operation.id));
         let contents = contents.filter_map(|(o, manifest)| Some((o.id.clone(), manifest.clone()?))).collect();
-        bed.store.pin(&fence, &pinned, &contents).await?;
+        bed.store.pin(&fence, &pinned, &unpinned, &contents).await?;
     }
     Ok(pinned)
 }
