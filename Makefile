@@ -54,7 +54,7 @@ generate:
 # One table of what a seeding costs; SOWER_BENCH_SIZES=1000 is the shortest.
 bench: installed
 	cargo build --release --locked
-	SOWER_BIN=$(abspath $(TARGET))/release/sower cargo bench --locked -p sower-tests --bench seeding --bench trust
+	SOWER_BIN=$(abspath $(TARGET))/release/sower cargo bench --locked -p sower-tests --bench seeding --bench trust --bench rollout
 
 install:
 	cargo build --release --locked

@@ -11,8 +11,10 @@ use crate::drift::Drift;
 use crate::freeze::FreezeWindow;
 use crate::notification::Notification;
 use crate::period::{self, Period};
+use crate::promotion::{DependsOn, Promotion};
 use crate::prune_limit::PruneLimit;
 use crate::retention::Retention;
+use crate::rollout::Rollout;
 use crate::source::Source;
 use crate::status;
 use crate::text;
@@ -121,6 +123,7 @@ words! {
     printcolumn(name = "Revision", type_ = "string", json_path = ".status.revision"),
     printcolumn(name = "Integrations", type_ = "integer", json_path = ".status.counts.integrations"),
     printcolumn(name = "Conflicts", type_ = "integer", json_path = ".status.counts.conflicts"),
+    printcolumn(name = "Rollouts", type_ = "integer", json_path = ".status.counts.rollouts"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Status",
@@ -220,6 +223,18 @@ pub struct EnvironmentSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[schemars(extend("maxItems" = 4))]
     pub notifications: Vec<Notification>,
+    /// How new versions of integrations reach those who use them. Absent: all at once.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = {}))]
+    pub rollout: Rollout,
+    /// Environments that have to be in order before this one is seeded. It is seeded as soon as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[schemars(extend("maxItems" = 8))]
+    pub depends_on: Vec<DependsOn>,
+    /// What another environment has to show of a content before it enters this one. Absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<Promotion>,
 }
 
 fn interval() -> Period {
@@ -270,6 +285,9 @@ impl Default for EnvironmentSpec {
             drift: Drift::default(),
             conflicts: Conflicts::default(),
             notifications: Vec::new(),
+            rollout: Rollout::default(),
+            depends_on: Vec::new(),
+            promotion: None,
         }
     }
 }
@@ -328,8 +346,8 @@ pub struct Conflicts {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentStatus {
-    /// Ready, always; Reconciling and Stalled only while they are true; SourceReady, ConflictFree and
-    /// Drifted.
+    /// Ready, always; Reconciling and Stalled only while they are true; SourceReady, ConflictFree, Drifted and
+    /// Healthy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "status::conditions")]
     pub conditions: Vec<Condition>,
@@ -360,6 +378,17 @@ pub struct EnvironmentStatus {
     /// The rollback that was asked for last by the annotation `sower.dev/rollback`, and what came of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackStatus>,
+    /// The command that was given last by the annotation `sower.dev/rollout`, and what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout_command: Option<RolloutCommandStatus>,
+    /// At most 20 of the rollouts that are under way, or that ended last and left the stable version in place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 20))]
+    pub rollouts: Vec<RolloutStatus>,
+    /// At most 20 of the contents that wait for another environment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 20))]
+    pub waiting: Vec<WaitingStatus>,
     /// The plan that was made last, while it is not applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
@@ -425,6 +454,64 @@ pub struct RollbackStatus {
     pub failed: bool,
 }
 
+/// A command to rollouts, and what came of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutCommandStatus {
+    /// The value of the annotation `sower.dev/rollout` that was obeyed last.
+    #[schemars(schema_with = "text::line")]
+    pub last_handled: String,
+    /// What came of it.
+    #[schemars(schema_with = "text::paragraph")]
+    pub message: String,
+    /// It could not be done. Default false.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub failed: bool,
+}
+
+/// A rollout in short; the whole is in the database.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutStatus {
+    /// The integration.
+    #[schemars(schema_with = "text::line")]
+    pub integration: String,
+    /// Pending, Progressing, Paused, Completing, Completed, Aborted, RolledBack or Superseded.
+    #[schemars(schema_with = "text::line")]
+    pub state: String,
+    /// The step, from 1; 0 before the first.
+    pub step: i32,
+    /// How many steps there are, the one to everybody included.
+    pub steps: i32,
+    /// Percent of the consumers that have the new version.
+    pub weight: f64,
+    /// The version that all had before.
+    #[schemars(schema_with = "text::line")]
+    pub from: String,
+    /// The version that is rolled out.
+    #[schemars(schema_with = "text::line")]
+    pub to: String,
+    /// Why it is in this state, in a clause.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(schema_with = "text::paragraph")]
+    pub reason: String,
+}
+
+/// A content that waits for another environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingStatus {
+    /// The integration.
+    #[schemars(schema_with = "text::line")]
+    pub integration: String,
+    /// Its version.
+    #[schemars(schema_with = "text::line")]
+    pub version: String,
+    /// What it waits for, in a clause.
+    #[schemars(schema_with = "text::paragraph")]
+    pub reason: String,
+}
+
 /// A plan in short; the whole is in the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -453,6 +540,9 @@ pub struct LastSeeding {
     pub created: i32,
     /// Integrations that changed.
     pub updated: i32,
+    /// Integrations of which a rollout began.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub staged: i32,
     /// Integrations that went.
     pub deleted: i32,
     /// Integrations that stayed as they were.
@@ -569,6 +659,12 @@ pub struct Counts {
     /// Integrations that are not as the sources have them, because they were rolled back; `sower get quarantine`.
     #[serde(default)]
     pub quarantined: i32,
+    /// Rollouts under way.
+    #[serde(default)]
+    pub rollouts: i32,
+    /// Contents that wait for another environment.
+    #[serde(default)]
+    pub waiting: i32,
     /// Integrations that the filters keep out.
     pub excluded: i32,
     /// Manifests refused.

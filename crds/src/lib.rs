@@ -31,6 +31,8 @@ pub mod integration;
 pub mod notification;
 /// Durations as documents write them.
 pub mod period;
+/// Promotion between environments.
+pub mod promotion;
 /// The prune limit.
 pub mod prune_limit;
 /// The reference pages.
@@ -39,6 +41,8 @@ pub mod reference;
 pub mod request;
 /// How long things are kept.
 pub mod retention;
+/// Rollouts.
+pub mod rollout;
 /// The schemas, generated from the types.
 pub mod schema;
 /// Sources: where an Environment's manifests come from.
@@ -58,8 +62,10 @@ pub use integration::{Integration, IntegrationSpec, IntegrationStatus};
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 pub use notification::Notification;
 pub use period::Period;
+pub use promotion::{DependsOn, Promotion};
 pub use prune_limit::PruneLimit;
 pub use reference::{environment_reference, manifest_reference};
+pub use rollout::Rollout;
 pub use schema::{environment_schema, integration_schema};
 pub use words::UnknownWord;
 
@@ -85,6 +91,16 @@ pub const APPROVED_BY: &str = "sower.dev/approved-by";
 pub const ROLLBACK: &str = "sower.dev/rollback";
 /// The annotation of an Environment that says who asks for the rollback.
 pub const ROLLED_BACK_BY: &str = "sower.dev/rolled-back-by";
+/// The annotation of an Environment that gives a command to the rollout of an integration, once: `<id>=pause`, `resume`,
+/// `advance`, `abort` or `retry`. What follows after a blank is no part of it: so the same can be asked twice.
+pub const ROLLOUT: &str = "sower.dev/rollout";
+/// The annotation of an Environment that says who gives the command.
+pub const ROLLOUT_BY: &str = "sower.dev/rollout-by";
+/// The annotation of an Environment that lets contents in which the environment that it is promoted from has, once: the ids,
+/// joined by `,`.
+pub const PROMOTE: &str = "sower.dev/promote";
+/// The annotation of an Environment that says who promotes.
+pub const PROMOTED_BY: &str = "sower.dev/promoted-by";
 /// The annotation of an Integration, in git or in a cluster, that says what is done about its conflicts:
 /// `version=override`, of several types joined by `,`. On an Environment it is obeyed once, and names the integration:
 /// `slack:version=override`, of several joined by `;`.

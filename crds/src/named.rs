@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::schema::annotated;
 use crate::{
-    action, case, connection, drift, environment, freeze, integration, notification, request, retention,
-    source, trigger, webhook,
+    action, case, connection, drift, environment, freeze, integration, notification, promotion, request,
+    retention, rollout, source, trigger, webhook,
 };
 
 /// A type, its name, and its schema.
@@ -67,9 +67,23 @@ pub(crate) fn of_environment() -> Vec<Named> {
         named::<environment::Database>("Database"),
         named::<freeze::FreezeWindow>("FreezeWindow"),
         named::<retention::Retention>("Retention"),
+        named::<retention::UsageRetention>("UsageRetention"),
         named::<notification::Notification>("Notification"),
         named::<drift::Drift>("Drift"),
         named::<environment::Conflicts>("Conflicts"),
+        named::<rollout::Rollout>("Rollout"),
+        named::<rollout::Strategy>("Strategy"),
+        named::<rollout::RolloutRule>("RolloutRule"),
+        named::<rollout::Step>("Step"),
+        named::<rollout::Variant>("Variant"),
+        named::<rollout::Match>("Match"),
+        named::<rollout::Override>("Override"),
+        named::<rollout::Analysis>("Analysis"),
+        named::<rollout::LatencyLimit>("LatencyLimit"),
+        named::<rollout::PrometheusQuery>("PrometheusQuery"),
+        named::<promotion::DependsOn>("DependsOn"),
+        named::<promotion::Promotion>("Promotion"),
+        named::<promotion::PromotionMinimum>("PromotionMinimum"),
     ]
 }
 

@@ -15,6 +15,8 @@ pub const SCHEDULE_PATTERN: &str = "^([0-9A-Za-z*/,#?-]+ ){4}[0-9A-Za-z*/,#?-]+$
 /// A column of the catalog's tables that a hash covers, or a JSON pointer.
 pub const COLUMN_PATTERN: &str =
     "^(name|version|author|manifest|status|integration_id|identifier|category|definition|(/[^/]{1,128})+)$";
+/// A duration, or a time as RFC 3339 has them.
+pub const UNTIL_PATTERN: &str = "^(([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:.]+([Zz]|[+-][0-9]{2}:[0-9]{2}))$";
 /// The name of a time zone, as far as a pattern can say it.
 pub const TIME_ZONE_PATTERN: &str = "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$";
 
@@ -121,6 +123,59 @@ pub(crate) fn columns(_: &mut SchemaGenerator) -> Schema {
         "type": "array",
         "maxItems": 32,
         "items": { "type": "string", "minLength": 2, "maxLength": 256, "pattern": COLUMN_PATTERN, "x-sower": "column" },
+    })
+}
+
+/// A percentage.
+pub(crate) fn percent(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "number", "minimum": 0, "maximum": 100 })
+}
+
+/// A share of a whole.
+pub(crate) fn share(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "number", "minimum": 0, "maximum": 1 })
+}
+
+/// How sure something is.
+pub(crate) fn confidence(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "number", "minimum": 0.5, "maximum": 0.999_999 })
+}
+
+/// A quantile that a histogram can tell.
+pub(crate) fn quantile(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "number", "minimum": 0.01, "maximum": 0.999 })
+}
+
+/// How many times something is something else.
+pub(crate) fn ratio(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "number", "minimum": 0.1, "maximum": 1000 })
+}
+
+/// A condition in CEL.
+pub(crate) fn cel(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 1024 })
+}
+
+/// A duration, or a time (RFC 3339).
+pub(crate) fn until(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 2, "maxLength": 40, "pattern": UNTIL_PATTERN })
+}
+
+/// Keys of consumers.
+pub(crate) fn keys(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 1000,
+        "items": { "type": "string", "minLength": 1, "maxLength": 256 },
+    })
+}
+
+/// Labels of a consumer.
+pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": { "type": "string", "maxLength": 256 },
     })
 }
 

@@ -47,7 +47,7 @@ fn every_size_is_bounded() {
                     "{at}: maxProperties"
                 );
             }
-            Some("integer" | "boolean") => {}
+            Some("integer" | "number" | "boolean") => {}
             Some(other) => panic!("{at}: {other}"),
             None if node["x-kubernetes-int-or-string"] == true => {
                 assert!(node.get("maxLength").is_some() && node.get("maximum").is_some(), "{at}: bounds");
@@ -145,7 +145,7 @@ fn columns_are_in_order_with_the_status_last() {
     };
     assert_eq!(
         columns(environment_crd()),
-        ["Ready", "Revision", "Integrations", "Conflicts", "Age", "Status"]
+        ["Ready", "Revision", "Integrations", "Conflicts", "Rollouts", "Age", "Status"]
     );
     assert_eq!(columns(integration_crd()), ["Ready", "Version", "Environments", "Age", "Status"]);
 }

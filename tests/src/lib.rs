@@ -15,6 +15,7 @@ pub mod namespace;
 pub mod operator;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod repository;
 pub mod sower;
 pub mod ssh_server;

@@ -85,8 +85,27 @@ impl Operator {
 
     /// The status and the body that a path of its server answers with.
     pub async fn get(&self, path: &str) -> Result<(u16, String)> {
+        self.ask("GET", path, None, None).await
+    }
+
+    /// The same, whatever the method, with a bearer token and a body of JSON.
+    pub async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&str>,
+    ) -> Result<(u16, String)> {
+        let mut question = format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\n");
+        if let Some(token) = token {
+            question += &format!("Authorization: Bearer {token}\r\n");
+        }
+        if let Some(body) = body {
+            let length = body.len();
+            question += &format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
+        }
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
+        stream.write_all(format!("{question}\r\n{}", body.unwrap_or_default()).as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("no HTTP: {answer}"))?;

@@ -9,4 +9,5 @@ mod faults {
     mod outages;
     mod pruning;
     mod rolling_back;
+    mod rolling_out;
 }

@@ -4,4 +4,5 @@ mod files {
     mod docs;
     mod drifting;
     pub(crate) mod e2e_11_standalone;
+    mod rolling_out;
 }

@@ -20,7 +20,10 @@ mod operator {
     mod keeping;
     mod notifying;
     mod planning;
+    mod promoting;
     mod pruning;
+    mod resolving;
     mod rolling_back;
+    mod rolling_out;
     mod transports;
 }

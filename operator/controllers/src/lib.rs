@@ -4,6 +4,7 @@
 //! [`seeding`]; who hands over the Environment and who receives the report is all that differs.
 
 pub mod api_server;
+pub mod asking;
 pub mod cluster;
 pub mod cluster_source;
 pub mod doors;
@@ -16,9 +17,11 @@ pub mod metrics;
 pub mod notify;
 pub mod operator;
 pub mod reason;
+pub mod rollout;
 pub mod secrets;
 pub mod seeding;
 pub mod status;
 pub mod stores;
 pub mod term;
+mod web;
 pub mod writing;

@@ -1,5 +1,7 @@
 //! What is counted and measured, per environment; the series of an environment vanish with it.
 
+mod rollouts;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,6 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use sower_core::drift::Counted;
 use sower_core::plan::{Conflict, ConflictType, Plan, Verb};
@@ -91,6 +94,7 @@ fn seconds() -> Histogram {
 pub struct Metrics {
     reconcile_duration: Family<EnvironmentLabels, Histogram>,
     reconciles: Family<ResultLabels, Counter>,
+    ready: Family<EnvironmentLabels, Gauge>,
     plan: Family<OperationLabels, Gauge>,
     rows: Family<EnvironmentLabels, Counter>,
     purged: Family<EnvironmentLabels, Counter>,
@@ -102,6 +106,7 @@ pub struct Metrics {
     drift_duration: Family<EnvironmentLabels, Histogram>,
     fetch_duration: Family<SourceLabels, Histogram>,
     sources: Arc<Mutex<BTreeSet<SourceLabels>>>,
+    rollouts: rollouts::Series,
 }
 
 impl Metrics {
@@ -111,6 +116,7 @@ impl Metrics {
         let metrics = Self {
             reconcile_duration: Family::new_with_constructor(seconds),
             reconciles: Family::default(),
+            ready: Family::default(),
             plan: Family::default(),
             rows: Family::default(),
             purged: Family::default(),
@@ -122,10 +128,12 @@ impl Metrics {
             drift_duration: Family::new_with_constructor(seconds),
             fetch_duration: Family::new_with_constructor(seconds),
             sources: Arc::default(),
+            rollouts: rollouts::Series::new(registry),
         };
         let Self {
             reconcile_duration,
             reconciles,
+            ready,
             plan,
             rows,
             purged,
@@ -137,6 +145,7 @@ impl Metrics {
             drift_duration,
             fetch_duration,
             sources: _,
+            rollouts: _,
         } = &metrics;
         registry.register_with_unit(
             "reconcile_duration",
@@ -144,7 +153,11 @@ impl Metrics {
             Unit::Seconds,
             reconcile_duration.clone(),
         );
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "This process, and its version", version);
         registry.register("reconciles", "Reconciles by result", reconciles.clone());
+        let holds = "1 where the environment holds what its sources say, else 0";
+        registry.register("environment_ready", holds, ready.clone());
         registry.register("plan_operations", "Operations of the last plan", plan.clone());
         registry.register("rows_written", "Catalog rows inserted, updated or deleted", rows.clone());
         let kept = "Integrations that had been taken out and were kept long enough";
@@ -242,6 +255,11 @@ impl Metrics {
         self.ended(at, report.status, Duration::from_millis(report.duration));
     }
 
+    /// The environment holds what its sources say, or it does not.
+    pub fn ready(&self, at: &EnvironmentLabels, ready: bool) {
+        self.ready.get_or_create(at).set(ready.into());
+    }
+
     /// A seeding was committed that wrote so many rows.
     pub fn wrote(&self, at: &EnvironmentLabels, rows: u64) {
         self.rows.get_or_create(at).inc_by(rows);
@@ -268,9 +286,21 @@ impl Metrics {
         self.reconciles.get_or_create(&outcome(at, result)).inc();
     }
 
+    /// This process does not look after environments any more: what it measured of them is no longer so.
+    pub fn leads_no_longer(&self) {
+        self.ready.clear();
+        self.plan.clear();
+        self.conflicts.clear();
+        self.invalid.clear();
+        self.plans_waiting.clear();
+        self.drifted.clear();
+        self.rollouts.leads_no_longer();
+    }
+
     /// The environment is gone.
     pub fn forget(&self, at: &EnvironmentLabels) {
         self.reconcile_duration.remove(at);
+        self.ready.remove(at);
         self.rows.remove(at);
         self.purged.remove(at);
         self.invalid.remove(at);
@@ -290,6 +320,7 @@ impl Metrics {
             self.conflicts.remove(&conflict(at, kind));
         }
         self.forget_sources(at, |_| true);
+        self.rollouts.forget(at);
     }
 }
 
@@ -330,76 +361,4 @@ fn conflict(at: &EnvironmentLabels, kind: ConflictType) -> ConflictLabels {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_series_of_an_environment_vanish_with_it() {
-        let mut registry = Registry::default();
-        let metrics = Metrics::new(&mut registry);
-        let at = |name: &str| EnvironmentLabels { namespace: "n".into(), environment: name.into() };
-        for name in ["gone", "stays"] {
-            metrics.fetched(&at(name), "catalog", Duration::from_millis(3));
-            metrics.ended(&at(name), Outcome::Failed, Duration::from_millis(3));
-        }
-        metrics.forget(&at("gone"));
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).expect("encodes");
-        assert!(!text.contains("gone"), "{text}");
-        assert!(text.contains("sower_fetch_duration_seconds_count{namespace=\"n\",environment=\"stays\",source=\"catalog\"} 1"), "{text}");
-        assert!(
-            text.contains(
-                "sower_reconciles_total{namespace=\"n\",environment=\"stays\",result=\"failed\"} 1"
-            ),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn the_series_of_a_source_vanish_once_the_spec_names_it_no_more() {
-        let mut registry = Registry::default();
-        let metrics = Metrics::new(&mut registry);
-        let at = |name: &str| EnvironmentLabels { namespace: "n".into(), environment: name.into() };
-        for (environment, source) in [("one", "catalog"), ("one", "partners"), ("other", "partners")] {
-            metrics.fetched(&at(environment), source, Duration::from_millis(3));
-        }
-        metrics.reads(&at("one"), &["catalog", "new"]);
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).expect("encodes");
-        for (environment, source, expect) in
-            [("one", "catalog", true), ("one", "partners", false), ("other", "partners", true)]
-        {
-            let series = format!("environment=\"{environment}\",source=\"{source}\"");
-            assert_eq!(text.contains(&series), expect, "{series}\n{text}");
-        }
-    }
-
-    #[test]
-    fn what_was_planned_is_done_where_nothing_is_new() {
-        let mut registry = Registry::default();
-        let metrics = Metrics::new(&mut registry);
-        let at = EnvironmentLabels { namespace: "n".into(), environment: "e".into() };
-        let planned = |operation: &str, n: usize| {
-            let mut text = String::new();
-            prometheus_client::encoding::text::encode(&mut text, &registry).expect("encodes");
-            let series = format!(
-                "sower_plan_operations{{namespace=\"n\",environment=\"e\",operation=\"{operation}\"}} {n}\n"
-            );
-            assert!(text.contains(&series), "{series}{text}");
-        };
-        metrics.stands(&at, |verb| usize::from(verb == Verb::Create) * 3, &[], 0);
-        planned("create", 3);
-        let report = |status: &str| -> Report {
-            serde_json::from_value(serde_json::json!({
-                "environment": "e", "status": status, "integrationsProcessed": 3, "created": 0, "updated": 0,
-                "deleted": 0, "unchanged": 3, "actionsCreated": 0, "triggersCreated": 0,
-                "connectionsCreated": 0, "conflicts": [], "errors": [], "duration": 1,
-            }))
-            .expect("a report")
-        };
-        metrics.reconciled(&at, &report("refused"));
-        planned("create", 3);
-        metrics.reconciled(&at, &report("unchanged"));
-        planned("create", 0);
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::asking::Asking;
 use crate::cluster::{Scope, Scopes};
 use crate::drift::{Hearing, Watches};
 use crate::environment::{self, Patience, Rules, Shared};
@@ -45,6 +46,8 @@ pub struct Operator {
     pub concurrency: u16,
     /// How it is decided who leads.
     pub election: Election,
+    /// Who is asked about Environments, whether or not this process leads.
+    pub asking: Arc<Asking>,
 }
 
 impl Operator {
@@ -61,6 +64,7 @@ impl Operator {
             watch_secrets,
             concurrency,
             election,
+            asking,
         } = self;
         let shared = Arc::new(Shared {
             client: client.clone(),
@@ -81,16 +85,21 @@ impl Operator {
         let (told, leadership) = watch::channel(Leadership::Follower);
         // Watches and the election outlast the work: what ends still needs them.
         let last = CancellationToken::new();
-        let gone = |namespace: &str, name: &str| shared.forget(namespace, name);
+        let gone = |namespace: &str, name: &str| {
+            shared.forget(namespace, name);
+            asking.forget(namespace, name);
+        };
         let leading = async {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = Scopes::synced(&stores) => {
+                    asking.watches(&stores);
                     synced();
                     lead(&shared, &stores, leadership, &election.identity, &stop).await;
                 }
             }
-            if tokio::time::timeout(CLOSING, shared.stores.close()).await.is_err() {
+            let closed = async { tokio::join!(shared.stores.close(), asking.close()) };
+            if tokio::time::timeout(CLOSING, closed).await.is_err() {
                 tracing::warn!("a database keeps a connection; it is dropped");
             }
             last.cancel();
@@ -171,4 +180,5 @@ async fn work(shared: &Arc<Shared>, scopes: &[Arc<Scope>], term: &Arc<Term>) {
     // Whoever leads next knows better.
     shared.hearing.clear();
     shared.watches.clear();
+    shared.metrics.leads_no_longer();
 }

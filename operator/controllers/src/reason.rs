@@ -21,6 +21,8 @@ pub enum Reason {
     SourceEmpty,
     /// The source cannot be fetched now.
     FetchFailed,
+    /// Another environment is not as this one wants it.
+    DependencyNotReady,
     /// The plan deletes more than pruneLimit.
     PruneLimitExceeded,
     /// The plan waits until somebody approves it.
@@ -61,6 +63,7 @@ impl Reason {
             Self::SourceNotFound => "SourceNotFound",
             Self::SourceEmpty => "SourceEmpty",
             Self::FetchFailed => "FetchFailed",
+            Self::DependencyNotReady => "DependencyNotReady",
             Self::PruneLimitExceeded => "PruneLimitExceeded",
             Self::ApprovalRequired => "ApprovalRequired",
             Self::Frozen => "Frozen",
@@ -94,6 +97,7 @@ impl Reason {
             | Self::ManifestsInvalid => With::Stalled,
             Self::DatabaseUnavailable
             | Self::FetchFailed
+            | Self::DependencyNotReady
             | Self::ApprovalRequired
             | Self::Frozen
             | Self::SeedingFailed => With::Reconciling,
@@ -124,6 +128,7 @@ impl Reason {
             Self::ApprovalRequired => "Waits for an approval of the plan",
             Self::Frozen => "Waits for the end of the freeze, or for sower.dev/freeze-override",
             Self::ManifestsInvalid => "Waits for a push that mends them; the valid ones are in",
+            Self::DependencyNotReady => "Waits for the other environment",
             Self::DatabaseUnavailable | Self::FetchFailed | Self::SeedingFailed => "Is tried again by itself",
             Self::Suspended | Self::Seeded => "",
         }

@@ -8,6 +8,7 @@ use sower_controllers::seeding::{Kind, Origin, Planned, Seeded, SourceInput};
 use sower_core::gate::HeldReason;
 use sower_core::plan::KeptWhy;
 use sower_core::report::{Outcome, Report};
+use sower_core::rollout::State;
 use sower_source::{FetchRequest, Reference};
 use tokio_util::sync::CancellationToken;
 
@@ -418,7 +419,7 @@ fn edit(kit: &Kit, numbers: &mut Numbers, step: usize) {
     let any = |numbers: &mut Numbers| ["a", "b", "c", "d", "e", "f", "g", "h"][numbers.below(8)];
     let (id, other) = (any(numbers), any(numbers));
     let version = format!("1.{}.{}", numbers.below(step + 1), numbers.below(2));
-    let text = manifest(id, &version, &["one", "two"]);
+    let text = manifest(id, &version, &["one", ["two", "three"][numbers.below(2)]]);
     match numbers.below(16) {
         0 => kit.write(id, &manifest(id, "v9", &["one"])),
         1 => kit.remove(id),
@@ -451,12 +452,19 @@ fn annotated(manifest: &str) -> String {
     manifest.replacen(" }\nspec:", ", annotations: { sower.dev/prune: disabled } }\nspec:", 1)
 }
 
+/// Rules under which something is rolled out.
+const ROLLED_OUT_HELD: &str =
+    ", \"rollout\": {\"default\": {\"type\": \"Staged\", \"steps\": [{\"weight\": 10, \"hold\": \"1h\"}]}}";
+const ROLLED_OUT: &str =
+    ", \"rollout\": {\"default\": {\"type\": \"Staged\", \"steps\": [{\"weight\": 10}]}}";
+
 /// The law of the design: incremental saves reading only. Random histories (edits, breakages, moves, deletions, shared
-/// schemas, dependencies, files that are no manifests) end in the same rows, documents, conflicts and figures as with full.
+/// schemas, dependencies, files that are no manifests, rollouts that wait or complete) end in the same rows, documents,
+/// conflicts, rollouts and figures as with full.
 #[tokio::test]
 async fn incremental_equals_full() {
-    let mut narrow = 0;
-    for seed in 0..16 {
+    let (mut narrow, mut begun, mut completed) = (0, 0, 0);
+    for seed in 0..24 {
         let kit = Kit::new().await;
         let mut numbers = Numbers(seed);
         for id in ["a", "b", "c", "d", "e", "f", "g", "h"] {
@@ -486,7 +494,13 @@ async fn incremental_equals_full() {
             ", \"blockedIntegrations\": [\"d*\", \"z\"]",
             ", \"conflicts\": {\"version\": \"merge\", \"dependency\": \"merge\"}",
             ", \"conflicts\": {\"version\": \"merge\", \"dependency\": \"merge\", \"duplicate\": \"merge\"}",
-        ][numbers.below(8)];
+        ];
+        let rules = match seed {
+            0..16 => rules[numbers.below(8)],
+            // What is rolled out stays where it is, or completes with the first step after it began.
+            16..20 => ROLLED_OUT_HELD,
+            _ => ROLLED_OUT,
+        };
         for step in 0..10 {
             for _ in 0..=numbers.below(2) {
                 edit(&kit, &mut numbers, step);
@@ -507,7 +521,20 @@ async fn incremental_equals_full() {
             let state = kit.state("full").await;
             same(&kit.state("anew").await, &state, &format!("{at}: anew, full"));
             same(&state, &kit.state("incremental").await, &format!("{at}: full, incremental"));
+            if numbers.below(2) == 1 {
+                for (environment, strategy) in
+                    [("anew", "full"), ("full", "full"), ("incremental", "incremental")]
+                {
+                    let stepped = kit.step(&job(environment, &spec(strategy))).await;
+                    let over = stepped.changes.iter().filter(|change| change.after.state == State::Completed);
+                    completed += over.count();
+                }
+                let state = kit.state("full").await;
+                same(&kit.state("anew").await, &state, &format!("{at}: anew, full, stepped"));
+                same(&state, &kit.state("incremental").await, &format!("{at}: full, incremental, stepped"));
+            }
             if let (Ok(full), Ok(incremental)) = (full, incremental) {
+                begun += incremental.report().staged;
                 same(&told(&full), &told(&incremental), &format!("{at}: full, incremental"));
                 let beyond = |s: &Seeded| s.planned().map_or(0, Planned::carried_beyond);
                 narrow += usize::from(beyond(&incremental) > 0);
@@ -516,6 +543,7 @@ async fn incremental_equals_full() {
         }
     }
     assert!(narrow > 16, "only {narrow} plans left something out");
+    assert!(begun > 2 && completed > 8, "only {begun} rollouts began, and {completed} completed");
 }
 
 #[tokio::test]

@@ -53,6 +53,7 @@ fn known<'a>(id: &str, selection: &'a Selection, state: &'a State) -> Vec<Candid
     let offered = wanted[start..].iter().take_while(|wanted| wanted.summary.id == id);
     // What was rolled back from comes back by no agreement.
     let offered = offered.filter(|wanted| !state.quarantine.holds(id, &wanted.summary.checksum));
+    let offered = offered.filter(|wanted| state.admits(id, &wanted.summary.checksum));
     let earlier = state.merges.known.get(id).into_iter().flatten().map(|made| &made.wanted);
     let can = |wanted: &'a Wanted| Candidate { version: &wanted.summary.version, wanted: Some(wanted) };
     here.into_iter().chain(offered.map(can)).chain(earlier.map(can)).collect()

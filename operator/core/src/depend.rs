@@ -160,6 +160,7 @@ fn held<'a>(
             Held::Absent("is itself in conflict")
         }
         (Some(Fate::Keep(KeptWhy::Quarantined)), None) => Held::Absent("was rolled back"),
+        (Some(Fate::Keep(KeptWhy::NotPromoted)), None) => Held::Absent("waits for another environment"),
         (Some(Fate::Keep(_)), None) => Held::Absent("has an invalid manifest"),
         (None, None) if state.foreign.contains(id) => Held::Foreign,
         (None, None) if excluded.contains(id) => Held::Absent("is not let in here"),

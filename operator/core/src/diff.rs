@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::catalog::{Lifecycle, Place, Summary};
 use crate::drift::Left;
 use crate::hash::plan_hash;
-use crate::plan::{Content, Current, Excluded, Kept, KeptWhy, Operation, Plan, State, Verb, Wanted};
+use crate::plan::{
+    Content, Current, Excluded, Kept, KeptWhy, Operation, Plan, State, UnderWay, Verb, Wanted,
+};
 use crate::quarantine::ABSENCE;
 use crate::resolve::{Fate, Settled, standing};
 use crate::select::Selection;
@@ -58,7 +60,20 @@ pub fn diff(
                 }
                 // What is merged is written although the content may be the same: from now on it is of this content of git.
                 let merges = state.merges.merged(id, &wanted.summary.checksum).is_some();
-                match take(wanted, revert, current, wish.reseed || wish.left(id).is_some() || merges) {
+                let under_way = state.rollouts.get(id);
+                let put_right = wish.left(id).filter(|_| {
+                    under_way.is_some_and(|under_way| under_way.to.checksum == wanted.summary.checksum)
+                });
+                // What all have beside a rollout is nothing that git has: it is only put back.
+                let anew = (wish.reseed && under_way.is_none()) || wish.left(id).is_some() || merges;
+                let taken = match put_right {
+                    Some(left) => Some(restore(id, left, &mut put_back)),
+                    None => match (take(wanted, revert, current, anew), under_way) {
+                        (Some(taken), Some(under_way)) => instead(taken, under_way),
+                        (taken, _) => taken,
+                    },
+                };
+                match taken {
                     Some(operation) => operations.push(operation),
                     None => unchanged += 1,
                 }
@@ -96,7 +111,8 @@ pub fn diff(
                 if state.quarantine.is_asked_back(id, ABSENCE) {
                     lifted.push(id.to_owned());
                 }
-                operations.extend(current.map(remove));
+                let stable = state.rollouts.get(id).and_then(|under_way| under_way.stable.as_ref());
+                operations.extend(stable.or(current).map(remove));
             }
         }
     }
@@ -137,7 +153,19 @@ fn take(wanted: &Wanted, revert: bool, current: Option<&Current>, reseed: bool) 
         source: place.source.clone(),
         revert,
         prune_disabled: summary.annotations.prune_disabled,
+        staged: false,
     })
+}
+
+/// What git says beside a rollout changes what all have, unless it says that again: then the rollout is all that ends.
+fn instead(taken: Operation, under_way: &UnderWay) -> Option<Operation> {
+    let stable = under_way.stable.as_ref().map(|stable| &stable.content);
+    match taken.verb {
+        // Where it comes from is told when all have it.
+        Verb::Move => None,
+        Verb::Update if taken.to.as_ref() != stable => Some(Operation { from: stable.cloned(), ..taken }),
+        Verb::Update | Verb::Create | Verb::Remove => Some(taken),
+    }
 }
 
 /// The rows of what git says otherwise, as they were.
@@ -154,6 +182,7 @@ fn restore(id: &str, left: &Left, put_back: &mut BTreeSet<String>) -> Operation 
         source: source.clone(),
         revert: false,
         prune_disabled: *prune_disabled,
+        staged: false,
     }
 }
 
@@ -175,6 +204,7 @@ fn remove(current: &Current) -> Operation {
         source: current.source.clone(),
         revert: false,
         prune_disabled: false,
+        staged: false,
     }
 }
 

@@ -92,10 +92,20 @@ impl Moment {
     /// Why this plan has to wait; an empty one never does.
     #[must_use]
     pub fn freezes(&self, plan: &Plan, spec: &EnvironmentSpec) -> Option<Frozen> {
+        self.freezes_any(plan.operations.iter().map(|operation| operation.id.as_str()), spec)
+    }
+
+    /// Why a change of these integrations has to wait.
+    #[must_use]
+    pub fn freezes_any<'a>(
+        &self,
+        integrations: impl IntoIterator<Item = &'a str>,
+        spec: &EnvironmentSpec,
+    ) -> Option<Frozen> {
         if self.freeze_override.is_some_and(|until| self.now < until) {
             return None;
         }
-        frozen(&spec.freeze_windows, plan.operations.iter().map(|operation| operation.id.as_str()), self.now)
+        frozen(&spec.freeze_windows, integrations, self.now)
     }
 }
 

@@ -77,9 +77,19 @@ pub(crate) fn plan_hash(
     let mut encoder = Encoder::new("sower/plan/1");
     encoder.text(environment).text(spec_digest).text(&base.to_string()).count(operations.len());
     for operation in operations {
-        // An annotation is no content.
-        let Operation { id, verb, from, to, place, revision: _, source, revert, prune_disabled: _ } =
-            operation;
+        // An annotation is no content; what is staged stands in the spec.
+        let Operation {
+            id,
+            verb,
+            from,
+            to,
+            place,
+            revision: _,
+            source,
+            revert,
+            prune_disabled: _,
+            staged: _,
+        } = operation;
         encoder.text(id).text(verb.as_str()).content(from.as_ref()).content(to.as_ref());
         encoder.optional(place.as_ref().map(|p| p.path.as_str())).text(source).count(usize::from(*revert));
     }

@@ -27,6 +27,8 @@ pub struct Merges {
     pub versions: BTreeMap<String, Result<Made, Unmerged>>,
     /// Contents that the environment carried at some time, of integrations that others need, the newest version first.
     pub known: BTreeMap<String, Vec<Made>>,
+    /// Contents that sources offered earlier, and that are let in now.
+    pub offered: BTreeMap<String, Made>,
 }
 
 /// A content that stands in no source as it is.
@@ -61,7 +63,11 @@ impl Merges {
     pub fn manifest(&self, id: &str, checksum: &str) -> Option<&Arc<str>> {
         let made = [&self.versions, &self.unions].into_iter().filter_map(|by| by.get(id)?.as_ref().ok());
         let known = self.known.get(id).into_iter().flatten();
-        made.chain(known).find(|made| made.wanted.summary.checksum == checksum).map(|made| &made.manifest)
+        let offered = self.offered.get(id);
+        made.chain(known)
+            .chain(offered)
+            .find(|made| made.wanted.summary.checksum == checksum)
+            .map(|made| &made.manifest)
     }
 
     /// The merge with edits that an integration's new content came from.
@@ -160,6 +166,13 @@ pub fn of_version_kept(wanted: &Wanted, manifest: &Arc<str>) -> Option<Made> {
     let value: Value = serde_json::from_str(manifest).ok()?;
     let made = loaded(&value, wanted, manifest).ok()?;
     (made.wanted.summary.checksum == wanted.summary.checksum).then_some(made)
+}
+
+/// A content that a source offered earlier, as it was.
+#[must_use]
+pub fn of_offer(wanted: &Wanted, manifest: &Arc<str>) -> Made {
+    let git = (wanted.summary.checksum.clone(), manifest.clone());
+    Made { wanted: wanted.clone(), manifest: manifest.clone(), git, clashes: Vec::new(), seen: None }
 }
 
 /// The content that `value` is, offered as `like` is.

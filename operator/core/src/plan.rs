@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{Place, Summary};
 use crate::drift::Left;
 use crate::merges::Merges;
+use crate::promotion::Admission;
 use crate::quarantine::Quarantine;
 use crate::resolution::Resolutions;
 
@@ -65,9 +66,59 @@ pub struct State {
     pub merged: BTreeMap<String, String>,
     /// What merging makes of the conflicts that were asked for.
     pub merges: Merges,
+    /// The rollouts under way, by integration.
+    pub rollouts: BTreeMap<String, UnderWay>,
+    /// What may come in, where another environment decides that.
+    pub admission: Option<Admission>,
+}
+
+/// A rollout under way, as far as a plan has to know: the environment's row holds the stable content still.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnderWay {
+    /// Id of the rollout.
+    pub id: String,
+    /// What it rolls out.
+    pub to: Content,
+    /// Name of the source that this comes from.
+    pub source: String,
+    /// Path that it comes from.
+    pub path: String,
+    /// The row as it is.
+    pub stable: Option<Current>,
 }
 
 impl State {
+    /// What is rolled out counts as there already: git is held against the target of a rollout.
+    pub fn take_targets(&mut self) {
+        for (id, under_way) in &mut self.rollouts {
+            let Some(row) = self.rows.get_mut(id).filter(|_| under_way.stable.is_none()) else { continue };
+            under_way.stable = Some(row.clone());
+            row.content = under_way.to.clone();
+            row.source.clone_from(&under_way.source);
+            row.path.clone_from(&under_way.path);
+        }
+    }
+
+    /// What everybody has of an integration who is in no rollout of it.
+    #[must_use]
+    pub fn stable(&self, id: &str) -> Option<&Content> {
+        let under_way = self.rollouts.get(id).and_then(|under_way| under_way.stable.as_ref());
+        let row = under_way.or_else(|| self.rows.get(id)).filter(|row| !row.removed);
+        row.map(|row| &row.content)
+    }
+
+    /// What is to come of this integration waits for another environment: it stays as it is.
+    #[must_use]
+    pub fn waits(&self, id: &str) -> bool {
+        self.admission.as_ref().is_some_and(|admission| admission.keeps(id))
+    }
+
+    /// Whether no other environment keeps this content out.
+    #[must_use]
+    pub fn admits(&self, id: &str, checksum: &str) -> bool {
+        self.admission.as_ref().is_none_or(|admission| admission.admits(id, checksum))
+    }
+
     /// What drifted counts as the last seeding left it.
     pub fn take_as_left(&mut self, left: &BTreeMap<String, Left>) {
         for (id, Left { content, source, path, revision: _, prune_disabled }) in left {
@@ -321,6 +372,9 @@ pub struct Operation {
     /// What the manifest says of [`Current::prune_disabled`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prune_disabled: bool,
+    /// It begins a rollout: the rows that all have stay, and the new ones live beside them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub staged: bool,
 }
 
 /// An integration whose rows stay as they are although git says otherwise.
@@ -357,6 +411,10 @@ pub enum KeptWhy {
     NotNamed,
     /// What git says of it was rolled back from.
     Quarantined,
+    /// It needs a version that is being rolled out.
+    AwaitsRollout,
+    /// What git says of it waits for another environment.
+    NotPromoted,
 }
 
 /// The row-level difference between a selection and a database.
@@ -404,10 +462,16 @@ impl Plan {
         self.count(Verb::Create)
     }
 
-    /// Number of updated integrations, those that moved included.
+    /// Number of updated integrations, those that moved, and those of which a rollout begins, included.
     #[must_use]
     pub fn updated(&self) -> usize {
         self.count(Verb::Update) + self.count(Verb::Move)
+    }
+
+    /// Number of integrations of which a rollout begins.
+    #[must_use]
+    pub fn staged(&self) -> usize {
+        self.operations.iter().filter(|operation| operation.staged).count()
     }
 
     /// Number of deleted integrations.

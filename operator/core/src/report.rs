@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Conflict;
+use crate::promotion::Waiting;
 
 /// How a seeding ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,6 +32,16 @@ impl Outcome {
     }
 }
 
+/// `, 1 rollout begun`, or nothing.
+#[must_use]
+pub fn begun(rollouts: usize) -> String {
+    match rollouts {
+        0 => String::new(),
+        1 => ", 1 rollout begun".to_owned(),
+        several => format!(", {several} rollouts begun"),
+    }
+}
+
 /// One integration, or a whole seeding, that did not come in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,6 +54,11 @@ pub struct Failure {
     pub location: Option<String>,
     /// What is wrong.
     pub message: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The record of one seeding.
@@ -63,6 +79,9 @@ pub struct Report {
     pub created: usize,
     /// Integrations updated or moved.
     pub updated: usize,
+    /// Integrations of which a rollout began.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub staged: usize,
     /// Integrations deleted.
     pub deleted: usize,
     /// Integrations that were as they should be.
@@ -82,6 +101,9 @@ pub struct Report {
     /// Integrations that are not as the sources have them, because they were rolled back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantined: Vec<String>,
+    /// Contents that wait for another environment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<Waiting>,
     /// Conflicts that were found.
     pub conflicts: Vec<Conflict>,
     /// What did not come in.

@@ -52,7 +52,7 @@ pub fn questions(selection: &Selection, state: &State) -> Vec<(String, String)> 
     let unions = state.merges.unions.values().filter_map(|union| union.as_ref().ok());
     let offered = selection.wanted.iter().chain(unions.map(|made| &made.wanted));
     let lower = offered.filter_map(|Wanted { summary, .. }| {
-        let here = &standing(state, &summary.id)?.content;
+        let here = &held_against(state, &summary.id, &summary.checksum)?.content;
         let lower = here.checksum != summary.checksum
             && conflict::precedence(&summary.version, &here.version).is_lt();
         lower.then(|| (summary.id.clone(), summary.checksum.clone()))
@@ -90,11 +90,11 @@ pub fn to_merge<'a>(
     let offers = question.offers().into_iter().filter(|(id, _)| question.within(id));
     let merged = offers.filter_map(|(id, offers)| {
         let wanted = question.winner(id, offers)?;
-        let current = standing(state, id)?;
         let Offer { version, checksum, .. } = offer(wanted);
+        let current = held_against(state, id, checksum)?;
         let conflict = conflict::step(current, version, checksum, state) == Step::Conflict;
         let merges = question.resolution(ConflictType::Version, wanted) == Resolution::Merge;
-        (conflict && merges && !state.foreign.contains(id)).then_some(wanted)
+        (conflict && merges && !state.foreign.contains(id) && !state.waits(id)).then_some(wanted)
     });
     merged.collect()
 }
@@ -110,6 +110,19 @@ pub fn to_know(conflicts: &[Conflict], selection: &Selection) -> BTreeSet<String
         .collect();
     let needy = selection.wanted.iter().filter(|wanted| unmet.contains(wanted.summary.id.as_str()));
     needy.flat_map(|wanted| &wanted.summary.dependencies).map(|dependency| dependency.id.clone()).collect()
+}
+
+/// Of each integration the offer that wins; none where an invalid one does. Unions are to stand in [`State::merges`].
+#[must_use]
+pub fn winners<'a>(
+    spec: &EnvironmentSpec,
+    sources: &[SourceCatalog],
+    selection: &'a Selection,
+    state: &'a State,
+) -> BTreeMap<&'a str, &'a Wanted> {
+    let question = Question::new(spec, sources, selection, state, None);
+    let offers = question.offers().into_iter();
+    offers.filter_map(|(id, offers)| Some((id, question.winner(id, offers)?))).collect()
 }
 
 /// Settles every integration. With `only`, none but those ids is touched, and dependencies are held against what the
@@ -135,6 +148,12 @@ pub fn resolve<'a>(
 /// Our row of an integration, unless it only waits for foreign rows to go.
 pub(crate) fn standing<'a>(state: &'a State, id: &str) -> Option<&'a Current> {
     state.rows.get(id).filter(|current| !current.removed)
+}
+
+/// What an offer's version is held against: what all have, while something else is rolled out than what is offered.
+fn held_against<'a>(state: &'a State, id: &str, checksum: &str) -> Option<&'a Current> {
+    let under_way = state.rollouts.get(id).filter(|under_way| under_way.to.checksum != checksum);
+    under_way.and_then(|under_way| under_way.stable.as_ref()).or_else(|| standing(state, id))
 }
 
 /// All that a fate depends on.
@@ -216,6 +235,7 @@ impl<'a, 'b> Question<'a, 'b> {
             let fate = match self.winner(id, offers) {
                 None => Fate::Keep(KeptWhy::Invalid),
                 Some(_) if self.state.foreign.contains(id) => Fate::Keep(KeptWhy::ForeignRow),
+                Some(_) if self.state.waits(id) => Fate::Keep(KeptWhy::NotPromoted),
                 Some(_) if self.state.denied.contains_key(id) => Fate::Keep(KeptWhy::Understated),
                 Some(wanted) => self.version(wanted, &mut settled.conflicts),
             };
@@ -237,7 +257,7 @@ impl<'a, 'b> Question<'a, 'b> {
         if quarantine.holds(id, checksum) {
             return Fate::Keep(KeptWhy::Quarantined);
         }
-        let Some(current) = standing(self.state, id) else {
+        let Some(current) = held_against(self.state, id, checksum) else {
             return Fate::Take { wanted, revert: false };
         };
         match conflict::step(current, version, checksum, self.state) {
@@ -285,6 +305,9 @@ impl<'a, 'b> Question<'a, 'b> {
                     && !lists_out(self.spec, &current.id) =>
             {
                 Fate::Keep(KeptWhy::Quarantined)
+            }
+            Fate::Remove if self.state.waits(&current.id) && !lists_out(self.spec, &current.id) => {
+                Fate::Keep(KeptWhy::NotPromoted)
             }
             fate => fate,
         }

@@ -10,6 +10,7 @@ use crate::hash::plan_hash;
 use crate::plan::{Content, Kept, KeptWhy, Operation, Plan, State, Verb};
 use crate::quarantine::ABSENCE;
 use crate::resolve::standing;
+use crate::rollout::Rollout;
 use crate::snapshot::Revision;
 
 /// Fewest hex digits that name a commit or a content.
@@ -186,6 +187,20 @@ pub struct WayBack {
     pub out: Vec<KeptOut>,
 }
 
+impl WayBack {
+    /// What was being rolled out is left behind, too.
+    pub fn keep_out(&mut self, rollouts: &[Rollout]) {
+        let out = rollouts.iter().map(|rollout| KeptOut {
+            integration: rollout.integration.clone(),
+            checksum: rollout.to.checksum.clone(),
+            version: Some(rollout.to.version.clone()),
+        });
+        self.out.extend(out);
+        self.out.sort();
+        self.out.dedup();
+    }
+}
+
 /// The way from a state to what was `then`: of each integration its content, or none where it was not there. Others stay.
 /// A content that is there already stays where it came from. `offered` are the contents that git was last known to have.
 #[must_use]
@@ -270,5 +285,6 @@ fn operation(id: &str, from: Option<Content>, then: Option<&Then>, owner: String
         source: then.map_or(owner, |then| then.source.clone()),
         revert: false,
         prune_disabled: false,
+        staged: false,
     }
 }

@@ -1,7 +1,11 @@
-//! Health, readiness and metrics over HTTP.
+//! Health, readiness, metrics, and the API over HTTP.
 //!
-//! Invariant: it reads what others hand over and changes nothing. Readiness depends on this process alone, never on a
-//! database: a restart would not bring one back.
+//! Invariant: it opens no database and decides nothing about one: what is live it asks of [`api::Environments`], and what
+//! consumers report it hands on to those. Every question is bounded in size, time and number, and no answer of the API is
+//! given to whom it is not for. Readiness depends on this process alone, never on a database: a restart would not bring one
+//! back.
+
+pub mod api;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,13 +49,18 @@ struct Shared {
     registry: Arc<Registry>,
 }
 
-/// The routes.
-pub fn router(readiness: Readiness, registry: Arc<Registry>) -> Router {
-    Router::new()
+/// The routes; of the API, where there is one.
+fn router(readiness: Readiness, registry: Arc<Registry>, api: Option<api::Api>) -> Router {
+    let api = api.map(|api| api::router(api, readiness.clone()));
+    let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(Shared { readiness, registry })
+        .with_state(Shared { readiness, registry });
+    match api {
+        Some(api) => router.nest(api::ROOT, api),
+        None => router,
+    }
 }
 
 async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {
@@ -102,9 +111,11 @@ pub async fn serve(
     listener: TcpListener,
     readiness: Readiness,
     registry: Arc<Registry>,
+    api: Option<api::Api>,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(readiness, registry)).with_graceful_shutdown(stop.cancelled_owned()).await
+    let router = router(readiness, registry, api);
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 #[cfg(test)]
@@ -131,8 +142,13 @@ mod tests {
         assert!(bind(taken, false).await.is_err());
 
         let (readiness, stop) = (Readiness::default(), CancellationToken::new());
-        let serving =
-            tokio::spawn(serve(listener, readiness.clone(), Arc::new(Registry::default()), stop.clone()));
+        let serving = tokio::spawn(serve(
+            listener,
+            readiness.clone(),
+            Arc::new(Registry::default()),
+            None,
+            stop.clone(),
+        ));
         assert!(ask(address, "/healthz").await.starts_with("HTTP/1.1 200"));
         assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 503"));
         readiness.set(true);

@@ -3,15 +3,17 @@
 mod asking;
 mod changing;
 mod keeping;
+mod rollout;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use asking::{BlameArgs, DiffArgs, DriftArgs, ExplainArgs, HistoryArgs};
-pub use changing::{ApplyArgs, RollbackArgs, SeedArgs, SuspendArgs};
+pub use asking::{BlameArgs, DiffArgs, DriftArgs, ExplainArgs, HistoryArgs, ResolveArgs, UsageArgs};
+pub use changing::{ApplyArgs, PromoteArgs, RecordArgs, RollbackArgs, SeedArgs, SuspendArgs, UsageCommand};
 pub use keeping::{AdoptArgs, ExportArgs, ReportArgs, ReportFormat};
+pub use rollout::{RolloutArgs, RolloutChangeArgs, RolloutStatusArgs, RolloutVerb};
 
 use crate::past::SeedingName;
 
@@ -31,10 +33,14 @@ Ask:
   diff        What one environment holds otherwise than another
   blame       Which seeding last changed each part of an integration
   report      What became of the seedings of a time, as figures and charts
+  resolve     Which version of an integration a consumer gets
+  usage       How often each version was executed, and how often that failed
 Change:
   seed        Make an environment's database equal to git
   apply       Approve a plan that waits, and apply it
   rollback    Make an earlier state of an environment current again
+  rollout     See how a new version reaches its users; pause it, go on, end it
+  promote     Let integrations in that another environment carries
   suspend     Stop seeding an environment
   resume      Go on seeding it
   export      Write the catalog of an environment back as manifests
@@ -271,6 +277,19 @@ pub enum Command {
   sower report -e production --since 12h
   sower report -o html > report.html")]
     Report(ReportArgs),
+    /// Which version of an integration a consumer gets
+    #[command(after_help = "Examples:
+  sower resolve stripe -e production --key customer-42
+  sower resolve stripe -e production --key customer-42 --label tier=gold -o json    and why
+  sower resolve stripe -e production --keys customers.txt    one key a line: prints key<TAB>version
+  cut -f1 customers.tsv | sower resolve stripe -e production --keys -")]
+    Resolve(ResolveArgs),
+    /// How often each version was executed, and how often that failed
+    #[command(after_help = "Examples:
+  sower usage -e production                    of the last hour
+  sower usage stripe --since 7d
+  sower usage record stripe -e production --version 1.1.0 --executions 200 --errors 1")]
+    Usage(Box<UsageArgs>),
     /// Make an environment's database equal to git
     #[command(alias = "reconcile")]
     #[command(after_help = "Examples:
@@ -294,6 +313,15 @@ pub enum Command {
   sower rollback -e production --undo               takes the last one back, and seeds
   sower get quarantine -e production                what stays out until then")]
     Rollback(RollbackArgs),
+    /// See how a new version reaches its users; pause it, go on, end it
+    #[command(disable_help_subcommand = true)]
+    Rollout(RolloutArgs),
+    /// Let integrations in that another environment carries, without waiting any longer
+    #[command(after_help = "Examples:
+  sower promote stripe --from staging --to production
+  sower promote stripe slack --to production --dry-run
+  sower explain stripe -e production           what it waits for")]
+    Promote(PromoteArgs),
     /// Stop seeding an environment
     #[command(after_help = "Examples:
   sower suspend -e production -n sower")]
@@ -468,7 +496,7 @@ pub struct RunArgs {
     /// Files in place of a cluster: seeds every environment of this checkout, then watches
     #[arg(long)]
     pub standalone: bool,
-    /// Address of health and metrics
+    /// Address of health, metrics and the API
     #[arg(long, env = "SOWER_LISTEN", default_value = "127.0.0.1:8400", value_name = "ADDRESS:PORT")]
     pub listen: String,
     /// Name of this cluster: first part of what an environment's keeper is called
@@ -501,6 +529,9 @@ pub struct RunArgs {
     /// Folder of the git mirrors
     #[arg(long, env = "SOWER_CACHE", value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// File with the bearer token of the API; without one, it answers on loopback alone
+    #[arg(long, env = "SOWER_API_TOKEN_FILE", value_name = "FILE")]
+    pub api_token_file: Option<PathBuf>,
     /// Log format; by default text on a terminal and JSON elsewhere
     #[arg(long, env = "SOWER_LOG_FORMAT", value_enum, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -580,4 +611,21 @@ pub struct CompletionArgs {
 pub struct CompleteArgs {
     /// environments, integrations, seedings or codes
     pub what: String,
+}
+
+/// Every command that is for people, with its words: `sower status`, `sower rollout pause`.
+#[must_use]
+pub fn every(cli: &clap::Command) -> Vec<(String, &clap::Command)> {
+    below(cli, cli.get_name())
+}
+
+fn below<'a>(command: &'a clap::Command, words: &str) -> Vec<(String, &'a clap::Command)> {
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    shown
+        .flat_map(|command| {
+            let words = format!("{words} {}", command.get_name());
+            let more = below(command, &words);
+            std::iter::once((words, command)).chain(more)
+        })
+        .collect()
 }

@@ -5,8 +5,9 @@ use kube::{Api, Client, Config, api::ListParams};
 use sower_controllers::api_server;
 use sower_crds::Environment;
 
-use crate::choice;
+use crate::choice::{self, Asked};
 use crate::cli::Where;
+use crate::commands::seed::with_flags;
 use crate::failure::Failure;
 
 /// A namespace of a cluster.
@@ -81,6 +82,22 @@ impl Cluster {
         let mut environments = listed.items;
         environments.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
         Ok(environments)
+    }
+
+    /// The Environments of the namespace to change, by name; `command` is what was typed, with its words.
+    ///
+    /// # Errors
+    /// Usage, where it is not plain which, or there is none; and where the API server does not answer or refuses.
+    pub async fn to_change(&self, command: &str, asked: Asked<'_>) -> Result<Vec<Environment>, Failure> {
+        let environments = self.environments().await?;
+        let names: Vec<String> = environments.iter().map(kube::ResourceExt::name_any).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        if names.is_empty() && asked.environment.is_none() {
+            return Err(self.no_environment(false));
+        }
+        let chosen =
+            choice::to_change(command, &names, asked).map_err(|failure| with_flags(failure, &self.flags))?;
+        Ok(chosen.into_iter().map(|index| environments[index].clone()).collect())
     }
 
     /// What a command says that needs Environments, where there is none.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sower_core::manifest::{LoadedEnvironment, load_environments};
 use sower_core::problem::{self, Code, Problem};
+use sower_core::promotion::depends::{Waits, circle, waits_for};
 
 use crate::failure::Failure;
 
@@ -91,6 +92,7 @@ impl EnvironmentFiles {
             all.add(&shown.display().to_string(), &bytes);
         }
         all.refuse_duplicates();
+        all.refuse_circles();
         problem::sort(&mut all.problems);
         all.environments.sort_by(|a, b| a.name.cmp(&b.name));
         all.broken.sort_by(|a, b| a.name.cmp(&b.name));
@@ -153,6 +155,24 @@ impl EnvironmentFiles {
         self.problems.extend(problems);
     }
 
+    /// Of environments that wait for each other in a circle, none could ever be seeded.
+    fn refuse_circles(&mut self) {
+        let waits: Waits<'_> =
+            self.environments.iter().map(|one| (one.name.as_str(), waits_for(&one.spec).collect())).collect();
+        let mut problems = Vec::new();
+        for one in &self.environments {
+            if let Some(circle) = circle(&waits, &one.name) {
+                problems.push((one.name.clone(), in_a_circle(one, &circle)));
+            }
+        }
+        self.invalid += problems.len();
+        self.environments.retain(|one| !problems.iter().any(|(name, _)| *name == one.name));
+        for (name, problem) in problems {
+            self.broken.push(Broken::new(name, &problem));
+            self.problems.push(problem);
+        }
+    }
+
     /// Line and column of the value of `metadata.name`, which so many documents before it in its file have too; the first
     /// where that cannot be told.
     fn place_of_name(&self, name: &str, path: &str, earlier: usize) -> (u32, u32) {
@@ -206,6 +226,26 @@ fn duplicate(name: &str, file: &str, (line, column): (u32, u32), others: &str) -
         message: format!("`{name}` is the name of another environment too: {others}"),
         expected: "not the only environment of this name".into(),
         hint: Some("rename one of them, or delete it".into()),
+        integration: None,
+    }
+}
+
+fn in_a_circle(one: &LoadedEnvironment, circle: &[&str]) -> Problem {
+    let next = circle.get(1).copied().unwrap_or(&one.name);
+    let on = one.spec.depends_on.iter().position(|on| on.name == next);
+    let pointer = on.map_or_else(|| "/promotion/from".to_owned(), |at| format!("/dependsOn/{at}/name"));
+    let (line, column) = one.lines.get(&pointer).copied().unwrap_or((1, 1));
+    Problem {
+        code: Code::SelfDependency,
+        severity: Code::SelfDependency.severity(),
+        file: one.path.clone(),
+        line,
+        column,
+        length: u32::try_from(next.chars().count()).unwrap_or(1),
+        pointer: format!("/spec{pointer}"),
+        message: format!("environments wait for each other in a circle: {}", circle.join(", ")),
+        expected: "waits for itself".into(),
+        hint: Some("take one of them out of dependsOn or promotion".into()),
         integration: None,
     }
 }
@@ -284,6 +324,34 @@ mod tests {
         };
         assert_eq!(places(&one_file), ["e/a.yaml:4:9", "e/a.yaml:11:9"]);
         assert_eq!(places(&two_files), ["e/a.yaml:4:9", "e/b.yaml:4:9"]);
+    }
+
+    #[test]
+    fn who_waits_for_itself_is_refused() {
+        let text = |name: &str, spec: &str| {
+            format!("{}{spec}", DOCUMENT.replace("name: qa", &format!("name: {name}")))
+        };
+        let a = text("a", "  promotion: { from: b }\n");
+        let b = text("b", "  dependsOn: [{ name: c }]\n");
+        let c = text("c", "  dependsOn: [{ name: a }]\n");
+        let d = text("d", "  dependsOn: [{ name: a }]\n");
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in [("a", &a), ("b", &b), ("c", &c), ("d", &d)] {
+            std::fs::write(folder.path().join(format!("{name}.yaml")), text).expect("written");
+        }
+        let files = EnvironmentFiles::read(folder.path(), Path::new("e")).expect("read");
+        let names: Vec<&str> = files.environments.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["d"]);
+        let told: Vec<String> =
+            files.problems.iter().map(|p| format!("{}: {}", p.location(), p.message)).collect();
+        assert_eq!(
+            told,
+            [
+                "e/a.yaml:6:16: environments wait for each other in a circle: a, b, c, a",
+                "e/b.yaml:6:17: environments wait for each other in a circle: b, c, a, b",
+                "e/c.yaml:6:17: environments wait for each other in a circle: c, a, b, c",
+            ]
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sower_controllers::metrics::Metrics;
-use sower_controllers::seeding::{Job, Origin, Seeder};
+use sower_controllers::seeding::{Job, Origin, Promote, Seeder};
 use sower_core::manifest::LoadedEnvironment;
 use sower_source::Fetcher;
 
@@ -31,6 +31,8 @@ pub fn job(settings: &Settings, environment: &LoadedEnvironment, secrets: &Secre
         mend: Job::unmended(),
         resolve: sower_core::resolution::Once::new(),
         freeze_override: environment.freeze_override,
+        upstream: None,
+        promote: Promote::default(),
         epoch: None,
     })
 }

@@ -3,6 +3,7 @@
 //! Invariant: nothing is decided here. Commands read their settings, call what the other crates offer, and print what
 //! comes back: results on standard output, everything else on standard error.
 
+mod api;
 mod backup;
 mod choice;
 mod cli;
@@ -13,6 +14,7 @@ mod environments;
 mod failure;
 mod job;
 mod logging;
+mod neighbours;
 mod origin;
 mod output;
 mod password;
@@ -92,6 +94,8 @@ async fn interruptible(command: Command, context: &Context) -> Exit {
         Command::Seed(_)
             | Command::Apply(_)
             | Command::Rollback(_)
+            | Command::Rollout(_)
+            | Command::Promote(_)
             | Command::Adopt(_)
             | Command::Suspend(_)
             | Command::Resume(_)

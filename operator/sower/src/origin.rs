@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use futures::future::BoxFuture;
 use sower_controllers::environment::reference;
+use sower_controllers::rollout::SecretData;
 use sower_controllers::seeding::{Job, Origin, SourceInput};
 use sower_crds::EnvironmentSpec;
 use sower_crds::source::{self, Source};
@@ -249,7 +251,7 @@ pub fn secret_of<'a>(job: &'a Job, source: Option<&str>) -> Option<&'a str> {
 }
 
 /// The Secrets that stand beside the Environments in their files, and the file of each.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 pub struct Secrets(BTreeMap<String, BTreeMap<String, Vec<u8>>>, BTreeMap<String, String>);
 
 impl Secrets {
@@ -287,6 +289,12 @@ impl Secrets {
         })
     }
 
+    /// What the one of this name holds.
+    fn data(&self, name: &str) -> SecretData {
+        let data = self.0.get(name).cloned();
+        data.ok_or_else(|| format!("no secret {name} stands beside the Environments"))
+    }
+
     /// Credentials for git; none where the Secret is not there, so that the user's own are tried.
     fn credentials(&self, name: &str) -> Result<Credentials, Failure> {
         match self.0.get(name) {
@@ -295,6 +303,19 @@ impl Secrets {
                 Failure::usage(format!("the Secret {name} beside the Environments: {cause}"))
             }),
         }
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    /// Their names: nothing of what they hold.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl sower_controllers::rollout::Secrets for Secrets {
+    fn read<'a>(&'a self, name: &'a str) -> BoxFuture<'a, SecretData> {
+        Box::pin(std::future::ready(self.data(name)))
     }
 }
 

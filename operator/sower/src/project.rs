@@ -11,6 +11,7 @@ use crate::databases::Databases;
 use crate::environments::EnvironmentFiles;
 use crate::failure::Failure;
 use crate::job;
+use crate::neighbours::Neighbours;
 use crate::origin::{self, Secrets};
 use crate::output::problems;
 use crate::output::style::Style;
@@ -91,6 +92,12 @@ impl Project {
     /// Usage, where a source cannot be read with files.
     pub fn job(&self, environment: &LoadedEnvironment) -> Result<Job, Failure> {
         job::job(&self.settings, environment, &self.secrets)
+    }
+
+    /// The environments that wait for each other.
+    #[must_use]
+    pub fn neighbours(&self) -> Neighbours<'_> {
+        Neighbours { settings: &self.settings, databases: &self.databases, all: &self.files.environments }
     }
 
     /// What seeds them.

@@ -1,14 +1,17 @@
 //! What whoever runs until it is told to end needs: the address to listen on, and the signals that end it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use sower_server::api::{Access, Api, Environments};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::RunArgs;
 use crate::failure::{Exit, Failure};
 
-/// The address of health and metrics.
+/// The address of health, metrics and the API.
 ///
 /// # Errors
 /// Usage, where it is none.
@@ -16,6 +19,24 @@ pub fn address(args: &RunArgs) -> Result<SocketAddr, Failure> {
     args.listen
         .parse()
         .map_err(|_| Failure::usage(format!("`{}` is no ADDRESS:PORT, such as 127.0.0.1:8400", args.listen)))
+}
+
+/// The API over these environments.
+///
+/// # Errors
+/// Where its token cannot be read.
+pub fn answers(
+    args: &RunArgs,
+    listener: &TcpListener,
+    environments: Arc<dyn Environments>,
+) -> Result<Api, Failure> {
+    let listening = listener.local_addr().map_err(|error| Failure::failed(error.to_string()))?;
+    let access = Access::new(listening, args.api_token_file.clone()).map_err(|error| {
+        let file = args.api_token_file.as_deref().unwrap_or_else(|| std::path::Path::new("")).display();
+        Failure::failed(format!("the token of the API, {file}: {error}"))
+            .next("make one", "openssl rand -hex 32 > FILE")
+    })?;
+    Ok(Api { access, environments })
 }
 
 /// A token that the first SIGTERM or SIGINT cancels. The second ends the process: nothing half-written is committed by

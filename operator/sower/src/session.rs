@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex as Lock, PoisonError};
 
 use sower_controllers::doors::Database;
 use sower_controllers::reason::Reason;
-use sower_controllers::seeding::{Job, Planned, Seeder, SeedingError};
+use sower_controllers::seeding::{Job, Planned, Seeder, SeedingError, Upstream};
 use sower_controllers::status::credentials;
 use sower_core::manifest::LoadedEnvironment;
 use sower_crds::Environment;
@@ -91,6 +91,8 @@ pub struct Session {
     pub cancel: CancellationToken,
     /// The environments that the command is about, by name.
     pub members: Vec<Member>,
+    /// All environments that there are, be the command about them or not.
+    everyone: Vec<Member>,
     /// Environments that are there in files and cannot be read.
     pub broken: Vec<Broken>,
     /// Characters of the longest name among all environments there are.
@@ -192,6 +194,7 @@ impl Session {
             style: context.style,
             cancel: context.cancel.clone(),
             widest: members.iter().map(|member| member.name().chars().count()).max().unwrap_or(0),
+            everyone: members.clone(),
             members,
             broken: Vec::new(),
             named: false,
@@ -285,6 +288,7 @@ impl Session {
     /// Where a source or the database does not answer.
     pub async fn plan_of(&self, member: &Member, store: &Store, job: &Job) -> Result<Planned, Trouble> {
         let seeder = self.seeder().await.map_err(|failure| Trouble::of(Reason::SeedingFailed, failure))?;
+        let job = &Job { upstream: self.upstream(member).await, ..job.clone() };
         match seeder.plan(store, job, &self.cancel).await {
             Ok(planned) => {
                 self.note_source(member, &planned.reading);
@@ -296,6 +300,19 @@ impl Session {
                 Err(self.led_back(Trouble::new(&error, member.name()).showing(secret), member))
             }
         }
+    }
+
+    /// The environment that one is promoted from, asked as this command asks.
+    async fn upstream(&self, member: &Member) -> Option<Upstream> {
+        let from = &member.loaded.spec.promotion.as_ref()?.from;
+        let same = |other: &&Member| other.name() == from && other.namespace() == member.namespace();
+        let Some(other) = self.everyone.iter().find(same) else {
+            return Some(Upstream::Away("no environment is called so".to_owned()));
+        };
+        Some(match self.store(other).await {
+            Ok(store) => Upstream::Open { environment: from.clone(), store },
+            Err(failure) => Upstream::Away(failure.message),
+        })
     }
 
     /// The Secret whose credentials a server was shown for a source, and what renews them.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sower_core::report::Failure as Entry;
-use sower_crds::environment::{Counts, PlanStatus};
+use sower_crds::environment::{Counts, EnvironmentSpec, PlanStatus, RolloutStatus, WaitingStatus};
 use sower_store::{Listed, Logged};
 
 use crate::commands::seed::{FOREIGN_ROW, is_whole_file};
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::output::document::Fields;
 use crate::session::{Member, Session};
 
-pub use rows::of_broken;
+pub use rows::{of_broken, read};
 pub use status::{add_events, add_seedings};
 
 /// Seedings that are looked at.
@@ -50,12 +50,39 @@ pub struct Standing {
     pub failures: Vec<Entry>,
     /// The plan that waits.
     pub plan: Option<PlanStatus>,
+    /// Rollouts that are under way, or were rolled back or aborted.
+    pub rollouts: Vec<RolloutStatus>,
     /// What it holds, and what it does not.
     pub counts: Option<Counts>,
+    /// What waits for another environment, and for what: integration, version, and one clause.
+    pub waiting: Vec<WaitingStatus>,
+    /// What it waits for as a whole, and what is promoted from where, for the drawing of all of them.
+    pub stage: Stage,
     /// What to type, and what for.
     pub needs: Vec<(String, String)>,
     /// The last seedings, where the database can be read.
     pub seedings: Vec<Logged>,
+}
+
+/// Where an environment stands among those that wait for each other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stage {
+    /// The environment that it is promoted from, and how long what comes from there soaks.
+    pub from: Option<(String, Option<String>)>,
+    /// The environments that it depends on.
+    pub on: Vec<String>,
+}
+
+impl Stage {
+    /// As a spec says it.
+    #[must_use]
+    pub fn of(spec: &EnvironmentSpec) -> Self {
+        let soak = |promotion: &sower_crds::Promotion| promotion.soak.as_ref().map(ToString::to_string);
+        Self {
+            from: spec.promotion.as_ref().map(|promotion| (promotion.from.clone(), soak(promotion))),
+            on: spec.depends_on.iter().map(|on| on.name.clone()).collect(),
+        }
+    }
 }
 
 /// Something that holds, or does not.
@@ -110,6 +137,7 @@ pub async fn of(session: &Session, member: &Member) -> Result<Standing, Failure>
         }
         None => rows::of(session, member).await?,
     };
+    standing.stage = Stage::of(&member.loaded.spec);
     standing.conditions.sort_by_key(Condition::rank);
     Ok(standing)
 }
@@ -184,8 +212,10 @@ impl Standing {
             .with("seededAt", self.seeded_at)
             .with("counts", self.counts)
             .with("plan", &self.plan)
+            .with("rollouts", &self.rollouts)
             .with("conditions", conditions)
             .with("failures", &self.failures)
+            .with_some("waiting", Some(&self.waiting).filter(|waiting| !waiting.is_empty()))
             .with("next", next)
     }
 }

@@ -93,6 +93,14 @@ impl Trouble {
         Self::of(Reason::Suspended, failure)
     }
 
+    /// Another environment is not as this one wants it.
+    #[must_use]
+    pub fn waits(environment: &str, why: &str) -> Self {
+        let failure = Failure::refused(format!("{environment}: {why}. Nothing was written."))
+            .next("how they stand", "sower status");
+        Self::of(Reason::DependencyNotReady, failure)
+    }
+
     /// The record of a seeding that did not come about.
     #[must_use]
     pub fn report(&self, environment: &str, duration: u64) -> Report {
@@ -105,6 +113,7 @@ impl Trouble {
             integrations_processed: 0,
             created: 0,
             updated: 0,
+            staged: 0,
             deleted: 0,
             unchanged: 0,
             actions_created: 0,
@@ -113,6 +122,7 @@ impl Trouble {
             orphaned: Vec::new(),
             prune_disabled: Vec::new(),
             quarantined: Vec::new(),
+            waiting: Vec::new(),
             conflicts: Vec::new(),
             errors: vec![self.entry()],
             excluded: 0,

@@ -61,7 +61,9 @@ fn format_of(typed: &[String]) -> Option<Format> {
     let takes_one = |name: &String| {
         let cli = Cli::command();
         let command = cli.find_subcommand(name);
-        command.is_none_or(|command| command.get_arguments().any(|argument| argument.get_id() == "output"))
+        let takes =
+            |command: &clap::Command| command.get_arguments().any(|argument| argument.get_id() == "output");
+        command.is_none_or(|command| takes(command) || command.get_subcommands().any(takes))
     };
     if !command.as_ref().is_none_or(takes_one) {
         return None;
@@ -83,7 +85,16 @@ fn is_one(typed: &[String]) -> bool {
     let named = |word: &String| word.starts_with("-e") || word.starts_with("--environment");
     match command_of(typed).as_deref() {
         Some("get" | "history") => false,
+        Some("usage") => typed.iter().any(|word| word == "record"),
         Some("doctor" | "diff" | "validate" | "apply" | "rollback" | "adopt") | None => true,
+        Some("rollout") => {
+            let mut words = typed.iter().skip_while(|word| *word != "status").skip(1);
+            match typed.iter().any(|word| word == "status") {
+                true => words.next().is_some_and(|word| !word.starts_with('-')) && typed.iter().any(named),
+                false => true,
+            }
+        }
+        Some("resolve") => !typed.iter().any(|word| word == "--keys" || word.starts_with("--keys=")),
         Some("rule") => typed.iter().filter(|word| !word.starts_with('-')).nth(1).is_some(),
         Some(_) => typed.iter().any(|word| named(word) && !word.starts_with("--environments")),
     }

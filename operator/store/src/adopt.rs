@@ -105,7 +105,8 @@ impl Store {
             updated.into_iter().map(|one| (&one.operation, Some(one.manifest.clone()))).collect();
         if !updated.is_empty() {
             let no_documents = ManifestDelta::default();
-            apply::apply(&mut tx, seeding, seq, updated, nothing(), &now, &no_documents, applied).await?;
+            apply::apply(&mut tx, seeding, seq, updated, nothing(), &now, &no_documents, applied, &[])
+                .await?;
         }
         let ids: Vec<&str> = adoptions.iter().map(|one| one.operation.id.as_str()).collect();
         memory::settle_status(&mut tx, environment, &ids, &now).await?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sower_core::drift::Registry;
 use sower_core::plan::{Operation, Verb};
+use sower_core::rollout::Rollout;
 use sower_core::rows::Rows;
 
 use crate::bulk::{Bulk, Column};
@@ -89,9 +90,12 @@ pub(crate) async fn apply(
     now: &str,
     manifests: &ManifestDelta<'_>,
     applied: &BTreeMap<String, AppliedSource>,
+    begin: &[Rollout],
 ) -> Result<Counts, StoreError> {
     let writing = Writing { environment: &seeding.fence.environment, seeding: &seeding.id, anew, now };
     let mut counts = Counts::default();
+    let staged = operations.extract_if(.., |(operation, _)| operation.staged).collect::<Vec<_>>();
+    counts.rows_written += stage(tx, &writing, staged, begin, &mut counts).await?;
 
     let gone: Vec<&str> =
         operations.iter().filter(|(o, _)| o.verb == Verb::Remove).map(|(o, _)| o.id.as_str()).collect();
@@ -135,6 +139,36 @@ pub(crate) async fn apply(
     let touched: Vec<&str> = operations.iter().map(|(operation, _)| operation.id.as_str()).collect();
     memory::settle_status(tx, writing.environment, &touched, now).await?;
     Ok(counts)
+}
+
+/// What lives beside the stable rows: the contents, and the rows of the rollouts that begin.
+async fn stage(
+    tx: &mut Tx,
+    writing: &Writing<'_>,
+    mut operations: Vec<(&Operation, Option<Arc<str>>)>,
+    begin: &[Rollout],
+    counts: &mut Counts,
+) -> Result<u64, StoreError> {
+    if operations.is_empty() {
+        return Ok(0);
+    }
+    counts.staged = operations.len();
+    let mut written = 0;
+    for piece in operations.chunks_mut(ROWS) {
+        look_up(tx, writing, piece).await?;
+        let incoming: Vec<Incoming<'_>> = piece
+            .iter()
+            .map(|(operation, manifest)| {
+                let manifest = manifest.as_ref().ok_or_else(|| missing(&operation.id))?;
+                incoming_rows(operation, manifest)
+            })
+            .collect::<Result<_, _>>()?;
+        for chunk in chunks(&incoming, |incoming| incoming.rows.definition.manifest.len()) {
+            versions(tx, writing, chunk).await?;
+        }
+        written += crate::candidates::write(tx, writing, begin, piece).await?;
+    }
+    Ok(written)
 }
 
 fn missing(id: &str) -> StoreError {

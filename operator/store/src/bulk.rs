@@ -16,6 +16,7 @@ pub(crate) enum Column<'a> {
     Json(Vec<Option<Cow<'a, str>>>),
     Bytes(Vec<[u8; 32]>),
     Int(Vec<i64>),
+    Times(Vec<String>),
     /// One text for every row.
     Same(&'a str),
     /// One time for every row.
@@ -28,6 +29,7 @@ impl Column<'_> {
             Self::Text(values) | Self::Json(values) => Some(values.len()),
             Self::Bytes(values) => Some(values.len()),
             Self::Int(values) => Some(values.len()),
+            Self::Times(values) => Some(values.len()),
             Self::Same(_) | Self::Time(_) => None,
         }
     }
@@ -65,6 +67,7 @@ pub(crate) fn postgres(what: &'static str, bulk: Bulk<'_>) -> Result<(String, Pg
             Column::Json(_) => (format!("u.{name}::json"), Some("text")),
             Column::Bytes(_) => (format!("u.{name}"), Some("bytea")),
             Column::Int(_) => (format!("u.{name}"), Some("bigint")),
+            Column::Times(_) => (format!("u.{name}::timestamptz"), Some("text")),
             Column::Same(_) => (format!("${place}::text"), None),
             Column::Time(_) => (format!("${place}::timestamptz"), None),
         };
@@ -79,6 +82,7 @@ pub(crate) fn postgres(what: &'static str, bulk: Bulk<'_>) -> Result<(String, Pg
             }
             Column::Bytes(bytes) => arguments.add(bytes.iter().map(<[u8; 32]>::as_slice).collect::<Vec<_>>()),
             Column::Int(numbers) => arguments.add(numbers),
+            Column::Times(times) => arguments.add(times),
             Column::Same(text) | Column::Time(text) => arguments.add(text),
         }
         .map_err(unbound(what))?;
@@ -108,6 +112,7 @@ pub(crate) fn sqlite(what: &'static str, bulk: Bulk<'_>) -> Result<(String, Sqli
                 }
                 Column::Bytes(bytes) => arguments.add(bytes[row].to_vec()),
                 Column::Int(numbers) => arguments.add(numbers[row]),
+                Column::Times(times) => arguments.add(times[row].clone()),
                 Column::Same(text) | Column::Time(text) => arguments.add((*text).to_owned()),
             }
             .map_err(unbound(what))?;

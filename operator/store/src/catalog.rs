@@ -96,26 +96,48 @@ impl Store {
         environment: &str,
         asked: &[(String, String)],
     ) -> Result<BTreeSet<(String, String)>, StoreError> {
+        let sql = "SELECT integration_id, checksum FROM integration_versions \
+             WHERE environment = $1 AND integration_id = ANY($2) AND checksum = ANY($3)";
+        self.which_of(environment, asked, "reading earlier versions", sql).await
+    }
+
+    /// Which of these contents (integration and checksum) were rolled out at some time and reached all in none of their rollouts.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn tried(
+        &self,
+        environment: &str,
+        asked: &[(String, String)],
+    ) -> Result<BTreeSet<(String, String)>, StoreError> {
+        let sql = "SELECT r.integration_id, r.to_checksum FROM integration_rollouts r \
+             WHERE r.environment = $1 AND r.integration_id = ANY($2) AND r.to_checksum = ANY($3) \
+             AND NOT EXISTS (SELECT 1 FROM integration_rollouts c WHERE c.environment = r.environment \
+               AND c.integration_id = r.integration_id AND c.to_checksum = r.to_checksum AND c.state = 'Completed')";
+        self.which_of(environment, asked, "reading earlier rollouts", sql).await
+    }
+
+    async fn which_of(
+        &self,
+        environment: &str,
+        asked: &[(String, String)],
+        doing: &'static str,
+        sql: &'static str,
+    ) -> Result<BTreeSet<(String, String)>, StoreError> {
         if asked.is_empty() {
             return Ok(BTreeSet::new());
         }
         let ids: Vec<&str> = asked.iter().map(|(id, _)| id.as_str()).collect();
         let checksums: Vec<&str> = asked.iter().map(|(_, checksum)| checksum.as_str()).collect();
         let mut tx = self.read().await?;
-        let rows = tx
-            .rows(
-                "reading earlier versions",
-                "SELECT integration_id, checksum FROM integration_versions \
-                 WHERE environment = $1 AND integration_id = ANY($2) AND checksum = ANY($3)",
-                &[environment.into(), Bind::Texts(&ids), Bind::Texts(&checksums)],
-            )
-            .await?;
+        let rows =
+            tx.rows(doing, sql, &[environment.into(), Bind::Texts(&ids), Bind::Texts(&checksums)]).await?;
         tx.commit().await?;
         let found = rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?)));
-        let mut carried = found.collect::<Result<BTreeSet<_>, StoreError>>()?;
+        let mut found = found.collect::<Result<BTreeSet<_>, StoreError>>()?;
         let asked: BTreeSet<&(String, String)> = asked.iter().collect();
-        carried.retain(|pair| asked.contains(pair));
-        Ok(carried)
+        found.retain(|pair| asked.contains(pair));
+        Ok(found)
     }
 
     /// The canonical bytes of what is carried now, by integration; ids that are not carried are left out.
@@ -233,6 +255,8 @@ impl Store {
 
 /// Tells what is kept out from registry rows.
 const QUARANTINE: &str = "quarantine";
+/// The same, what is being rolled out.
+const ROLLOUT: &str = "rollout";
 /// What was merged into a definition.
 const MERGED: &str = "LEFT JOIN integration_merges m ON m.environment = d.environment AND m.integration_id = d.id \
      AND m.checksum = d.checksum";
@@ -259,8 +283,12 @@ pub(crate) async fn here(tx: &mut Tx, environment: &str, ids: Option<&[&str]>) -
         "SELECT '{QUARANTINE}', integration_id, checksum, asked_back_at IS NOT NULL FROM integration_quarantine \
          WHERE environment = $1 AND lifted_at IS NULL{some}"
     );
-    let sql = format!("{} UNION ALL {kept_out}", registries.join(" UNION ALL "));
-    let beside = tx.rows("reading foreign rows, and what is kept out", &sql, &binds).await?;
+    let rolled_out = format!(
+        "SELECT '{ROLLOUT}', integration_id, '', false FROM integration_rollouts \
+         WHERE environment = $1 AND ended_at IS NULL{some}"
+    );
+    let sql = format!("{} UNION ALL {kept_out} UNION ALL {rolled_out}", registries.join(" UNION ALL "));
+    let beside = tx.rows("reading foreign rows, what is kept out, and rollouts", &sql, &binds).await?;
 
     let mut here = Here::default();
     for row in &definitions {
@@ -279,8 +307,13 @@ pub(crate) async fn here(tx: &mut Tx, environment: &str, ids: Option<&[&str]>) -
             }
         }
     }
+    let mut rolled_out = Vec::new();
     for row in &beside {
         let kind = row.text(0)?;
+        if kind == ROLLOUT {
+            rolled_out.push(row.text(1)?);
+            continue;
+        }
         if kind == QUARANTINE {
             let (id, checksum) = (row.text(1)?, row.text(2)?);
             match row.flag(3)? {
@@ -292,6 +325,10 @@ pub(crate) async fn here(tx: &mut Tx, environment: &str, ids: Option<&[&str]>) -
         if let Some(kind) = Kind::ALL.into_iter().find(|known| known.as_str() == kind) {
             here.foreign_rows.insert((kind, row.text(1)?));
         }
+    }
+    if !rolled_out.is_empty() {
+        let ids: Vec<&str> = rolled_out.iter().map(String::as_str).collect();
+        here.state.rollouts = crate::rollouts::under_way(tx, environment, &ids).await?.into_iter().collect();
     }
     Ok(here)
 }

@@ -10,6 +10,7 @@ use crate::error::StoreError;
 use crate::open::Store;
 use crate::rollback::HandledRollback;
 use crate::session::{Bind, Row, Tx, parse, time, to_json};
+use crate::usage::UsageLooked;
 
 /// What an environment holds of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub struct EnvironmentRow {
     pub forgotten: i64,
     /// What asked for the last rollback, and what came of it.
     pub rollback: Option<HandledRollback>,
+    /// Whether its usage has to be looked at.
+    pub usage: UsageLooked,
 }
 
 impl EnvironmentRow {
@@ -101,7 +104,10 @@ const COLUMNS: &str = "e.name::text, e.keeper, e.epoch, e.holder, e.seq, e.appli
      (SELECT count(*) FROM public.seeding_plans w WHERE w.environment = e.name AND w.base_seq = e.seq \
        AND w.status IN ('pending', 'approved')), \
      (SELECT max(p.hash::text) FROM public.seeding_plans p WHERE p.environment = e.name AND p.base_seq = e.seq \
-       AND p.status = 'approved')";
+       AND p.status = 'approved'), \
+     (SELECT count(*) FROM (SELECT 1 FROM public.integration_usage u WHERE u.environment = e.name \
+       ORDER BY u.resolution, u.minute LIMIT 1) AS o), \
+     @time(e.usage_at), e.usage_kept";
 
 impl Store {
     /// The row of one environment, if there is one. One statement.
@@ -304,6 +310,7 @@ fn read(row: &Row) -> Result<EnvironmentRow, StoreError> {
         retain_at: row.maybe_time(12)?,
         forgotten: row.int(13)?,
         rollback: row.maybe_text(14)?.map(|text| parse(&text, "what came of a rollback")).transpose()?,
+        usage: UsageLooked { some: row.int(17)? > 0, due_at: row.maybe_time(18)?, kept: row.maybe_text(19)? },
     })
 }
 

@@ -144,6 +144,12 @@ pub enum StoreError {
         /// The integrations whose ids they hold.
         integrations: Vec<String>,
     },
+    /// Records of usage that cannot be counted, so none of their batch was.
+    #[error("the usage is refused: {}", why.join("; "))]
+    UsageRefused {
+        /// Each of them, and why; at most some of many.
+        why: Vec<String>,
+    },
     /// A stored document cannot be read: somebody else wrote there, or this is a mistake of ours.
     #[error("{what} cannot be read: {cause}")]
     Unreadable {
@@ -200,6 +206,7 @@ impl StoreError {
             | Self::SchemaBroken { .. }
             | Self::Migration { .. }
             | Self::KeptElsewhere { .. }
+            | Self::UsageRefused { .. }
             | Self::Unreadable { .. } => ErrorKind::Stalled,
             Self::Unavailable { .. }
             | Self::Fenced { .. }
@@ -258,6 +265,7 @@ impl StoreError {
             | Self::Superseded { .. }
             | Self::RowsChanged { .. }
             | Self::Edited { .. }
+            | Self::UsageRefused { .. }
             | Self::Unreadable { .. }
             | Self::Query { .. }
             | Self::TablesGone { .. }

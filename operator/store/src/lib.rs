@@ -8,6 +8,9 @@
 //! [`Store::raise_epoch`] writes where the keeper is still the one that was seen, [`Store::claim_under`] where the epoch
 //! is still the one of this process, and [`Store::note`] where the row is still the one that was read.
 //!
+//! What consumers count is no part of the catalog, and has no fence: [`Store::record_usage`] and [`Store::roll_up_usage`]
+//! touch `integration_usage` and, in a transaction of its own, when the environment's row says it is looked at next.
+//!
 //! A seeding reads as [`Store::environment`], [`Store::state`], a plan, then [`Store::claim`], [`Store::begin`] and
 //! [`Store::apply`]; with an empty plan [`Store::settle`]; with nothing new at all only the first.
 
@@ -16,6 +19,7 @@ mod address;
 mod adopt;
 mod apply;
 mod bulk;
+mod candidates;
 mod catalog;
 mod confined;
 mod conflicts;
@@ -32,16 +36,20 @@ mod observed;
 mod open;
 mod pins;
 mod plans;
+mod promotion;
 mod quarantine;
 mod registry;
 mod remove;
+mod resolve;
 mod retention;
 mod rollback;
+mod rollouts;
 mod seeding;
 mod session;
 mod takeover;
 mod touched;
 mod trail;
+mod usage;
 
 pub use address::{DatabaseUrl, Engine, Tls};
 pub use adopt::{Adopt, Adoption};
@@ -59,11 +67,14 @@ pub use migrate::{SCHEMA, migrations_sql};
 pub use open::{Migrate, Options, PgStore, SqliteStore, Store};
 pub use pins::{PlanContents, Unpinned};
 pub use plans::{Pinned, PlanRow, PlanStatus, Spend};
+pub use promotion::{Admitted, PromotionDelta, Remembered};
 pub use quarantine::{QuarantineDelta, Quarantined};
 pub use remove::Removal;
 pub use retention::{Forgotten, Retention};
 pub use rollback::{HandledRollback, Refused};
+pub use rollouts::{HandledCommand, RolloutDelta, Which, new_rollout};
 pub use seeding::{Applied, Begin, Counts, Seeding, Settle, Write};
 pub use takeover::{TakenOver, TakenTable};
 pub use touched::Standing;
 pub use trail::{CameFrom, Changed, Turn, Turned, Version};
+pub use usage::{RolledUp, UsageLooked, UsageRetention, Used};

@@ -54,10 +54,28 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/postgres/0006_merge.sql"),
         sqlite: include_str!("../migrations/sqlite/0006_merge.sql"),
     },
+    Migration {
+        version: 7,
+        name: "rollout",
+        postgres: include_str!("../migrations/postgres/0007_rollout.sql"),
+        sqlite: include_str!("../migrations/sqlite/0007_rollout.sql"),
+    },
+    Migration {
+        version: 8,
+        name: "usage",
+        postgres: include_str!("../migrations/postgres/0008_usage.sql"),
+        sqlite: include_str!("../migrations/sqlite/0008_usage.sql"),
+    },
+    Migration {
+        version: 9,
+        name: "promotion",
+        postgres: include_str!("../migrations/postgres/0009_promotion.sql"),
+        sqlite: include_str!("../migrations/sqlite/0009_promotion.sql"),
+    },
 ];
 
 /// The version of the schema that this Sower needs.
-pub const SCHEMA: i64 = 6;
+pub const SCHEMA: i64 = 9;
 
 /// Tables of which one without our record means that somebody else was here.
 pub(crate) const TABLES: &[&str] = &[
@@ -80,6 +98,11 @@ pub(crate) const TABLES: &[&str] = &[
     "seeding_plan_contents",
     "integration_quarantine",
     "integration_merges",
+    "integration_rollouts",
+    "registry_candidates",
+    "integration_usage",
+    "promotion_offers",
+    "promotion_admissions",
 ];
 
 /// The record of what was applied.

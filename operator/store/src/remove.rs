@@ -184,12 +184,17 @@ impl Store {
             "seeding_conflicts",
             "integration_quarantine",
             "integration_merges",
+            "integration_rollouts",
+            "registry_candidates",
+            "promotion_offers",
+            "promotion_admissions",
             "seeding_plan_contents",
             "seeding_plan_operations",
             "seeding_plans",
             "seeding_changes",
             "seeding_logs",
             "seeding_retention",
+            "integration_usage",
         ] {
             tx.run(
                 "deleting history",

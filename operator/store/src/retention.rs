@@ -108,15 +108,21 @@ const PINNED: &str = "SELECT d.id, d.checksum FROM integration_definitions d \
      WHERE c.environment = $1 AND c.to_checksum IS NOT NULL AND NOT EXISTS (SELECT 1 FROM seeding_changes l \
        WHERE l.environment = c.environment AND l.integration_id = c.integration_id AND l.seq > c.seq AND l.seq <= $2) \
      UNION SELECT q.integration_id, q.checksum FROM integration_quarantine q \
-     WHERE q.environment = $1 AND q.lifted_at IS NULL";
+     WHERE q.environment = $1 AND q.lifted_at IS NULL \
+     UNION SELECT r.integration_id, r.to_checksum FROM integration_rollouts r \
+     WHERE r.environment = $1 AND r.ended_at IS NULL \
+     UNION SELECT v.integration_id, v.checksum FROM integration_versions v WHERE v.environment = $1 \
+     AND EXISTS (SELECT 1 FROM registry_candidates c WHERE c.environment = v.environment \
+       AND c.integration_id = v.integration_id AND c.version = v.version)";
 
 /// Where rows of the catalog say which seeding wrote them: its log row stays.
-const WRITTEN_BY: [&str; 5] = [
+const WRITTEN_BY: [&str; 6] = [
     "integration_definitions",
     "action_registry",
     "trigger_registry",
     "connection_registry",
     "event_registry",
+    "registry_candidates",
 ];
 
 /// Rows of one kind that a transaction forgets at most.
@@ -311,6 +317,11 @@ async fn ended(tx: &mut Tx, environment: &str, cutoff: &str) -> Result<u64, Stor
             "DELETE FROM integration_quarantine WHERE (environment, integration_id, checksum) IN (\
              SELECT environment, integration_id, checksum FROM integration_quarantine \
              WHERE environment = $1 AND lifted_at <= $2::timestamptz LIMIT $3)",
+        ),
+        (
+            "forgetting rollouts that ended",
+            "DELETE FROM integration_rollouts WHERE id IN (SELECT id FROM integration_rollouts \
+             WHERE environment = $1 AND ended_at <= $2::timestamptz LIMIT $3)",
         ),
         (
             "forgetting merges",

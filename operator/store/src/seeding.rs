@@ -16,8 +16,10 @@ use crate::hand::{self, Merging};
 use crate::memory::{self, ManifestDelta};
 use crate::open::Store;
 use crate::plans::{self, Spend};
+use crate::promotion::{self, PromotionDelta};
 use crate::quarantine::{self, QuarantineDelta};
 use crate::rollback::{self, HandledRollback};
+use crate::rollouts::{self, RolloutDelta};
 use crate::session::{Bind, Tx, time, to_json};
 
 /// What a seeding says of itself before it writes.
@@ -83,8 +85,12 @@ pub struct Write<'a> {
     pub plans_wait: bool,
     /// What changes of what is kept out.
     pub quarantine: QuarantineDelta<'a>,
+    /// What changes of what waits for another environment.
+    pub promotion: PromotionDelta<'a>,
     /// It is a rollback: what it makes current is kept out no longer. With the answer to who asked for it.
     pub rollback: Option<Option<&'a HandledRollback>>,
+    /// The rollouts that begin and end with it.
+    pub rollouts: RolloutDelta<'a>,
 }
 
 /// What moves without a seeding: the plan was empty.
@@ -104,6 +110,8 @@ pub struct Settle<'a> {
     pub summary: &'a Value,
     /// What changes of what is kept out: without a seeding, nothing new is.
     pub quarantine: QuarantineDelta<'a>,
+    /// What changes of what waits for another environment.
+    pub promotion: PromotionDelta<'a>,
 }
 
 /// What a seeding changed, in rows.
@@ -115,6 +123,8 @@ pub struct Counts {
     pub restored: usize,
     /// Integrations updated or moved.
     pub updated: usize,
+    /// Integrations of which a rollout began.
+    pub staged: usize,
     /// Integrations deleted.
     pub deleted: usize,
     /// Action rows that were not there before.
@@ -207,7 +217,9 @@ impl Store {
             spend,
             plans_wait,
             quarantine,
+            promotion,
             rollback,
+            rollouts,
         } = write;
         let now = time(Timestamp::now());
         let seq = fence.base + 1;
@@ -225,10 +237,24 @@ impl Store {
         let merged = merges.iter().map(|merge| merge.integration);
         let merged = merged.chain(earlier.iter().map(String::as_str)).collect();
         let anew = Anew { reseed, merged, mend };
-        let counts =
-            crate::apply::apply(&mut tx, seeding, seq, operations, anew, &now, &manifests, applied).await?;
+        rollouts::end(&mut tx, environment, rollouts.end, &now).await?;
+        let counts = crate::apply::apply(
+            &mut tx,
+            seeding,
+            seq,
+            operations,
+            anew,
+            &now,
+            &manifests,
+            applied,
+            rollouts.begin,
+        )
+        .await?;
+        rollouts::begin(&mut tx, rollouts.begin, &seeding.id, &now).await?;
+        rollouts::note(&mut tx, environment, rollouts.handled).await?;
         crate::conflicts::settle(&mut tx, environment, conflicts, Some(&seeding.id), &written, &now).await?;
         quarantine::write(&mut tx, environment, &quarantine, Some(&seeding.id), &now).await?;
+        promotion::write(&mut tx, environment, &promotion, &now).await?;
         if let Some(handled) = rollback {
             made_current(&mut tx, environment, &done, &now).await?;
             if handled.is_some() {
@@ -253,7 +279,8 @@ impl Store {
     /// # Errors
     /// As [`Store::begin`].
     pub async fn settle(&self, settle: Settle<'_>) -> Result<(), StoreError> {
-        let Settle { fence, conflicts, manifests, applied, selection_hash, summary, quarantine } = settle;
+        let Settle { fence, conflicts, manifests, applied, selection_hash, summary, quarantine, promotion } =
+            settle;
         let at = Timestamp::now();
         let now = time(at);
         let environment = fence.environment.as_str();
@@ -263,6 +290,7 @@ impl Store {
         memory::write(&mut tx, environment, &manifests, applied, &now).await?;
         crate::conflicts::settle(&mut tx, environment, conflicts, None, &BTreeSet::new(), &now).await?;
         quarantine::write(&mut tx, environment, &quarantine, None, &now).await?;
+        promotion::write(&mut tx, environment, &promotion, &now).await?;
         tx.commit().await
     }
 
@@ -410,8 +438,10 @@ pub(crate) async fn complete(
     {
         metadata.insert(name.to_owned(), count.into());
     }
-    if counts.restored > 0 {
-        metadata.insert("restored".to_owned(), counts.restored.into());
+    for (name, count) in [("restored", counts.restored), ("staged", counts.staged)] {
+        if count > 0 {
+            metadata.insert(name.to_owned(), count.into());
+        }
     }
     let ended = tx
         .run(

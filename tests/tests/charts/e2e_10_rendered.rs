@@ -4,40 +4,54 @@ use anyhow::{Result, ensure};
 use sower_tests::control_plane::ControlPlane;
 use sower_tests::operator::CHART;
 
-/// Of the Prometheus operator, which does not run here: its shape is free.
-const SERVICE_MONITOR: &str = "
+/// Of the Prometheus operator, which does not run here: their shape is free.
+const MONITORING: [(&str, &str); 2] =
+    [("ServiceMonitor", "servicemonitors"), ("PrometheusRule", "prometheusrules")];
+
+fn monitoring((kind, plural): (&str, &str)) -> String {
+    format!(
+        "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: { name: servicemonitors.monitoring.coreos.com }
+metadata: {{ name: {plural}.monitoring.coreos.com }}
 spec:
   group: monitoring.coreos.com
   scope: Namespaced
-  names: { kind: ServiceMonitor, plural: servicemonitors }
+  names: {{ kind: {kind}, plural: {plural} }}
   versions:
-  - { name: v1, served: true, storage: true, schema: { openAPIV3Schema: { type: object, x-kubernetes-preserve-unknown-fields: true } } }
-";
+  - name: v1
+    served: true
+    storage: true
+    schema: {{ openAPIV3Schema: {{ type: object, x-kubernetes-preserve-unknown-fields: true }} }}
+"
+    )
+}
 
 #[tokio::test]
 async fn e2e_10_rendered_objects_pass_a_server_side_dry_run() -> Result<()> {
     let plane = ControlPlane::shared().await?;
-    plane.apply("default", SERVICE_MONITOR)?;
-    plane.kubectl(&[
-        "wait",
-        "--for=condition=Established",
-        "crd/servicemonitors.monitoring.coreos.com",
-        "--timeout=30s",
-    ])?;
+    for resource in MONITORING {
+        plane.apply("default", &monitoring(resource))?;
+        let crd = format!("crd/{}.monitoring.coreos.com", resource.1);
+        plane.kubectl(&["wait", "--for=condition=Established", &crd, "--timeout=30s"])?;
+    }
     let namespace = plane.namespace("rendered").await?;
     let watched = format!("watchNamespaces={{{}}}", namespace.name);
     let everything = [
         "database.secretRef.name=db",
         "serviceMonitor.enabled=true",
         "serviceMonitor.labels.team=platform",
+        "alerts.enabled=true",
+        "alerts.labels.team=platform",
+        "dashboards.enabled=true",
+        "dashboards.labels.team=platform",
+        "dashboards.annotations.grafana_folder=Sower",
         "podDisruptionBudget.enabled=true",
         "networkPolicy.enabled=true",
         "networkPolicy.egress[0].ports[0].port=5432",
         "networkPolicy.ingressFrom[0].namespaceSelector.matchLabels.team=metrics",
         "watchSecrets=true",
+        "api.tokenSecret=api-token",
         "allowLocal=true",
         "image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
         "imagePullSecrets[0].name=pull",
@@ -63,6 +77,12 @@ async fn e2e_10_rendered_objects_pass_a_server_side_dry_run() -> Result<()> {
             args.extend(["--set", value]);
         }
         let rendered = namespace.helm(&args)?;
+        if name == "everything" {
+            // What Prometheus and Grafana fill in is not Helm's.
+            for left in ["{{ $labels.environment }}", "\"legendFormat\": \"{{environment}}"] {
+                ensure!(rendered.contains(left), "{left}: {rendered}");
+            }
+        }
         let file = sower_tests::process::folder("rendered")?.join(format!("{name}.yaml"));
         std::fs::write(&file, &rendered)?;
         let applied =
@@ -105,6 +125,7 @@ async fn e2e_10_the_chart_refuses_what_cannot_work() -> Result<()> {
         (&["cache.sizeLimit="][..], "sizeLimit"),
         (&["cache.sizeLimit=2GB"][..], "sizeLimit"),
         (&["database.sqlite.size="][..], "size"),
+        (&["api.tokenSecret=Not/A/Name"][..], "tokenSecret"),
     ] {
         let mut args = vec!["template", "sower", CHART];
         for value in values {

@@ -101,10 +101,10 @@ async fn e2e_01_kubectl_get_shows_the_columns() -> Result<()> {
     let shown = bed.namespace.kubectl(&["get", "env"])?;
     let lines: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
     ensure!(
-        lines[0] == ["NAME", "READY", "REVISION", "INTEGRATIONS", "CONFLICTS", "AGE", "STATUS"],
+        lines[0] == ["NAME", "READY", "REVISION", "INTEGRATIONS", "CONFLICTS", "ROLLOUTS", "AGE", "STATUS"],
         "{shown}"
     );
-    ensure!(lines[1][..5] == ["development", "True", &revision, "2", "0"], "{shown}");
+    ensure!(lines[1][..6] == ["development", "True", &revision, "2", "0", "0"], "{shown}");
     ensure!(shown.trim_end().ends_with(&format!("Seeded {revision}")), "{shown}");
     for (kind, reason) in [("SourceReady", "Fetched"), ("ConflictFree", "NoConflicts")] {
         let seen =

@@ -88,7 +88,7 @@ async fn e2e_07_bad_environments_are_refused_with_our_messages() -> Result<()> {
         ),
         (json!({ "deletionPolicy": "Drop" }), "spec.deletionPolicy: Unsupported value: \"Drop\"".to_owned()),
         (json!({ "approval": "Ask" }), "spec.approval: Unsupported value: \"Ask\"".to_owned()),
-        (json!({ "rollout": {} }), "field not declared in schema".to_owned()),
+        (json!({ "rollouts": {} }), "field not declared in schema".to_owned()),
         (two, "sources".to_owned()),
     ];
     let mut wrong = Vec::new();

@@ -123,6 +123,8 @@ pub async fn job(
         mend: Job::unmended(),
         resolve: super::resolve::asked(environment)?,
         freeze_override,
+        upstream: None,
+        promote: super::neighbours::asked(environment)?,
         epoch: None,
     })
 }

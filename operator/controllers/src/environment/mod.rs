@@ -7,11 +7,13 @@ mod approving;
 mod deletion;
 mod dereference;
 mod drifting;
+mod neighbours;
 mod outcome;
 mod patience;
 mod reconcile;
 mod resolve;
 mod rollback;
+mod rollouts;
 mod take_over;
 
 use std::convert::Infallible;
@@ -32,7 +34,7 @@ use crate::seeding::Seeder;
 use crate::stores::Stores;
 use crate::term::Term;
 
-pub use dereference::{Resources, Rules, freeze_override, job, reference};
+pub use dereference::{Resources, Rules, database, freeze_override, job, reference};
 pub use patience::Patience;
 
 /// Name of the one source of an Environment without sources.

@@ -4,20 +4,25 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use sower_core::gate::{Held, HeldReason};
 use sower_core::plan::{Conflict, Operation, Plan, Verb};
+use sower_core::promotion::Waiting;
 use sower_core::report::{self, Report};
 use sower_core::snapshot::Revision;
-use sower_crds::environment::{ConflictStatus, Counts, Environment, Failure, LastSeeding, PlanStatus};
+use sower_crds::environment::{
+    ConflictStatus, Counts, Environment, Failure, LastSeeding, PlanStatus, WaitingStatus,
+};
 use sower_source::{CommitInfo, GitTree};
 use sower_store::EnvironmentRow;
 
 use super::dereference::secret_of;
 use crate::integration::Holding;
 use crate::reason::Reason;
-use crate::seeding::{Files, Planned, Seeded, SeedingError};
+use crate::seeding::{Files, Planned, Seeded, SeedingError, soaked_at};
 use crate::status::{Conflicts, Outcome, SourceOutcome, Verdict};
 
 /// Most failures that are carried on; a status holds fewer.
 const FAILURES: usize = 100;
+/// Most of what waits that a status holds.
+const WAITING: usize = 20;
 /// Most conflicts that a status holds.
 const CONFLICTS: usize = 20;
 
@@ -61,9 +66,14 @@ pub fn of_seeded(
         conflicts: Some(conflicts),
         drift: None,
         corrected: None,
+        waiting: Some(waiting(&report.waiting)),
+        soaked_at: soaked_at(&report.waiting),
+        promoted: promoted(seeded),
         written: written(seeded),
         approval: None,
         rollback: None,
+        command: None,
+        rollouts: None,
     }
 }
 
@@ -227,6 +237,8 @@ fn counts(report: &Report, holding: &Holding, conflicts: usize) -> Counts {
         conflicts: number(conflicts),
         orphaned: number(report.orphaned.len()),
         prune_disabled: number(report.prune_disabled.len()),
+        rollouts: 0,
+        waiting: number(report.waiting.len()),
         quarantined: number(report.quarantined.len()),
         excluded: number(report.excluded),
         invalid: number(report.invalid),
@@ -262,6 +274,25 @@ fn failures(report: &Report, holding: &Holding) -> Vec<Failure> {
         .collect()
 }
 
+/// What waits, as a status holds it: with times that stay true, so that time alone changes no status.
+fn waiting(all: &[Waiting]) -> Vec<WaitingStatus> {
+    let told = all.iter().take(WAITING).map(|one| WaitingStatus {
+        integration: cut(&one.integration, 256),
+        version: cut(one.version.as_deref().unwrap_or_default(), 256),
+        reason: cut(&one.told(None), 4096),
+    });
+    told.collect()
+}
+
+/// What a seeding let in from another environment.
+fn promoted(seeded: &Seeded) -> Vec<String> {
+    let Seeded::Applied { planned, .. } = seeded else { return Vec::new() };
+    let Some(admission) = &planned.state.admission else { return Vec::new() };
+    let operations = planned.plan.operations.iter();
+    let let_in = operations.filter(|operation| admission.let_in.contains_key(&operation.id));
+    let_in.filter_map(|one| Some(format!("{} {}", one.id, one.to.as_ref()?.version))).collect()
+}
+
 /// As a status holds them.
 fn open_conflicts(report: &Report) -> Vec<ConflictStatus> {
     let mut open: Vec<&Conflict> = report.conflicts.iter().filter(|conflict| conflict.keeps()).collect();
@@ -283,6 +314,7 @@ fn written(seeded: &Seeded) -> Option<LastSeeding> {
         seeding: report.seeding.clone()?,
         created: number(report.created),
         updated: number(report.updated),
+        staged: number(report.staged),
         deleted: number(report.deleted),
         unchanged: number(report.unchanged),
         actions_created: number(report.actions_created),

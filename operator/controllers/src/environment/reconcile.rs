@@ -1,6 +1,6 @@
 //! One reconcile of one Environment.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -9,21 +9,28 @@ use kube::discovery::ApiResource;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt as _};
 use sower_core::report;
+use sower_core::rollout::Rollout;
 use sower_core::snapshot::Tree as _;
-use sower_crds::{Environment, EnvironmentStatus, RESOLVE, TAKE_OVER};
-use sower_store::Store;
+use sower_crds::{Environment, EnvironmentStatus, PROMOTE, RESOLVE, TAKE_OVER};
+use sower_store::{Store, Which};
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
 
-use super::{Context, Guarded, approving, deletion, dereference, drifting, outcome, rollback, take_over};
+use super::{
+    Context, Guarded, approving, deletion, dereference, drifting, neighbours, outcome, rollback, rollouts,
+    take_over,
+};
 use crate::drift::{self, Round, Rounded};
 use crate::integration::Holding;
 use crate::metrics::EnvironmentLabels;
 use crate::notify;
 use crate::reason::Reason;
+use crate::rollout::Steps;
 use crate::secrets::PATIENCE;
 use crate::seeding::{Job, Kind, Seeded, SeedingError};
-use crate::status::{Notice, Outcome, RollbackOutcome, Tone, Verdict, compose, notices};
+use crate::status::{
+    Notice, Outcome, RollbackOutcome, RolloutCommandOutcome, Tone, Verdict, compose, kind, notices,
+};
 use crate::writing::write_status;
 
 /// How soon the API server is asked again when it did not answer.
@@ -92,6 +99,7 @@ async fn whole(context: &Context, namespace: &str, name: &str, turn: Option<Sema
     }
     let patience = &context.shared.patience;
     let look = drifting::look_in(&environment, &watch);
+    let look = [look, outcome.due_in(Timestamp::now())].into_iter().flatten().min();
     let again = match kind {
         // What was approved need not be the newest: that is planned now.
         None if outcome.was_approved() => AT_ONCE,
@@ -148,18 +156,44 @@ fn read(object: DynamicObject) -> Result<Environment, (Box<Environment>, String)
     }
 }
 
+/// A pause or an abort of a rollout, which are obeyed although nothing is seeded.
+async fn held_back(
+    context: &Context,
+    environment: &Environment,
+) -> Result<(Option<RolloutCommandOutcome>, Vec<Rollout>), SeedingError> {
+    let shared = &context.shared;
+    let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
+    let (database, migrate) = dereference::database(&shared.client, environment, &shared.rules).await?;
+    let store = shared.stores.open(&namespace, &name, database, migrate).await?;
+    let keeper = dereference::keeper(environment, &shared.rules.cluster_name);
+    let epoch = context.term.epoch(&store, &name, &keeper, false).await?;
+    let secrets = rollouts::OfNamespace { client: &shared.client, namespace: &namespace };
+    let steps = rollouts::steps(environment, &name, &keeper, epoch, &secrets);
+    let command = rollouts::obey(&shared.seeder, environment, &store, &steps).await?;
+    Ok((command, store.rollouts(Some(&name), Which::Standing).await?))
+}
+
 /// What comes of it, and when to try again; no outcome where this time of leading ended meanwhile.
 async fn attempt(context: &Context, environment: &Environment) -> (Option<Outcome>, Option<Kind>) {
     if environment.spec.suspend {
-        return (Some(Outcome::of(Verdict::Suspended)), None);
+        let outcome = Outcome::of(Verdict::Suspended);
+        return match rollouts::holds_back(environment) {
+            false => (Some(outcome), None),
+            true => match held_back(context, environment).await {
+                Ok((command, rollouts)) => {
+                    (Some(Outcome { command, rollouts: Some(rollouts), ..outcome }), None)
+                }
+                Err(error) => (Some(outcome), Some(error.kind)),
+            },
+        };
     }
     let started = Instant::now();
-    // What a rollback came to is told, whatever comes of the seeding after it.
-    let answer = OnceLock::new();
-    match bounded(context, environment, &answer).await {
+    // What a rollback and rollouts came to is told, whatever comes of the seeding after them.
+    let answers = Answers::default();
+    match bounded(context, environment, &answers).await {
         Some(Ok(outcome)) => {
             tracing::debug!(reason = %outcome.verdict.reason(), took = ?started.elapsed(), "reconciled");
-            (Some(Outcome { rollback: answer.into_inner(), ..outcome }), None)
+            (Some(answers.beside(outcome)), None)
         }
         Some(Err(error)) => {
             tracing::debug!(reason = %error.reason, took = ?started.elapsed(), "failed");
@@ -168,7 +202,7 @@ async fn attempt(context: &Context, environment: &Environment) -> (Option<Outcom
             let labels = EnvironmentLabels { namespace, environment: environment_name };
             context.shared.metrics.ended(&labels, report::Outcome::Failed, started.elapsed());
             let outcome = outcome::of_error(environment, &error);
-            (Some(Outcome { rollback: answer.into_inner(), ..outcome }), Some(error.kind))
+            (Some(answers.beside(outcome)), Some(error.kind))
         }
         None => {
             tracing::info!("stopped in the middle; nothing is half written");
@@ -181,11 +215,11 @@ async fn attempt(context: &Context, environment: &Environment) -> (Option<Outcom
 async fn bounded(
     context: &Context,
     environment: &Environment,
-    answer: &OnceLock<RollbackOutcome>,
+    answers: &Answers,
 ) -> Option<Result<Outcome, SeedingError>> {
     let limit = environment.spec.timeout.duration().unwrap_or(Duration::from_secs(300));
     let cancel = context.term.over.child_token();
-    let mut seeding = Box::pin(seed(context, environment, &cancel, answer));
+    let mut seeding = Box::pin(seed(context, environment, &cancel, answers));
     let timed_out = tokio::select! {
         done = &mut seeding => return settled(context, done),
         () = tokio::time::sleep(limit) => true,
@@ -235,7 +269,7 @@ async fn seed(
     context: &Context,
     environment: &Environment,
     cancel: &tokio_util::sync::CancellationToken,
-    answer: &OnceLock<RollbackOutcome>,
+    answers: &Answers,
 ) -> Result<Outcome, SeedingError> {
     let shared = &context.shared;
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
@@ -257,16 +291,17 @@ async fn seed(
         }
     };
     // Where several things are wrong, the first reason of the list is said: the spec, then the database, then sources. A
-    // rollback is held by none but the database.
+    // rollback is held by none but the database, and so is the end of a rollout.
     let invalid = job.as_ref().is_err_and(|error| error.reason == Reason::InvalidSpec);
-    if invalid && (database.is_err() || !rollback::is_asked(environment)) {
+    let waits = rollback::is_asked(environment) || rollouts::are_under_way(environment);
+    if invalid && (database.is_err() || !waits) {
         job.as_ref().map_err(Clone::clone)?;
     }
     let (database, migrate) = database?;
     let store = shared.stores.open(&namespace, &name, database, migrate).await?;
     let (keeper, take_over) =
         (dereference::keeper(environment, &shared.rules.cluster_name), take_over::wanted(environment));
-    let times = (begun, answer);
+    let times = (begun, answers);
     let done = seed_into(context, environment, &store, job, (&keeper, take_over), cancel, times).await;
     if done.as_ref().is_err_and(|error| error.tables_gone) {
         shared.stores.reopen(&namespace, &name);
@@ -275,8 +310,8 @@ async fn seed(
     done
 }
 
-/// rollback → seed → what is held, in a database that is open. A rollback needs no source: where none can be read, it is
-/// done all the same.
+/// rollback → rollouts → seed → what is held, in a database that is open. Neither a rollback nor a rollout needs a source: where
+/// none can be read, they are done all the same.
 async fn seed_into(
     context: &Context,
     environment: &Environment,
@@ -284,7 +319,7 @@ async fn seed_into(
     job: Result<Job, SeedingError>,
     (keeper, take_over): (&str, bool),
     cancel: &tokio_util::sync::CancellationToken,
-    (begun, answer): (tokio::time::Instant, &OnceLock<RollbackOutcome>),
+    (begun, answers): (tokio::time::Instant, &Answers),
 ) -> Result<Outcome, SeedingError> {
     let shared = &context.shared;
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
@@ -294,7 +329,7 @@ async fn seed_into(
         context.term.doubt(store, &name, keeper, error, leads).await;
     };
     match rollback::obey(&shared.seeder, environment, store, keeper, epoch).await {
-        Ok(Some(told)) => drop(answer.set(told)),
+        Ok(Some(told)) => drop(answers.rollback.set(told)),
         Ok(None) => {}
         Err(error) if rollback::waits_for_take_over(&error, take_over) => {}
         Err(error) => {
@@ -302,7 +337,14 @@ async fn seed_into(
             return Err(error);
         }
     }
-    let job = Job { epoch, ..job? };
+    let secrets = rollouts::OfNamespace { client: &shared.client, namespace: &namespace };
+    let steps = rollouts::steps(environment, &name, keeper, epoch, &secrets);
+    let moved = roll_out(context, environment, store, &steps, answers).await;
+    if let Err(error) = &moved {
+        doubt(error).await;
+    }
+    neighbours::look(context, environment).await?;
+    let job = Job { epoch, upstream: neighbours::upstream(context, environment).await, ..job? };
     approving::withdraw(&shared.seeder, store, environment, &job).await?;
     let watch = shared.watches.of(&namespace, &name);
     drifting::listen(context, environment, store, &watch).await;
@@ -329,11 +371,22 @@ async fn seed_into(
             }
         }
     };
+    // One that cannot move keeps nothing else from being seeded.
+    moved?;
+    // A seeding begins rollouts, and ends what it takes the place of.
+    if matches!(seeded, Seeded::Applied { .. }) && (seeded.report().staged > 0 || answers.some_under_way()) {
+        let stepped = shared.seeder.step_rollouts(store, &steps).await?;
+        answers.stepped(rollouts::to_tell(environment, store, stepped).await?);
+    }
     if !matches!(seeded, Seeded::Held { .. }) {
         context.scope.applied(&namespace, &name, begun);
         // An earlier plan, which somebody approved, knows nothing of what is asked for once.
         let done = seeded.planned().is_none_or(|planned| made.as_ref() == Some(&planned.plan.hash));
-        let spent = [(take_over, TAKE_OVER), (done && !job.resolve.is_empty(), RESOLVE)];
+        let spent = [
+            (take_over, TAKE_OVER),
+            (done && !job.resolve.is_empty(), RESOLVE),
+            (done && !job.promote.ids.is_empty(), PROMOTE),
+        ];
         let spent: Vec<&str> = spent.into_iter().filter(|(asked, _)| *asked).map(|(_, name)| name).collect();
         if !spent.is_empty() {
             take_over::spend(&shared.client, environment, &spent).await;
@@ -365,6 +418,50 @@ async fn seed_into(
     }
     let outcome = outcome::of_seeded(environment, &seeded, row.as_ref(), &holding, commit.first());
     Ok(Outcome { approval, corrected, ..outcome })
+}
+
+/// What is said to rollouts, and what is due of them.
+async fn roll_out(
+    context: &Context,
+    environment: &Environment,
+    store: &Store,
+    steps: &Steps<'_>,
+    answers: &Answers,
+) -> Result<(), SeedingError> {
+    let seeder = &context.shared.seeder;
+    if let Some(told) = rollouts::obey(seeder, environment, store, steps).await? {
+        drop(answers.command.set(told));
+    }
+    let stepped = seeder.step_rollouts(store, steps).await?;
+    answers.stepped(rollouts::to_tell(environment, store, stepped).await?);
+    Ok(())
+}
+
+/// What came of what is done beside the seeding.
+#[derive(Default)]
+struct Answers {
+    rollback: OnceLock<RollbackOutcome>,
+    command: OnceLock<RolloutCommandOutcome>,
+    rollouts: Mutex<Option<Vec<Rollout>>>,
+}
+
+impl Answers {
+    fn stepped(&self, rollouts: Vec<Rollout>) {
+        *drift::locked(&self.rollouts) = Some(rollouts);
+    }
+
+    fn some_under_way(&self) -> bool {
+        drift::locked(&self.rollouts).iter().flatten().any(|rollout| !rollout.state.is_over())
+    }
+
+    fn beside(self, outcome: Outcome) -> Outcome {
+        Outcome {
+            rollback: self.rollback.into_inner(),
+            command: self.command.into_inner(),
+            rollouts: self.rollouts.into_inner().unwrap_or_default(),
+            ..outcome
+        }
+    }
 }
 
 /// What the environment holds now; wakes the Integrations for which that is news.
@@ -399,6 +496,14 @@ async fn tell(context: &Context, environment: &Environment, outcome: &Outcome) -
     let mut status = compose(environment, outcome, Timestamp::now());
     let before = environment.status.as_ref();
     write_if_new(context, environment, before, &status).await?;
+    let ready = status.conditions.iter().find(|condition| condition.type_ == kind::READY);
+    if let Some(known) = ready.filter(|ready| ready.status != "Unknown") {
+        let labels = EnvironmentLabels {
+            namespace: environment.namespace().unwrap_or_default(),
+            environment: environment.name_any(),
+        };
+        context.shared.metrics.ready(&labels, known.status == "True");
+    }
     // Whoever waits for the status does not wait for servers elsewhere.
     let (told, unsent) = notify::tell(&context.shared.client, environment, outcome, &status).await;
     if status.notifications != told {

@@ -19,7 +19,7 @@ use crate::seeding::{Rollback, RollbackError, RolledBack, Seeder, SeedingError};
 use crate::status::RollbackOutcome;
 
 /// As much of an annotation as the CRD takes into a status, in characters.
-const LONGEST: usize = 256;
+pub(super) const LONGEST: usize = 256;
 /// As much of a name as a reason tells, in characters.
 const LONGEST_NAME: usize = 100;
 
@@ -129,7 +129,12 @@ fn asked(environment: &Environment) -> Option<String> {
 
 /// Who asks, for people.
 fn by(environment: &Environment) -> String {
-    let name = asker(environment, ROLLBACK, ROLLED_BACK_BY).unwrap_or_default();
+    name_of(asker(environment, ROLLBACK, ROLLED_BACK_BY))
+}
+
+/// A name for people; that of the annotation itself where nobody is named.
+pub(super) fn name_of(asker: Option<String>) -> String {
+    let name = asker.unwrap_or_default();
     let name: String = name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
     if name.trim().is_empty() { "annotation".to_owned() } else { name.trim().to_owned() }
 }
@@ -145,6 +150,7 @@ fn written(done: &RolledBack) -> Option<LastSeeding> {
         seeding: report.seeding.clone()?,
         created: number(report.created),
         updated: number(report.updated),
+        staged: 0,
         deleted: number(report.deleted),
         unchanged: number(report.unchanged),
         actions_created: number(report.actions_created),

@@ -39,9 +39,14 @@ impl Holding {
         };
         let rows = state.rows.values().filter(|current| !current.removed);
         let mut held: BTreeMap<&str, (Option<String>, &str)> = rows
-            .map(|row| (row.id.as_str(), (resource(&row.source, &row.path), row.content.version.as_str())))
+            .map(|row| {
+                // What is rolled out is not what all have.
+                let stable = state.stable(&row.id).unwrap_or(&row.content);
+                (row.id.as_str(), (resource(&row.source, &row.path), stable.version.as_str()))
+            })
             .collect();
-        for operation in applied.iter().flat_map(|plan| &plan.operations) {
+        let done = applied.iter().flat_map(|plan| &plan.operations).filter(|operation| !operation.staged);
+        for operation in done {
             match (operation.verb, &operation.place, &operation.to) {
                 (Verb::Remove, ..) => drop(held.remove(operation.id.as_str())),
                 (_, Some(place), Some(to)) => {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sower_crds::notification::Provider;
 
 use super::due::{CommitState, Due};
+use crate::web::encoded;
 
 /// The request that sets the status of a commit.
 ///
@@ -53,15 +54,6 @@ fn body(due: &Due) -> Value {
             json!({ "state": state, "name": context, "description": message })
         }
     }
-}
-
-/// Percent-encoded, the slash too (RFC 3986, section 2.3: what is unreserved stays).
-fn encoded(text: &str) -> String {
-    let one = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        other => format!("%{other:02X}"),
-    };
-    text.bytes().map(one).collect()
 }
 
 /// Whether the answer says that the status is set. GitLab refuses to set one to the state in which it is.

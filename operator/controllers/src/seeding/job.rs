@@ -13,6 +13,7 @@ use sower_core::resolution::Once;
 use sower_core::snapshot::Revision;
 use sower_crds::environment::EnvironmentSpec;
 use sower_source::FetchRequest;
+use sower_store::Store;
 
 use super::error::SeedingError;
 use crate::metrics::EnvironmentLabels;
@@ -40,8 +41,35 @@ pub struct Job {
     pub resolve: Once,
     /// Until when the freeze windows of the spec do not count.
     pub freeze_override: Option<Timestamp>,
+    /// The environment that this one is promoted from; of one without `spec.promotion` nothing is asked.
+    pub upstream: Option<Upstream>,
+    /// What somebody lets in, this once.
+    pub promote: Promote,
     /// The epoch to write under; none: the current one.
     pub epoch: Option<i64>,
+}
+
+/// An environment that another is promoted from.
+#[derive(Debug, Clone)]
+pub enum Upstream {
+    /// Its rows can be asked.
+    Open {
+        /// Its name.
+        environment: String,
+        /// Where its rows are.
+        store: Store,
+    },
+    /// They cannot, and why.
+    Away(String),
+}
+
+/// What somebody lets in whatever was shown of it, but that the other environment carries it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Promote {
+    /// The integrations.
+    pub ids: BTreeSet<String>,
+    /// Who says so.
+    pub by: String,
 }
 
 impl Job {

@@ -15,10 +15,12 @@ mod noted;
 mod pinned;
 mod planned;
 mod policy;
+mod promoting;
 mod reading;
 mod retain;
 mod rollback;
 mod seeded;
+mod staging;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,15 +39,19 @@ pub use approval::{Approval, Approved, Refusal, Stale};
 pub use error::{Kind, SeedingError};
 pub use failures::UNDERSTATED;
 pub use fetch::{Files, Reader, Snapshot};
-pub use job::{Glance, Job, Listing, Origin, Resource, SourceInput};
+pub use job::{Glance, Job, Listing, Origin, Promote, Resource, SourceInput, Upstream};
 pub use mended::mends;
 pub use merging::{Asked, Contents};
 pub use noted::Trouble;
+pub(crate) use noted::of_some;
+pub use promoting::{noted_waiting, soaked_at};
 pub use reading::{ReadSource, Reading};
 pub use retain::retention;
 pub use rollback::{Rollback, RollbackError, RolledBack};
 
-use crate::metrics::Metrics;
+pub(crate) use seeded::elapsed;
+
+use crate::metrics::{EnvironmentLabels, Metrics};
 
 /// Seeds environments. Cheap to clone; clones share what they remember of the sources.
 #[derive(Clone)]
@@ -182,6 +188,30 @@ impl Seeder {
         self
     }
 
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> Option<&Metrics> {
+        self.metrics.as_ref()
+    }
+
+    /// Who writes.
+    pub(crate) fn holder(&self) -> &str {
+        &self.holder
+    }
+
+    /// Counts what is a seeding and came of no plan.
+    pub(crate) fn count_seeding(
+        &self,
+        at: &EnvironmentLabels,
+        ended: sower_core::report::Outcome,
+        rows: u64,
+        took: std::time::Duration,
+    ) {
+        if let Some(metrics) = &self.metrics {
+            metrics.wrote(at, rows);
+            metrics.ended(at, ended, took);
+        }
+    }
+
     /// Notes in the environment's row why a seeding wrote nothing: where no resource has a status that says so.
     #[must_use]
     pub fn noting(mut self) -> Self {
@@ -252,7 +282,7 @@ impl Seeder {
         ended
     }
 
-    /// Forgets what is older than it is to be kept, where any of it is due: `row` is the environment's as it was before.
+    /// Forgets what is older than it is to be kept, and rolls usage up, where any of it is due: `row` is the environment's as it was before.
     async fn look_at_retention(
         &self,
         store: &Store,
@@ -260,7 +290,9 @@ impl Seeder {
         row: Option<&EnvironmentRow>,
         seeded: &Seeded,
     ) {
-        let purged = retain::look(store, job, row, seeded, Timestamp::now()).await;
+        let now = Timestamp::now();
+        retain::roll_up(store, job, row, now).await;
+        let purged = retain::look(store, job, row, seeded, now).await;
         if let Some(metrics) = self.metrics.as_ref().filter(|_| purged > 0) {
             metrics.purged(&job.labels(), purged);
         }
@@ -275,8 +307,9 @@ impl Seeder {
         cancel: &CancellationToken,
     ) -> Result<Seeded, SeedingError> {
         seeded::refuse_other_keeper(row.as_ref(), job)?;
+        planned::stands_on(job, &self.platform)?;
         // Who asks for something of their own gets that.
-        let whole = job.only.is_none() && !job.reseed && job.resolve.is_empty();
+        let whole = job.only.is_none() && !job.reseed && job.resolve.is_empty() && job.promote.ids.is_empty();
         let approved = match whole {
             true => self.remembered_approval(store, job, row.as_ref(), cancel).await?,
             false => None,
@@ -356,6 +389,7 @@ impl Seeder {
             narrow::plan(store, job, row.as_ref(), &snapshots, &self.platform, &selection_hash).await?;
         match narrow {
             Ok(planned) => {
+                let planned = staging::staged(store, job, planned).await?;
                 self.count(job, &planned);
                 pinned::observe(store, planned).await
             }
@@ -380,6 +414,7 @@ impl Seeder {
     ) -> Result<Planned, SeedingError> {
         let snapshots = self.reader.list(snapshots).await?;
         let planned = planned::make(store, job, row, snapshots, &self.platform, selection_hash).await?;
+        let planned = staging::staged(store, job, planned).await?;
         self.count(job, &planned);
         Ok(planned)
     }

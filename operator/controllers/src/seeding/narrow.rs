@@ -210,9 +210,10 @@ async fn gather(
     let touched = store.touched(&row.name, changed, beside, MOST_IDS).await;
     let Some(ids) = readable(touched)?.flatten() else { return Ok(Err("too many integrations")) };
     let asked: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let Some((mut before, here)) = readable(store.about(&row.name, &asked).await)? else {
+    let Some((mut before, mut here)) = readable(store.about(&row.name, &asked).await)? else {
         return Ok(Err(UNREADABLE));
     };
+    here.state.take_targets();
     before.extend(replaced);
     before.sort_by(|a, b| a.place.cmp(&b.place));
     before.dedup_by(|a, b| a.place == b.place);
@@ -257,6 +258,8 @@ fn settled<'a>(
         && !job.reseed
         && job.mend.is_empty()
         && job.resolve.is_empty()
+        // What waits elsewhere is asked of everything.
+        && job.spec.promotion.is_none()
         && same_sources
         && row.selection_hash.as_deref() == Some(selection_hash)
         && row.keeper.as_deref() == Some(&job.keeper)

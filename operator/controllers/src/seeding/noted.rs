@@ -11,6 +11,7 @@ use serde_json::Value;
 use sower_core::gate::HeldReason;
 use sower_core::hash::selection_hash;
 use sower_core::plan::{Conflict, KeptWhy, Plan};
+use sower_core::promotion::Waiting;
 use sower_core::report::{Failure, Outcome, Report};
 use sower_core::rows;
 use sower_core::snapshot::{full_revision, short_revision};
@@ -21,7 +22,7 @@ use super::fetch::{Files, Snapshot};
 use super::job::Job;
 use super::planned::blocking;
 use super::seeded::{elapsed, revisions};
-use super::{Planned, Seeded, reading};
+use super::{Planned, Seeded, promoting, reading};
 use crate::reason::Reason;
 
 /// Most failures that the environment's row notes: with more, the next reconcile reads the sources again.
@@ -34,6 +35,8 @@ const NOTED_UNMERGED: usize = 100;
 pub(super) const NOTED_CONFLICTS: usize = 1_000;
 /// Most integrations that are told as orphaned, as kept by their annotation, or as quarantined.
 const NOTED_KEPT: usize = 1_000;
+/// Most of what waits for another environment that it notes.
+const NOTED_WAITING: usize = 1_000;
 /// The reasons of a plan that a guard holds.
 const HELD: [HeldReason; 4] = [
     HeldReason::PruneLimitExceeded,
@@ -78,6 +81,15 @@ pub(super) struct Noted {
     /// The bundled files that lie elsewhere than the manifests of their source.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     outside: Vec<Outside>,
+    /// What waits for another environment: then the next reconcile looks again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    waiting: Vec<Waiting>,
+    /// Number of all of it, where it is too much to be noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    all_waiting: Option<usize>,
+    /// Another environment decides what is let in: something may be remembered of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    promotes: bool,
     /// Why the seeding after it wrote nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trouble: Option<Trouble>,
@@ -157,11 +169,17 @@ pub(super) async fn already(
         && row.selection_hash.as_deref() == Some(&selection_hash(&job.spec, platform, rows::MAPPING))
         && row.keeper.as_deref() == Some(&job.keeper)
         && row.running.is_none();
-    if !same || job.reseed || job.only.is_some() || !job.mend.is_empty() || !job.resolve.is_empty() {
+    if !same
+        || job.reseed
+        || job.only.is_some()
+        || !job.mend.is_empty()
+        || !job.resolve.is_empty()
+        || !job.promote.ids.is_empty()
+    {
         return Ok(None);
     }
     let Ok(mut noted) = serde_json::from_value::<Noted>(row.summary.clone()) else { return Ok(None) };
-    if noted.look_again || noted.trouble.is_some() {
+    if noted.look_again || noted.trouble.is_some() || !noted.waiting.is_empty() {
         return Ok(None);
     }
     if !noted.outside.is_empty() {
@@ -178,6 +196,7 @@ pub(super) async fn already(
         integrations_processed: noted.processed,
         created: 0,
         updated: 0,
+        staged: 0,
         deleted: 0,
         unchanged: noted.unchanged,
         actions_created: 0,
@@ -186,6 +205,7 @@ pub(super) async fn already(
         orphaned: noted.orphaned,
         prune_disabled: noted.prune_disabled,
         quarantined: noted.quarantined,
+        waiting: Vec::new(),
         conflicts: noted.conflicts,
         errors: noted.failures,
         excluded: noted.excluded,
@@ -194,6 +214,11 @@ pub(super) async fn already(
     };
     let revision = short_revision(revisions(snapshots));
     Ok(Some(Seeded::Unchanged { report, revision, planned: None }))
+}
+
+/// Whether another environment decided what is let in, when this was noted.
+pub(super) fn promotes(row: &EnvironmentRow) -> bool {
+    row.summary["promotes"] == true
 }
 
 /// Whether a hand touched the rows of an integration that could not be merged: then it is worth another try.
@@ -225,6 +250,7 @@ pub(super) fn note(planned: &Planned, failures: &[Failure]) -> Value {
     let conflicts: Vec<&Conflict> = plan.conflicts.iter().filter(lasts).collect();
     let all_conflicts = Some(conflicts.len()).filter(|all| *all > NOTED_CONFLICTS);
     let outside = outside(planned);
+    let waiting = promoting::waiting(planned);
     let unmerged = unmerged(planned);
     let look_again = look_again
         || outside.len() > NOTED_OUTSIDE
@@ -246,6 +272,9 @@ pub(super) fn note(planned: &Planned, failures: &[Failure]) -> Value {
         attention: attention(planned).filter(|_| !look_again),
         unmerged: if look_again { BTreeMap::new() } else { unmerged },
         outside: if look_again { Vec::new() } else { outside },
+        all_waiting: Some(waiting.len()).filter(|all| *all > NOTED_WAITING),
+        waiting: waiting.into_iter().take(NOTED_WAITING).collect(),
+        promotes: planned.state.admission.as_ref().is_some_and(|admission| !admission.ends),
         trouble: None,
     };
     serde_json::to_value(noted).unwrap_or_default()
@@ -291,7 +320,7 @@ pub(super) fn of_once(summary: &mut Value) {
 
 /// What a seeding of some integrations leaves of the note. What is carried is no longer what the applied revision says:
 /// the next plan is of everything. The sources could be read.
-pub(super) fn of_some(summary: &mut Value) {
+pub(crate) fn of_some(summary: &mut Value) {
     let Some(noted) = summary.as_object_mut() else { return };
     noted.remove("attention");
     let held = |told: &Value| {

@@ -12,8 +12,8 @@ use sower_core::plan::Verb;
 use sower_core::report::{Outcome, Report};
 use sower_core::rows;
 use sower_store::{
-    Begin, Counts, EnvironmentRow, Fence, ManifestDelta, Pinned, PlanContents, Spend, Store, StoreError,
-    Write,
+    Begin, Counts, EnvironmentRow, Fence, ManifestDelta, Pinned, PlanContents, PromotionDelta, RolloutDelta,
+    Spend, Store, StoreError, Write,
 };
 
 use super::error::SeedingError;
@@ -21,7 +21,7 @@ use super::failures::failures;
 use super::fetch::Snapshot;
 use super::job::Job;
 use super::reading::{self, ReadSource, Reading};
-use super::{Planned, Seeded, mended, noted, planned, seeded};
+use super::{Planned, Seeded, mended, noted, planned, seeded, staging};
 
 /// Looks at the rows that a plan touches, where an approval would let it through: whoever approves it approves what becomes
 /// of these rows. Where they are not what was seeded, the plan is another one.
@@ -241,6 +241,7 @@ pub(super) async fn apply(
         metadata: metadata.clone(),
         started: Timestamp::now() - started.elapsed(),
     };
+    let rollouts = staging::rollouts(store, job, &pinned.plan, &planned.state).await?;
     let seeding = store.begin(begin).await?;
     let write = Write {
         operations: pinned.plan.operations.iter().map(|operation| (operation, None)).collect(),
@@ -268,7 +269,10 @@ pub(super) async fn apply(
         }),
         plans_wait: true,
         quarantine: seeded::lifting(&pinned.plan.lifted),
+        // The next seeding looks at everything.
+        promotion: PromotionDelta::default(),
         rollback: None,
+        rollouts: RolloutDelta { begin: &rollouts.begin, end: &rollouts.end, handled: None },
     };
     let written = seeded::write_or_fail(store, &seeding, write).await?;
     let number = format!("{}-{}", job.environment, written.seq);
@@ -280,7 +284,7 @@ pub(super) async fn apply(
 pub(super) fn hold(mut planned: Planned, pinned: &Pinned, held: Held, started: Instant) -> Seeded {
     planned.gate = Gate::Held(held.clone());
     let mut report = report(&planned, pinned, Outcome::Refused, None, &Counts::default(), started);
-    (report.created, report.updated, report.deleted) = (0, 0, 0);
+    (report.created, report.updated, report.staged, report.deleted) = (0, 0, 0, 0);
     Seeded::Held { planned: Box::new(planned), held, report }
 }
 
@@ -306,7 +310,8 @@ fn report(
         status,
         integrations_processed: plan.processed,
         created: plan.created(),
-        updated: plan.updated(),
+        updated: plan.updated() - plan.staged(),
+        staged: plan.staged(),
         deleted: plan.deleted(),
         unchanged: plan.unchanged,
         actions_created: counts.actions_created,
@@ -315,6 +320,7 @@ fn report(
         orphaned: ids("orphaned"),
         prune_disabled: ids("pruneDisabled"),
         quarantined: ids("quarantined"),
+        waiting: serde_json::from_value(pinned.summary["waiting"].clone()).unwrap_or_default(),
         conflicts: plan.conflicts.clone(),
         errors: pinned.errors.clone(),
         excluded: number("excluded"),

@@ -12,6 +12,7 @@ use sower_core::hash::{selection_hash, spec_digest};
 use sower_core::plan::{Operation, Plan, State};
 use sower_core::resolution::once;
 use sower_core::resolve::{questions, resolve};
+use sower_core::rollout::spec::bad_spec;
 use sower_core::rows::{self, Kind};
 use sower_core::select::{Selection, bad_patterns, select};
 use sower_store::{EnvironmentRow, Store};
@@ -22,6 +23,7 @@ use super::fetch::Snapshot;
 use super::job::Job;
 use super::merging::{Asked, Contents};
 use super::policy;
+use super::promoting;
 use super::reading::{self, Reading};
 use crate::reason::Reason;
 
@@ -43,18 +45,21 @@ pub(super) async fn make(
     let (mut state, foreign_rows) = (here.state, here.foreign_rows);
     let left = left(store, job).await?;
     state.take_as_left(&left);
+    state.take_targets();
     let (job, platform, remembered) = (job.clone(), platform.clone(), known.clone());
-    let (mut reading, selection, mut state, job) = blocking(move || {
+    let (mut reading, selection, mut state, job, platform) = blocking(move || {
         let mut reading = reading::load(snapshots, &remembered)?;
         reading.note_mute(&state);
         let catalogs = reading.lend();
         let mut selection = select(&job.environment, &job.spec, &platform, &catalogs);
         once(&mut selection, &job.resolve);
         reading.give_back(catalogs);
-        Ok::<_, SeedingError>((reading, selection, state, job))
+        Ok::<_, SeedingError>((reading, selection, state, job, platform))
     })
     .await??;
     unite(&job, &mut reading, &selection, &mut state).await?;
+    let mut selection = selection;
+    promoting::look(store, &job, row.as_ref(), &platform, &mut reading, &mut selection, &mut state).await?;
     state.carried = store.carried(&job.environment, &questions(&selection, &state)).await?;
     merge(store, &job, &mut reading, &selection, &mut state).await?;
     let (mut reading, selection, mut state) =
@@ -144,13 +149,16 @@ async fn contents(reading: &mut Reading, places: Vec<Place>) -> Result<Contents,
 /// What the selection of a job stands on.
 ///
 /// # Errors
-/// Where a pattern or a freeze window of the spec is none.
+/// Where a pattern, a freeze window, the rollout or the promotion of the spec is none.
 pub(super) fn stands_on(job: &Job, platform: &Version) -> Result<String, SeedingError> {
     if let Some((pointer, why)) = bad_patterns(&job.spec).into_iter().next() {
         return Err(SeedingError::invalid_spec(format!("{pointer} is no pattern: {why}")));
     }
     if let Some((pointer, why)) = bad_windows(&job.spec.freeze_windows).into_iter().next() {
         return Err(SeedingError::invalid_spec(format!("{pointer}: {why}")));
+    }
+    if let Some(fault) = bad_spec(&job.environment, &job.spec).into_iter().next() {
+        return Err(SeedingError::invalid_spec(format!("{}: {}", fault.pointer, fault.why)));
     }
     Ok(selection_hash(&job.spec, platform, rows::MAPPING))
 }

@@ -1,10 +1,11 @@
-//! What follows a reconcile that ended well: what is older than it is to be kept is forgotten, where any of it is due.
+//! What follows a reconcile that ended well: what is older than it is to be kept is forgotten, and usage is rolled up, where any
+//! of it is due.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sower_crds::environment::EnvironmentSpec;
-use sower_store::{EnvironmentRow, Forgotten, Retention, Store, StoreError};
+use sower_store::{EnvironmentRow, Forgotten, Retention, RolledUp, Store, StoreError, UsageRetention};
 
 use super::Seeded;
 use super::job::Job;
@@ -20,6 +21,30 @@ pub fn retention(spec: &EnvironmentSpec) -> Retention {
     let spec = &spec.retention;
     let history = spec.history.as_ref().and_then(|history| history.duration().ok());
     Retention { removed: spec.removed.duration().unwrap_or(Duration::MAX), history, versions: spec.versions }
+}
+
+/// What the spec says of usage. A text that is no duration, which the format refuses, keeps for ever.
+#[must_use]
+pub fn usage_retention(spec: &EnvironmentSpec) -> UsageRetention {
+    let usage = &spec.retention.usage;
+    let [minutes, hours, days] =
+        [&usage.minutes, &usage.hours, &usage.days].map(|period| period.duration().unwrap_or(Duration::MAX));
+    UsageRetention { minutes, hours, days }
+}
+
+/// Rolls usage up, if that is due: `row` is the environment's as it was before the reconcile.
+pub(super) async fn roll_up(store: &Store, job: &Job, row: Option<&EnvironmentRow>, now: Timestamp) {
+    let retention = usage_retention(&job.spec);
+    if !row.is_some_and(|row| retention.is_due(row, now)) {
+        return;
+    }
+    match store.roll_up_usage(&job.environment, now, &retention).await {
+        Ok(RolledUp { minutes: 0, hours: 0, days: 0, more: _ }) => {}
+        Ok(RolledUp { minutes, hours, days, more }) => {
+            tracing::info!(minutes, hours, days, more, "rolled usage up");
+        }
+        Err(error) => tracing::warn!(%error, "usage is not rolled up; trying again at the next reconcile"),
+    }
 }
 
 /// Looks, if something is due, and says how many integrations were purged: `row` is the environment's as it was before the reconcile. What a guard holds may be what

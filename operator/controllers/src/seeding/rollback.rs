@@ -12,12 +12,14 @@ use sower_core::hash::spec_digest;
 use sower_core::plan::{KeptWhy, Plan, State};
 use sower_core::report::{Failure, Outcome, Report};
 use sower_core::rollback::{Request, Then, UNDO, WayBack, way_back};
+use sower_core::rollout::machine::end;
+use sower_core::rollout::{Rollout, State as At};
 use sower_core::select::lists_out;
 use sower_core::snapshot::{full_revision, short_revision};
 use sower_crds::environment::EnvironmentSpec;
 use sower_store::{
-    Begin, EnvironmentRow, Fence, HandledRollback, Here, ManifestDelta, QuarantineDelta, Quarantined,
-    Refused, Store, StoreError, Write,
+    Begin, EnvironmentRow, Fence, HandledRollback, Here, ManifestDelta, PromotionDelta, QuarantineDelta,
+    Quarantined, Refused, RolloutDelta, Store, StoreError, Which, Write,
 };
 
 use super::error::SeedingError;
@@ -230,10 +232,12 @@ impl Seeder {
                 way
             }
         };
-        let (back, state) = plan(store, rollback, &way).await?;
+        let (mut back, state) = plan(store, rollback, &way).await?;
+        let ends = ended(store, rollback, &way).await?;
+        back.keep_out(&ends);
         let way = Way { told: way.told_with(&state), ..way };
         let claimed = fence(store, rollback, row).await?;
-        if back.plan.is_empty() && back.plan.kept.is_empty() {
+        if back.plan.is_empty() && back.plan.kept.is_empty() && ends.is_empty() {
             // An `--undo` that nothing came of yet is taken back, too.
             store.keep_out_again(&claimed, integration).await?;
             let told = RolledBack::Unchanged {
@@ -245,11 +249,11 @@ impl Seeder {
             }
             return Ok(told);
         }
-        if back.plan.is_empty() {
+        if back.plan.is_empty() && ends.is_empty() {
             let ids: Vec<&str> = back.plan.kept.iter().map(|kept| kept.id.as_str()).collect();
             return impossible(format!("rows that Sower did not write hold the ids of {}", some(&ids)));
         }
-        let report = self.write(store, rollback, row, &claimed, &way, &back, started).await?;
+        let report = self.write(store, rollback, row, &claimed, &way, (&back, &ends), started).await?;
         Ok(RolledBack::Applied {
             // After a seeding of some integrations no revision says what was there.
             left: (integration.is_none() && row.selection_hash.is_some())
@@ -269,7 +273,7 @@ impl Seeder {
         row: &EnvironmentRow,
         fence: &Fence,
         way: &Way,
-        back: &WayBack,
+        (back, ends): (&WayBack, &[Rollout]),
         started: Instant,
     ) -> Result<Report, RollbackError> {
         let Rollback { environment, request, .. } = rollback;
@@ -325,7 +329,9 @@ impl Seeder {
             errors: &report.errors,
             metadata,
             quarantine: QuarantineDelta { keep_out: &back.out, reason: &reason, lift: &[] },
+            promotion: PromotionDelta::default(),
             rollback: Some(handled.as_ref()),
+            rollouts: RolloutDelta { begin: &[], end: ends, handled: None },
             spend: None,
             plans_wait: row.waiting > 0,
         };
@@ -432,6 +438,15 @@ async fn plan(store: &Store, rollback: &Rollback, way: &Way) -> Result<(WayBack,
     Ok((way_back(environment, &digest, &state, &way.then, &offered), state))
 }
 
+/// The rollouts that end because the environment goes back: their versions are what is left behind, too.
+async fn ended(store: &Store, rollback: &Rollback, way: &Way) -> Result<Vec<Rollout>, StoreError> {
+    let (now, reason) = (Timestamp::now(), rollback.reason(&way.short));
+    let active = store.rollouts(Some(&rollback.environment), Which::Active).await?;
+    let back = active.iter().filter(|rollout| way.then.contains_key(&rollout.integration));
+    let ended = |rollout| end(rollout, At::RolledBack, now, reason.clone(), Some(rollback.by.clone()));
+    Ok(back.map(ended).collect())
+}
+
 fn report(plan: &Plan, way: &Way, status: Outcome, seeding: Option<String>, started: Instant) -> Report {
     let foreign = plan.kept.iter().filter(|kept| kept.why == KeptWhy::ForeignRow);
     let revision = way
@@ -446,6 +461,7 @@ fn report(plan: &Plan, way: &Way, status: Outcome, seeding: Option<String>, star
         integrations_processed: plan.processed,
         created: plan.created(),
         updated: plan.updated(),
+        staged: 0,
         deleted: plan.deleted(),
         unchanged: plan.unchanged,
         actions_created: 0,
@@ -454,6 +470,7 @@ fn report(plan: &Plan, way: &Way, status: Outcome, seeding: Option<String>, star
         orphaned: Vec::new(),
         prune_disabled: Vec::new(),
         quarantined: Vec::new(),
+        waiting: Vec::new(),
         conflicts: Vec::new(),
         errors: foreign.map(|kept| failures::foreign_row(&kept.id)).collect::<Vec<Failure>>(),
         excluded: 0,

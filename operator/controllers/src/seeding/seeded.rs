@@ -16,7 +16,7 @@ use sower_core::report::{Failure, Outcome, Report};
 use sower_core::snapshot::Revision;
 use sower_store::{
     Applied, AppliedSource, Begin, Counts, EnvironmentRow, Fence, Kept, ManifestDelta, Merging,
-    QuarantineDelta, Seeding, Settle, Spend, Store, StoreError, Write, document_id,
+    QuarantineDelta, RolloutDelta, Seeding, Settle, Spend, Store, StoreError, Write, document_id,
 };
 
 use super::error::{Kind, SeedingError};
@@ -24,7 +24,7 @@ use super::failures::{Failures, failures};
 use super::fetch::{Files, Snapshot};
 use super::job::Job;
 use super::reading::{self, ReadSource, Reading};
-use super::{Planned, Seeded, mended, merging, noted};
+use super::{Planned, Seeded, mended, merging, noted, promoting, staging};
 use crate::reason::Reason;
 
 /// Another keeper has the environment: said before anything is fetched.
@@ -65,7 +65,7 @@ impl Planned {
 pub(super) fn hold(planned: Planned, held: Held, started: Instant) -> Seeded {
     let failures = failures(&planned);
     let mut report = report(&planned, failures, Outcome::Refused, None, &Counts::default(), started);
-    (report.created, report.updated, report.deleted) = (0, 0, 0);
+    (report.created, report.updated, report.staged, report.deleted) = (0, 0, 0, 0);
     Seeded::Held { planned: Box::new(planned), held, report }
 }
 
@@ -88,6 +88,7 @@ pub(super) async fn apply(
     if planned.plan.is_empty() {
         return Ok((settle(store, &fence, job, planned, moved, failures, started).await?, 0));
     }
+    let rollouts = staging::rollouts(store, job, &planned.plan, &planned.state).await?;
     let metadata = metadata(&planned, &mends, &failures, started);
     let mend = mends.iter().map(|row| (row.registry, row.id.clone())).collect();
     let outcome = {
@@ -103,6 +104,7 @@ pub(super) async fn apply(
             started: began,
         };
         let seeding = store.begin(begin).await?;
+        let promotion = promoting::Delta::of(&planned);
         let write = Write {
             operations: with_manifests(&planned),
             reseed: job.reseed,
@@ -127,7 +129,9 @@ pub(super) async fn apply(
             }),
             plans_wait: planned.row.as_ref().is_some_and(|row| row.waiting > 0),
             quarantine: lifting(&planned.plan.lifted),
+            promotion: promotion.changes(),
             rollback: None,
+            rollouts: RolloutDelta { begin: &rollouts.begin, end: &rollouts.end, handled: None },
         };
         write_or_fail(store, &seeding, write).await
     };
@@ -244,6 +248,7 @@ async fn settle(
     started: Instant,
 ) -> Result<Seeded, SeedingError> {
     let report = report(&planned, failures, Outcome::Unchanged, None, &Counts::default(), started);
+    let promotion = promoting::Delta::of(&planned);
     let settle = Settle {
         fence,
         conflicts: &moved.conflicts,
@@ -252,6 +257,7 @@ async fn settle(
         selection_hash: moved.selection_hash.as_deref(),
         summary: &moved.summary,
         quarantine: lifting(&planned.plan.lifted),
+        promotion: promotion.changes(),
     };
     let stands = planned.row.as_ref().is_some_and(|row| stands(row, &settle));
     if job.only.is_none() && !stands {
@@ -267,11 +273,13 @@ async fn settle(
 
 /// Nothing of it would change the environment's row, nor the rows beneath.
 fn stands(row: &EnvironmentRow, settle: &Settle<'_>) -> bool {
-    let Settle { fence, conflicts: _, manifests, applied, selection_hash, summary, quarantine } = settle;
+    let Settle { fence, conflicts: _, manifests, applied, selection_hash, summary, quarantine, promotion } =
+        settle;
     row.keeper.as_deref() == Some(&fence.keeper)
         && row.running.is_none()
         && manifests.is_empty()
         && quarantine.is_empty()
+        && promotion.is_empty()
         && row.applied == **applied
         && row.selection_hash.as_deref() == *selection_hash
         // It holds the conflicts.
@@ -357,7 +365,7 @@ pub(super) fn revisions(snapshots: &[Snapshot]) -> impl Iterator<Item = (&str, &
     snapshots.iter().map(|s| (s.name.as_str(), &s.revision))
 }
 
-pub(super) fn elapsed(started: Instant) -> u64 {
+pub(crate) fn elapsed(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -371,8 +379,11 @@ pub(super) fn reason(job: &Job, planned: &Planned, mends: &[&Drifted]) -> String
         let to = operation.to.as_ref().map_or(ABSENCE, |to| to.checksum.as_str());
         quarantine.is_asked_back(&operation.id, to)
     };
-    if planned.plan.operations.iter().any(asked_back) {
-        return "rollback undone".to_owned();
+    if let Some(back) = planned.plan.operations.iter().find(|operation| asked_back(operation)) {
+        return if back.staged { "rollout tried again" } else { "rollback undone" }.to_owned();
+    }
+    if let Some(promotion) = promoting::reason(planned) {
+        return promotion;
     }
     let before = planned.row.as_ref().map(|row| &row.applied);
     let moved = planned.reading.sources.iter().find(|source| {
@@ -416,6 +427,7 @@ pub(super) fn reason(job: &Job, planned: &Planned, mends: &[&Drifted]) -> String
         None if before.is_none_or(BTreeMap::is_empty) => "first seeding".to_owned(),
         None if respecified => "spec changed".to_owned(),
         None if !mends.is_empty() => mended::reason(mends),
+        None if promoting::came(planned).is_some() => promoting::came(planned).unwrap_or_default(),
         // Nothing that was read differs: what is there does, or what stood in the way is gone.
         None => "rows changed".to_owned(),
     }
@@ -448,7 +460,8 @@ fn report(
         status,
         integrations_processed: plan.processed,
         created: plan.created(),
-        updated: plan.updated(),
+        updated: plan.updated() - plan.staged(),
+        staged: plan.staged(),
         deleted: plan.deleted(),
         unchanged: plan.unchanged,
         actions_created: counts.actions_created,
@@ -457,6 +470,7 @@ fn report(
         orphaned: noted::kept(plan, KeptWhy::Orphaned),
         prune_disabled: noted::kept(plan, KeptWhy::PruneDisabled),
         quarantined: noted::kept(plan, KeptWhy::Quarantined),
+        waiting: promoting::waiting(planned),
         conflicts: plan.conflicts.clone(),
         errors: failures.told,
         excluded: planned.excluded(),

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use sower_core::sentence::{first_fitting, with_place};
 use sower_core::snapshot::{full_revision, short_revision};
-use sower_crds::environment::{ApprovalResult, ApprovalStatus, Environment, EnvironmentStatus, SourceStatus};
+use sower_crds::environment::{
+    ApprovalResult, ApprovalStatus, Counts, Environment, EnvironmentStatus, SourceStatus,
+};
 use sower_crds::{APPROVE, REQUESTED_AT};
 
 use super::conditions::{Conditions, Said, find, set, unset};
@@ -11,6 +13,7 @@ use super::drifted;
 use super::kind;
 use super::next::next;
 use super::outcome::{Conflicts, Outcome, Verdict};
+use super::rollouts;
 use crate::reason::{Reason, With};
 
 /// As much of it as the CRD takes, in characters.
@@ -30,6 +33,7 @@ pub fn compose(environment: &Environment, outcome: &Outcome, now: Timestamp) -> 
     source_ready(&mut conditions, outcome, generation, now);
     conflict_free(&mut conditions, outcome, generation, now);
     drifted::condition(&mut conditions, environment, outcome, now);
+    rollouts::condition(&mut conditions, environment, outcome, now);
     let order = [
         kind::READY,
         kind::RECONCILING,
@@ -37,6 +41,7 @@ pub fn compose(environment: &Environment, outcome: &Outcome, now: Timestamp) -> 
         kind::SOURCE_READY,
         kind::CONFLICT_FREE,
         kind::DRIFTED,
+        kind::HEALTHY,
     ];
     conditions.sort_by_key(|condition| order.iter().position(|kind| *kind == condition.type_));
     status.conditions = conditions;
@@ -89,8 +94,13 @@ fn revisions(previous: EnvironmentStatus, outcome: &Outcome) -> EnvironmentStatu
             })
             .collect();
     }
+    let under_way = status.counts.map_or(0, |counts| counts.rollouts);
     if let Some(counts) = outcome.counts {
-        status.counts = Some(counts);
+        status.counts = Some(Counts { rollouts: under_way, ..counts });
+    }
+    if let Some(rollouts) = &outcome.rollouts {
+        status.rollouts = rollouts::listed(rollouts);
+        status.counts = status.counts.map(|counts| Counts { rollouts: rollouts::active(rollouts), ..counts });
     }
     let rolled_back = outcome.rollback.as_ref().and_then(|rollback| rollback.written.as_ref());
     if let Some(written) = outcome.written.as_ref().or(rolled_back) {
@@ -99,8 +109,14 @@ fn revisions(previous: EnvironmentStatus, outcome: &Outcome) -> EnvironmentStatu
     if let Some(conflicts) = &outcome.conflicts {
         status.conflicts.clone_from(&conflicts.told);
     }
+    if let Some(waiting) = &outcome.waiting {
+        status.waiting.clone_from(waiting);
+    }
     if let Some(failures) = &outcome.failures {
         status.failures = failures.iter().take(FAILURES).cloned().collect();
+    }
+    if let Some(command) = &outcome.command {
+        status.rollout_command.clone_from(&command.0);
     }
     if let Some(rollback) = &outcome.rollback {
         status.rollback.clone_from(&rollback.told);
@@ -150,7 +166,9 @@ fn message(status: &EnvironmentStatus, outcome: &Outcome) -> String {
             let kept = (kept > 0).then(|| format!("{kept} gone and kept"));
             let quarantined = outcome.counts.map_or(0, |counts| counts.quarantined);
             let quarantined = (quarantined > 0).then(|| format!("{quarantined} quarantined"));
-            let all = skipped.into_iter().chain(orphaned).chain(kept).chain(quarantined);
+            let waiting = outcome.counts.map_or(0, |counts| counts.waiting);
+            let waiting = (waiting > 0).then(|| format!("{waiting} waiting"));
+            let all = skipped.into_iter().chain(orphaned).chain(kept).chain(quarantined).chain(waiting);
             let besides = all.collect::<Vec<_>>().join(", ");
             if besides.is_empty() { at("Seeded ") } else { format!("{}; {besides}", at("Seeded ")) }
         }

@@ -9,12 +9,14 @@ mod drifted;
 mod next;
 mod notices;
 mod outcome;
+mod rollouts;
 
 pub use compose::compose;
 pub use conditions::{Conditions, Said, set};
 pub use next::credentials;
 pub use notices::{Notice, Tone, names, notices};
-pub use outcome::{Conflicts, Outcome, RollbackOutcome, SourceOutcome, Verdict};
+pub use outcome::{Conflicts, Outcome, RollbackOutcome, RolloutCommandOutcome, SourceOutcome, Verdict};
+pub use rollouts::{active, healthy, listed, news};
 
 /// Condition types.
 pub mod kind {
@@ -30,7 +32,9 @@ pub mod kind {
     pub const CONFLICT_FREE: &str = "ConflictFree";
     /// Whether rows are not what was seeded.
     pub const DRIFTED: &str = "Drifted";
+    /// Whether the new versions that were rolled out are good.
+    pub const HEALTHY: &str = "Healthy";
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

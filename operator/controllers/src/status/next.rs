@@ -39,6 +39,7 @@ pub(super) fn next(
         Reason::ManifestsInvalid => format!("sower rule {}", status.failures.first()?.code),
         Reason::DatabaseUnavailable
         | Reason::FetchFailed
+        | Reason::DependencyNotReady
         | Reason::Frozen
         | Reason::SeedingFailed
         | Reason::Suspended

@@ -1,5 +1,6 @@
 //! What is worth an Event: changes, each once.
 
+use sower_core::report::begun;
 use sower_core::snapshot::short_revision;
 use sower_crds::environment::{ApprovalResult, EnvironmentStatus, Failure, LastSeeding};
 
@@ -58,12 +59,21 @@ pub fn notices(
     if let Some(written) = &outcome.written {
         notices.push(seeded(written, outcome));
     }
+    notices.extend(promoted(outcome));
     notices.extend(super::drifted::notices(before, after, outcome));
+    notices.extend(super::rollouts::notices(before, outcome));
     notices.extend(refused(before, after, outcome));
     notices.extend(conflicts(before, after));
     notices.extend(approval(before, after));
     notices.extend(verdict(before, after, outcome));
     notices
+}
+
+/// What came in from another environment.
+fn promoted(outcome: &Outcome) -> Option<Notice> {
+    let all = &outcome.promoted;
+    let told = || format!("Let in after it was healthy elsewhere: {}", names(all));
+    (!all.is_empty()).then(|| notice(Tone::Normal, "Promoted", told()))
 }
 
 /// A rollback that was not told yet. It may have been done by a process that died before it could tell.
@@ -80,10 +90,12 @@ pub(super) fn notice(tone: Tone, reason: impl ToString, message: impl Into<Strin
 }
 
 fn seeded(written: &LastSeeding, outcome: &Outcome) -> Notice {
-    let LastSeeding { seeding, created, updated, deleted, unchanged, .. } = written;
+    let LastSeeding { seeding, created, updated, staged, deleted, unchanged, .. } = written;
     let number = seeding.rsplit('-').next().unwrap_or(seeding);
     let revision = short_revision(outcome.attempted());
-    let counts = format!("{created} created, {updated} updated, {deleted} deleted, {unchanged} unchanged");
+    let begun = begun(usize::try_from(*staged).unwrap_or_default());
+    let counts =
+        format!("{created} created, {updated} updated, {deleted} deleted, {unchanged} unchanged{begun}");
     notice(Tone::Normal, Reason::Seeded, format!("Seeding {number} of {revision}: {counts}"))
 }
 

@@ -1,11 +1,14 @@
 //! What a reconcile came to, as far as its status is concerned.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use sower_core::rollout::Rollout;
 use sower_core::snapshot::Revision;
 use sower_crds::environment::{
     ApprovalResult, ApprovalStatus, ConflictStatus, Counts, Failure, LastSeeding, PlanStatus, RollbackStatus,
+    RolloutCommandStatus, WaitingStatus,
 };
 
 use crate::drift::Found;
@@ -32,12 +35,32 @@ pub struct Outcome {
     pub drift: Option<Arc<Found>>,
     /// What of it was corrected, for the event.
     pub corrected: Option<String>,
+    /// What waits for another environment; none: not known.
+    pub waiting: Option<Vec<WaitingStatus>>,
+    /// When the first of it has soaked there.
+    pub soaked_at: Option<Timestamp>,
+    /// What came in from another environment, for the event: `stripe 1.1.0`.
+    pub promoted: Vec<String>,
     /// What was written.
     pub written: Option<LastSeeding>,
     /// What came of an approval; none: nobody looked.
     pub approval: Option<ApprovalStatus>,
     /// What there is to tell of rollbacks; none: nothing new.
     pub rollback: Option<RollbackOutcome>,
+    /// What came of the last command to a rollout; none: nothing new.
+    pub command: Option<RolloutCommandOutcome>,
+    /// Rollouts that stand, and those that the status speaks of and that ended well since; none: not known.
+    pub rollouts: Option<Vec<Rollout>>,
+}
+
+impl Outcome {
+    /// How long until a rollout is to be looked at; none: nothing of the kind waits.
+    #[must_use]
+    pub fn due_in(&self, now: Timestamp) -> Option<Duration> {
+        let due = self.rollouts.iter().flatten().filter_map(|rollout| rollout.due_at).min()?;
+        // A little late is in time, a little early is for nothing.
+        Some(Duration::try_from(due.duration_since(now)).unwrap_or_default() + Duration::from_millis(20))
+    }
 }
 
 /// Conflicts that are skipped.
@@ -49,6 +72,18 @@ pub struct Conflicts {
     pub unmerged: Vec<String>,
     /// The first of them, in the same order, as a status holds them.
     pub told: Vec<ConflictStatus>,
+}
+
+/// What came of the last command to a rollout; none: there is none any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RolloutCommandOutcome(pub Option<RolloutCommandStatus>);
+
+impl RolloutCommandOutcome {
+    /// One that was obeyed, or could not be.
+    #[must_use]
+    pub fn of(status: RolloutCommandStatus) -> Self {
+        Self(Some(status))
+    }
 }
 
 /// What there is to tell of rollbacks.
@@ -144,9 +179,14 @@ impl Outcome {
             conflicts: None,
             drift: None,
             corrected: None,
+            waiting: None,
+            soaked_at: None,
+            promoted: Vec::new(),
             written: None,
             approval: None,
             rollback: None,
+            command: None,
+            rollouts: None,
         }
     }
 
@@ -163,13 +203,14 @@ impl Outcome {
         self.written.is_some() && self.approval.as_ref().is_some_and(applied)
     }
 
-    /// When the plan may be applied, where it waits for that alone.
+    /// When the plan may be applied, where it waits for that alone, or something has soaked elsewhere.
     #[must_use]
     pub fn opens(&self) -> Option<Timestamp> {
-        match self.verdict {
+        let opens = match self.verdict {
             Verdict::Held { opens, .. } => opens,
             _ => None,
-        }
+        };
+        opens.into_iter().chain(self.soaked_at).min()
     }
 
     /// The short revision that is applied: one source's alone, several as `name=revision,…`.

@@ -1,5 +1,7 @@
 use jiff::Timestamp;
 use serde_json::json;
+use sower_core::plan::Content;
+use sower_core::rollout::{Event, Progress, Rollout, State};
 use sower_core::snapshot::Revision;
 use sower_crds::environment::{Counts, Environment, Failure, LastSeeding, PlanStatus};
 
@@ -7,7 +9,7 @@ use super::conditions::find;
 use super::*;
 use crate::reason::Reason;
 
-fn at(minute: i64) -> Timestamp {
+pub(crate) fn at(minute: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + minute * 60).expect("a time")
 }
 
@@ -15,7 +17,7 @@ fn revision(commit: &str) -> Revision {
     Revision { label: "main".into(), digest: format!("sha1:{commit:0<40}"), dirty: false }
 }
 
-fn environment() -> Environment {
+pub(crate) fn environment() -> Environment {
     serde_json::from_value(json!({
         "apiVersion": "sower.dev/v1alpha1", "kind": "Environment",
         "metadata": { "namespace": "sower", "name": "production", "generation": 3 },
@@ -24,8 +26,40 @@ fn environment() -> Environment {
     .expect("an environment")
 }
 
-fn with(environment: &Environment, outcome: &Outcome, minute: i64) -> Environment {
+pub(crate) fn with(environment: &Environment, outcome: &Outcome, minute: i64) -> Environment {
     Environment { status: Some(compose(environment, outcome, at(minute))), ..environment.clone() }
+}
+
+/// A rollout of 1.1.0 in place of 1.0.0: 10% for ten minutes, 50% for an hour; in its first step.
+pub(crate) fn rollout(integration: &str, state: State) -> Rollout {
+    let strategy = json!({ "type": "Staged", "steps": [{ "weight": 10.0, "hold": "10m" }, { "weight": 50.0, "hold": "1h" }] });
+    let content = |version: &str| Content { version: version.into(), checksum: format!("v1:{version}") };
+    let (step, weight) = if state == State::Pending { (0, 0) } else { (1, 1000) };
+    let event = Event { at: at(0), state, step, weight, reason: String::new(), by: None };
+    Rollout {
+        id: format!("rollout-of-{integration}"),
+        environment: "production".into(),
+        integration: integration.into(),
+        from: content("1.0.0"),
+        to: content("1.1.0"),
+        variants: Vec::new(),
+        salt: "salt".into(),
+        step,
+        weight,
+        state,
+        events: vec![event],
+        strategy: serde_json::from_value(strategy).expect("a strategy"),
+        verdict: None,
+        progress: Progress::default(),
+        source: "catalog".into(),
+        path: format!("{integration}.yaml"),
+        revision: "main@sha1:0".into(),
+        seeding: "s".into(),
+        started_at: at(0),
+        step_started_at: at(0),
+        due_at: Some(at(1)),
+        ended_at: None,
+    }
 }
 
 fn source(applied: Option<&str>, attempted: Option<&str>) -> Vec<SourceOutcome> {

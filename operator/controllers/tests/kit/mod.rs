@@ -7,15 +7,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
+use sower_controllers::rollout::{NoSecrets, Stepped, Steps};
 use sower_controllers::seeding::{
     Approval, Approved, Job, Origin, Planned, Rollback, RollbackError, RolledBack, Seeded, Seeder,
     SeedingError, SourceInput,
 };
 use sower_core::rollback::Request;
+use sower_core::rollout::Rollout;
 use sower_core::rows::Kind;
 use sower_crds::environment::EnvironmentSpec;
 use sower_source::Fetcher;
-use sower_store::{DatabaseUrl, Options, Store};
+use sower_store::{DatabaseUrl, Options, Store, Which};
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -114,6 +116,8 @@ impl Kit {
             mend: Job::unmended(),
             resolve: sower_core::resolution::Once::new(),
             freeze_override: None,
+            upstream: None,
+            promote: sower_controllers::seeding::Promote::default(),
             epoch: None,
         }
     }
@@ -124,6 +128,11 @@ impl Kit {
 
     pub async fn run_until(&self, job: &Job, stop: &CancellationToken) -> Result<Seeded, SeedingError> {
         self.seeder.seed(&self.store, job, stop).await
+    }
+
+    /// What is due of the rollouts under way.
+    pub async fn step(&self, job: &Job) -> Stepped {
+        self.seeder.step_rollouts(&self.store, &Steps::of(job, &NoSecrets)).await.unwrap()
     }
 
     pub async fn approve(&self, environment: &str, spec: &str, approval: &Approval) -> Approved {
@@ -222,7 +231,7 @@ impl Kit {
         rows
     }
 
-    /// Rows, documents and open conflicts, as text.
+    /// Rows, documents, open conflicts and rollouts, as text.
     pub async fn state(&self, environment: &str) -> String {
         let rows = self.rows(environment).await;
         let mut known = self.store.known(environment, "default").await.unwrap();
@@ -239,6 +248,18 @@ impl Kit {
         let here = self.store.state(environment).await.unwrap().state;
         let never: Vec<&String> =
             here.rows.iter().filter(|(_, r)| r.prune_disabled && !r.removed).map(|(id, _)| id).collect();
-        format!("{rows:#?}\n{known:#?}\n{conflicts:#?}\n{never:?}")
+        let latest = self.store.rollouts(Some(environment), Which::Latest).await.unwrap();
+        let rollouts: Vec<_> = latest
+            .into_iter()
+            .map(|rollout| {
+                let Rollout { integration, from, to, state, step, source, path, revision, .. } = rollout;
+                (integration, from, to, state, step, source, path, revision)
+            })
+            .collect();
+        let beside = "SELECT id || ' ' || version || ' ' || checksum || ' ' || path || ' ' || revision FROM registry_candidates \
+             WHERE environment = $1 ORDER BY integration_id, version, kind, id";
+        let beside: Vec<String> =
+            sqlx::query_scalar(beside).bind(environment).fetch_all(&mut self.connect().await).await.unwrap();
+        format!("{rows:#?}\n{known:#?}\n{conflicts:#?}\n{never:?}\n{rollouts:#?}\n{beside:#?}")
     }
 }

@@ -87,6 +87,32 @@ fn flatten(text: &str) -> String {
     flat
 }
 
+/// How a server is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Server {
+    /// Over TLS.
+    pub encrypted: bool,
+    /// It is this machine, whatever the network says.
+    pub loopback: bool,
+}
+
+/// Reads the address of a server whose paths are asked.
+///
+/// # Errors
+/// What is wrong with it, in a clause that repeats nothing of it: it may hold a password.
+pub fn server(text: &str) -> Result<Server, &'static str> {
+    let address = Address::parse(text)?;
+    if text.contains(['?', '#', '$', ANY]) {
+        return Err("it is more than a server and a path");
+    }
+    let encrypted = match address.scheme.as_str() {
+        "https" => true,
+        "http" => false,
+        _ => return Err("its scheme is neither https nor http"),
+    };
+    Ok(Server { encrypted, loopback: address.is_loopback() })
+}
+
 /// An address that requests go to.
 pub(crate) fn check_endpoint(text: &str, node: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
     if !split(text).faults.is_empty() {

@@ -11,6 +11,7 @@ use super::shape;
 use super::structure::{self, missing};
 use super::tree::{self, Mark, Node, Value};
 use crate::problem::{Code, Problem};
+use crate::rollout::spec::bad_spec;
 
 /// One valid Environment.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,7 +90,8 @@ fn one(
     if sink.has_errors() {
         return None;
     }
-    let typed = match serde_json::from_value(structure::to_value(shape::environment(), spec)) {
+    let typed: EnvironmentSpec = match serde_json::from_value(structure::to_value(shape::environment(), spec))
+    {
         Ok(typed) => typed,
         Err(error) => {
             let message = format!("the environment cannot be read: {error}");
@@ -97,9 +99,31 @@ fn one(
             return None;
         }
     };
+    for fault in bad_spec(name.text().unwrap_or_default(), &typed) {
+        let inside = fault.pointer.strip_prefix("/spec").unwrap_or_default();
+        let (path, mark) = (format!("{}{inside}", path.pointer()), place(spec, inside));
+        sink.push(fault.code, mark, &Path::at(&path), fault.why, fault.expected, None);
+    }
+    if sink.has_errors() {
+        return None;
+    }
     let mut lines = BTreeMap::new();
     note_lines(spec, &Path::ROOT, &mut lines);
     Some((name.text()?.to_owned(), typed, freeze_override, lines))
+}
+
+/// Where the value of a pointer stands; what is left out, where that in which it would be begins.
+fn place(spec: &Node, pointer: &str) -> Mark {
+    let mut node = spec;
+    for part in pointer.split('/').skip(1) {
+        let next = match &node.value {
+            Value::List(items) => part.parse::<usize>().ok().and_then(|index| items.get(index)),
+            _ => node.get(part),
+        };
+        let Some(next) = next else { return head(node) };
+        node = next;
+    }
+    head(node)
 }
 
 fn freeze_override(root: &Node, sink: &mut Sink<'_>) -> Option<Timestamp> {
@@ -154,7 +178,13 @@ fn check_spec(spec: &Node, path: &Path<'_>, sink: &mut Sink<'_>) {
         check_period(spec, key, path, sink);
     }
     if let Some(retention) = spec.get("retention") {
-        check_period(retention, "history", &path.key("retention"), sink);
+        let path = path.key("retention");
+        check_period(retention, "history", &path, sink);
+        if let Some(usage) = retention.get("usage") {
+            for key in ["minutes", "hours", "days"] {
+                check_period(usage, key, &path.key("usage"), sink);
+            }
+        }
     }
     if let Some(drift) = spec.get("drift") {
         check_drift_interval(drift, &path.key("drift"), sink);

@@ -26,6 +26,7 @@ pub mod tree;
 mod written;
 mod yaml;
 
+pub use address::{Server, server};
 pub use annotations::ANNOTATIONS;
 pub use canonical::{canonical, checksum};
 pub use document::is_named;
@@ -34,6 +35,7 @@ pub use environment::{LoadedEnvironment, load_environments};
 pub use load::{Limits, ResourceEntry, load, load_file, load_resources, load_value};
 pub use minded::Unread;
 pub use report::is_cut;
+pub(crate) use texts::is_range;
 pub use written::{Written, written};
 
 /// Compiles the format, once. The first manifest would do it: this is for whoever waits for something else before.

@@ -1,8 +1,13 @@
-//! The words of what asks why and since when: `explain`, `history`, `drift`, `diff` and `blame`.
+//! The words of what asks why and since when: `explain`, `history`, `drift`, `diff`, `blame`,
+//! `resolve` and `usage`.
+
+use std::path::PathBuf;
 
 use clap::Args;
 
+use super::changing::UsageCommand;
 use super::{Format, Where, Which};
+use crate::since::Since;
 
 /// `sower explain`.
 #[derive(Debug, Args)]
@@ -80,6 +85,61 @@ pub struct BlameArgs {
     #[command(flatten)]
     /// Which environments.
     pub which: Which,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
+}
+
+/// `sower resolve`.
+#[derive(Debug, Args)]
+pub struct ResolveArgs {
+    /// The integration's id
+    pub id: String,
+    #[command(flatten)]
+    /// Which environment.
+    pub which: Which,
+    /// What the consumer is called
+    #[arg(long, value_name = "KEY", conflicts_with = "keys")]
+    pub key: Option<String>,
+    /// Many consumers: a file with one key a line, or - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub keys: Option<PathBuf>,
+    /// A label that the consumer has; again for more
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// Output format; with --keys, table is `key<TAB>version`
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a label is NAME=VALUE, such as tier=gold".to_owned()),
+    }
+}
+
+/// `sower usage`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub struct UsageArgs {
+    #[command(subcommand)]
+    /// What is counted, in place of asking.
+    pub command: Option<UsageCommand>,
+    /// Only this integration
+    pub id: Option<String>,
+    #[command(flatten)]
+    /// Which environments.
+    pub which: Which,
+    /// The beginning: 1h, 30d, a date or a time
+    #[arg(long, value_name = "SINCE", default_value = "1h")]
+    pub since: Since,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,

@@ -1,6 +1,7 @@
-//! The words of what changes an environment: `seed`, `apply`, `rollback`, `suspend` and `resume`.
+//! The words of what changes an environment: `seed`, `apply`, `rollback`, `suspend`, `resume` and `usage record`.
 
-use clap::Args;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
 
 use super::{Format, Where};
 
@@ -72,6 +73,35 @@ pub struct RollbackArgs {
     pub at: Where,
 }
 
+/// `sower promote`.
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// The integrations
+    #[arg(value_name = "ID", required = true)]
+    pub ids: Vec<String>,
+    /// The environment that carries them (default: spec.promotion.from)
+    #[arg(long, value_name = "NAME")]
+    pub from: Option<String>,
+    /// The environment that lets them in
+    #[arg(long, value_name = "NAME")]
+    pub to: String,
+    /// Say what it would do, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How long to wait for the operator of a cluster (default: 5m)
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// Ask the operator and do not wait
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
+}
+
 /// `sower suspend` and `sower resume`.
 #[derive(Debug, Args)]
 pub struct SuspendArgs {
@@ -104,6 +134,54 @@ pub struct ApplyArgs {
     /// Do not wait for the operator
     #[arg(long)]
     pub no_wait: bool,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
+    #[command(flatten)]
+    /// Where.
+    pub at: Where,
+}
+
+/// What `sower usage` does but ask.
+#[derive(Debug, Subcommand)]
+pub enum UsageCommand {
+    /// Count executions of a version
+    #[command(disable_version_flag = true)]
+    #[command(after_help = "Examples:
+  sower usage record stripe -e production --version 1.1.0 --executions 200 --errors 1
+  sower usage record stripe -e production --version 1.1.0 --executions 1 --latency-ms 84 --action charge")]
+    Record(RecordArgs),
+}
+
+/// `sower usage record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// The integration's id
+    pub id: String,
+    /// The environment
+    #[arg(short, long, value_name = "NAME")]
+    pub environment: Option<String>,
+    /// The version that was executed
+    #[arg(long = "version", value_name = "VERSION")]
+    pub of_version: String,
+    /// How often
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub executions: u64,
+    /// How many of them failed
+    #[arg(long, value_name = "M", default_value_t = 0)]
+    pub errors: u64,
+    /// How long each took in the mean, in milliseconds
+    #[arg(long, value_name = "L")]
+    pub latency_ms: Option<u64>,
+    /// The action that was executed
+    #[arg(long, value_name = "ID", conflicts_with = "trigger")]
+    pub action: Option<String>,
+    /// The trigger that was executed
+    #[arg(long, value_name = "ID")]
+    pub trigger: Option<String>,
+    /// When; the minute counts (default: now)
+    #[arg(long = "at", value_name = "TIME")]
+    pub when: Option<Timestamp>,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,

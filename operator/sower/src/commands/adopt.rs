@@ -230,6 +230,7 @@ fn of_one(planned: &Planned, hand: HandMade, place: &place::Lies) -> Result<Adop
         source: valid.place.source.clone(),
         revert: false,
         prune_disabled: summary.annotations.prune_disabled,
+        staged: false,
         id,
     };
     Ok(Adoption { hand, operation, manifest })

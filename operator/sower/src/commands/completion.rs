@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use sower_core::problem::Code;
 use sower_store::{Migrate, Options, Store, StoreError};
 
-use crate::cli::{Cli, CompleteArgs, CompletionArgs, Where};
+use crate::cli::{Cli, CompleteArgs, CompletionArgs, Where, every};
 use crate::commands::Context;
 use crate::databases;
 use crate::failure::{Exit, Failure};
@@ -65,7 +65,8 @@ fn bash(script: &str) -> String {
 /// Every option that the next word belongs to.
 fn valued() -> BTreeSet<String> {
     let commands = without_hidden();
-    let arguments = commands.get_subcommands().chain([&commands]).flat_map(clap::Command::get_arguments);
+    let all = every(&commands).into_iter().map(|(_, command)| command).chain([&commands]);
+    let arguments = all.flat_map(clap::Command::get_arguments);
     let valued = arguments.filter(|argument| argument.get_action().takes_values());
     let names = |argument: &clap::Arg| {
         let short = argument.get_short().map(|short| format!("-{short}"));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 
-use crate::cli::{Cli, Engine, GenerateArgs, Generated};
+use crate::cli::{Cli, Engine, GenerateArgs, Generated, every};
 use crate::commands::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::pages;
@@ -54,9 +54,8 @@ fn manual_pages() -> Result<Vec<File>, Failure> {
     let mut cli = Cli::command().override_help("");
     cli.build();
     let mut files = vec![page(&cli, "sower")?];
-    for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
-        let name = format!("sower-{}", command.get_name());
-        files.push(page(command, &name)?);
+    for (name, command) in every(&cli) {
+        files.push(page(command, &name.replace(' ', "-"))?);
     }
     Ok(files)
 }

@@ -13,18 +13,21 @@ pub mod get;
 pub mod history;
 pub mod plan;
 pub mod report;
+pub mod resolve;
 pub mod rollback;
+pub mod rollout;
 pub mod rule;
 pub mod run_operator;
 pub mod seed;
 pub mod standalone;
 pub mod status;
 pub mod suspend;
+pub mod usage;
 pub mod validate;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Command, Format, Looks};
+use crate::cli::{Command, Format, Looks, UsageCommand};
 use crate::failure::{Exit, Failure};
 use crate::output::document;
 use crate::output::style::Style;
@@ -66,6 +69,15 @@ pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failu
             let named = args.which.environment.is_some();
             told(context, args.output.document(), named, report::run(&args, context).await)
         }
+        Command::Resolve(args) => {
+            told(context, args.output, resolve::is_one(&args), resolve::run(&args, context).await)
+        }
+        Command::Usage(args) => match &args.command {
+            Some(UsageCommand::Record(record)) => {
+                told(context, record.output, true, usage::record(record, context).await)
+            }
+            None => told(context, args.output, false, usage::run(&args, context).await),
+        },
         Command::Export(args) => export::run(&args, context).await,
         Command::Adopt(args) => told(context, args.output, true, adopt::run(&args, context).await),
         Command::Validate(args) => {
@@ -81,6 +93,11 @@ pub async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failu
             told(context, args.output.document(), named, plan::run(&args, context).await)
         }
         Command::Rollback(args) => told(context, args.output, true, rollback::run(&args, context).await),
+        Command::Rollout(args) => {
+            let (format, named) = args.verb.document();
+            told(context, format, named, rollout::run(&args, context).await)
+        }
+        Command::Promote(args) => told(context, args.output, true, seed::promote(&args, context).await),
         Command::Suspend(args) => suspend::run(&args, true, context).await,
         Command::Resume(args) => suspend::run(&args, false, context).await,
         Command::Seed(args) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kube::Client;
 use prometheus_client::registry::Registry;
+use sower_controllers::asking::Asking;
 use sower_controllers::environment::Rules;
 use sower_controllers::lease::Election;
 use sower_controllers::metrics::Metrics;
@@ -18,12 +19,13 @@ use sower_store::DatabaseUrl;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
+use crate::api;
 use crate::cli::{LogFormat, RunArgs, TargetKind, Where};
 use crate::cluster::Cluster;
 use crate::failure::{Exit, Failure};
 use crate::job::platform;
 use crate::logging;
-use crate::serving::{address, stop_at_signals};
+use crate::serving::{address, answers, stop_at_signals};
 use crate::settings::Settings;
 
 /// How long answers under way may take once everything else has ended.
@@ -48,11 +50,13 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     let listener = sower_server::bind(address(args)?, false)
         .await
         .map_err(|error| Failure::failed(format!("{} cannot be listened on: {error}", args.listen)))?;
+    let api = answers(args, &listener, Arc::new(api::Cluster(operator.asking.clone())))?;
     tracing::info!(version = %platform(), listen = %args.listen, "sower runs");
     // It answers to the last: a probe in the middle of a graceful end is no reason for a kill.
     let last = CancellationToken::new();
     let serving =
-        tokio::spawn(sower_server::serve(listener, readiness.clone(), Arc::new(registry), last.clone()));
+        sower_server::serve(listener, readiness.clone(), Arc::new(registry), Some(api), last.clone());
+    let serving = tokio::spawn(serving);
     tokio::spawn(remove_unused_mirrors(operator.fetcher.cache().to_owned(), stop.clone()));
     operator.run(|| readiness.set(true), stop).await;
     readiness.set(false);
@@ -72,16 +76,18 @@ fn operator(args: &RunArgs, client: Client, metrics: Metrics) -> Result<Operator
     if namespaces.is_empty() {
         namespaces.extend(args.at.namespace.clone());
     }
+    let rules = Rules {
+        cluster_name: args.cluster_name.clone(),
+        allow_local: args.allow_local,
+        database: default_database(args)?,
+    };
     Ok(Operator {
+        asking: Arc::new(Asking::new(client.clone(), rules.clone())),
         client,
         fetcher: fetcher.allow_local(args.allow_local),
         platform: platform(),
         metrics,
-        rules: Rules {
-            cluster_name: args.cluster_name.clone(),
-            allow_local: args.allow_local,
-            database: default_database(args)?,
-        },
+        rules,
         namespaces,
         watch_secrets: args.watch_secrets,
         concurrency: args.concurrency,

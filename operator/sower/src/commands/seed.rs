@@ -3,6 +3,7 @@
 mod answer;
 mod apply;
 mod cluster;
+mod promote;
 mod told;
 
 use std::collections::BTreeSet;
@@ -11,8 +12,10 @@ use std::time::Instant;
 use futures::stream::{self, StreamExt as _};
 use sower_controllers::drift;
 use sower_controllers::reason::Reason;
+use sower_controllers::rollout::{Stepped, Steps};
 use sower_controllers::seeding::{Job, Reading, Seeded, Seeder};
 use sower_core::manifest::LoadedEnvironment;
+use sower_core::promotion::depends;
 use sower_core::report::Report;
 use sower_core::resolution::{Once, Resolutions};
 use sower_store::Store;
@@ -30,6 +33,7 @@ use crate::trouble::Trouble;
 pub use answer::refusal;
 pub use apply::apply;
 pub use cluster::with_flags;
+pub use promote::promote;
 pub use told::{draw, held_text, is_whole_file, removed, revision};
 
 /// Runs it.
@@ -55,6 +59,8 @@ struct Tried<'a> {
     result: Result<Seeded, Trouble>,
     /// The sources, where problems are to be drawn.
     reading: Option<Reading>,
+    /// What became of its rollouts.
+    stepped: Stepped,
     /// What stays of the integrations that are refused: id and version.
     kept: Vec<(String, String)>,
     milliseconds: u64,
@@ -84,8 +90,14 @@ async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result
     // What comes of a flag is no news of the environment: the next seeding goes without it.
     let seeder = if project.settings.is_one_off() { seeder } else { seeder.noting() };
     let progress = Progress::start(&context.style, progress_text(&chosen));
-    let seedings = chosen.iter().map(|environment| one(&project, &seeder, environment, args, context));
-    let tried: Vec<Tried<'_>> = stream::iter(seedings).buffered(SIDE_BY_SIDE).collect().await;
+    let mut tried: Vec<Tried<'_>> = Vec::new();
+    // Who is waited for goes first.
+    for round in rounds(&chosen) {
+        let seedings =
+            round.into_iter().map(|environment| one(&project, &seeder, environment, args, context));
+        tried.extend(stream::iter(seedings).buffered(SIDE_BY_SIDE).collect::<Vec<_>>().await);
+    }
+    tried.sort_by(|a, b| a.environment.name.cmp(&b.environment.name));
     drop(progress);
     project.databases.close().await;
     if context.cancel.is_cancelled() && tried.iter().all(|tried| tried.result.is_err()) {
@@ -112,6 +124,15 @@ async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result
     let reports: Vec<Report> = tried.iter().map(report).collect();
     document::write_each(&context.style, args.output, args.environment.is_some(), &reports)?;
     Ok(exit)
+}
+
+/// The environments in the order in which they wait for each other.
+fn rounds<'a>(chosen: &[&'a LoadedEnvironment]) -> Vec<Vec<&'a LoadedEnvironment>> {
+    let waits: depends::Waits<'_> =
+        chosen.iter().map(|one| (one.name.as_str(), depends::waits_for(&one.spec).collect())).collect();
+    let named = |name: &str| chosen.iter().copied().find(|one| one.name == name);
+    let rounds = depends::rounds(&waits).into_iter();
+    rounds.map(|round| round.into_iter().filter_map(named).collect()).collect()
 }
 
 /// What is to be done about conflicts this once, by integration.
@@ -149,6 +170,7 @@ async fn one<'a>(
         environment,
         result: Err(Trouble::suspended(&environment.name, &project.place(environment, "/suspend"))),
         reading: None,
+        stepped: Stepped::default(),
         kept: Vec::new(),
         milliseconds: 0,
     };
@@ -174,14 +196,27 @@ async fn seed<'a>(
         Ok(store) => store,
         Err(error) => return Tried { result: ended(Trouble::database(error, &environment.name)), ..tried },
     };
+    let neighbours = project.neighbours();
+    if let Some(why) = neighbours.unmet(environment).await {
+        // What is rolled out waits for nobody.
+        let stepped = seeder.step_rollouts(&store, &Steps::of(job, &project.secrets)).await;
+        let result = match &stepped {
+            Ok(_) => ended(Trouble::waits(&environment.name, &why)),
+            Err(error) => ended(Trouble::new(error, &environment.name)),
+        };
+        return Tried { result, stepped: stepped.unwrap_or_default(), ..tried };
+    }
+    let job = &Job { upstream: neighbours.upstream(environment).await, ..job.clone() };
     let mended = drift::mending(&store, job.clone()).await;
     let seeded = match mended {
         Ok(job) => seeder.seed(&store, &job, &context.cancel).await,
         Err(error) => Err(error),
     };
-    let seeded = match seeded {
-        Ok(seeded) => seeded,
-        Err(error) => {
+    // Where no source can be read, what is rolled out goes on all the same.
+    let stepped = seeder.step_rollouts(&store, &Steps::of(job, &project.secrets)).await;
+    let (seeded, stepped) = match (seeded, stepped) {
+        (Ok(seeded), Ok(stepped)) => (seeded, stepped),
+        (Err(error), _) | (_, Err(error)) => {
             let secret = project.secrets.shown(job, error.source_name.as_deref());
             let trouble = Trouble::new(&error, &environment.name).showing(secret);
             return Tried { result: ended(trouble), ..tried };
@@ -196,7 +231,7 @@ async fn seed<'a>(
         let read = seeded.planned().map(|planned| &planned.reading).or(reading.as_ref());
         kept = what_stays(&store, seeded.report(), read).await;
     }
-    Tried { result: Ok(seeded), reading, kept, ..tried }
+    Tried { result: Ok(seeded), stepped, reading, kept, ..tried }
 }
 
 /// The version that stays of each integration whose manifest is refused. Where that cannot be read, less is said.

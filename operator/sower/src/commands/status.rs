@@ -1,5 +1,7 @@
 //! `sower status`: what every environment holds, and what needs you.
 
+mod pipeline;
+
 use crate::cli::StatusArgs;
 use crate::commands::{Context, history};
 use crate::failure::{Exit, Failure};
@@ -9,6 +11,7 @@ use crate::output::{document, time};
 use crate::session::Session;
 use crate::standing::{self, Standing};
 use jiff::Timestamp;
+use sower_crds::environment::RolloutStatus;
 
 /// Runs it.
 ///
@@ -42,7 +45,7 @@ pub async fn run(args: &StatusArgs, context: &Context) -> Result<Exit, Failure> 
         [only] if session.named => detail(only, now),
         several => table(several, now),
     };
-    context.style.raw(&(text + &needs(&all)));
+    context.style.raw(&(text + &pipeline::drawn(&all) + &needs(&all)));
     Ok(exit)
 }
 
@@ -105,6 +108,8 @@ fn detail(standing: &Standing, now: Timestamp) -> String {
             (counts.orphaned, "orphaned"),
             (counts.prune_disabled, "gone and kept"),
             (counts.quarantined, "quarantined"),
+            (counts.rollouts, "being rolled out"),
+            (counts.waiting, "waiting"),
             (counts.excluded, "excluded"),
             (counts.invalid, "invalid"),
         ];
@@ -138,11 +143,28 @@ fn detail(standing: &Standing, now: Timestamp) -> String {
         text.push_str(&format!("\n{}", failures.text()));
         text.extend(standing.unlisted().map(|more| more + "\n"));
     }
+    if !standing.waiting.is_empty() {
+        let mut waiting = Table::new(&["WAITING", "VERSION", "FOR"]);
+        for one in &standing.waiting {
+            let version = if one.version.is_empty() { "-" } else { &one.version };
+            waiting.row([one.integration.clone(), version.to_owned(), one.reason.clone()]);
+        }
+        text.push_str(&format!("\n{}", waiting.text()));
+    }
     if let Some(plan) = &standing.plan {
         text.push_str(&format!(
             "\nPlan {} waits: {} create, {} update, {} delete, {} conflicts\n",
             plan.hash, plan.create, plan.update, plan.delete, plan.conflicts
         ));
+    }
+    if !standing.rollouts.is_empty() {
+        let mut rollouts = Table::new(&["ROLLOUT", "FROM", "TO", "STATE", "STEP", "WEIGHT", "REASON"]);
+        for rollout in &standing.rollouts {
+            let RolloutStatus { integration, state, step, steps, weight, from, to, reason } = rollout;
+            let (step, weight) = (format!("{step}/{steps}"), format!("{weight}%"));
+            rollouts.row([integration, from, to, state, &step, &weight, reason].map(String::as_str));
+        }
+        text.push_str(&format!("\n{}", rollouts.text()));
     }
     if !standing.seedings.is_empty() {
         text.push_str(&format!("\n{}", history::table(&standing.seedings, false, now).text()));

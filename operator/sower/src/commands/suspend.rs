@@ -6,11 +6,10 @@ use serde_json::json;
 use sower_core::manifest::LoadedEnvironment;
 use sower_crds::Environment;
 
-use crate::choice::{self, Asked};
+use crate::choice::Asked;
 use crate::cli::{SuspendArgs, TargetKind};
 use crate::cluster::Cluster;
 use crate::commands::Context;
-use crate::commands::seed::with_flags;
 use crate::failure::{Exit, Failure};
 use crate::project::Project;
 use crate::settings::Settings;
@@ -31,16 +30,8 @@ pub async fn run(args: &SuspendArgs, suspend: bool, context: &Context) -> Result
         return Err(edit(command, suspend, &chosen, &project));
     }
     let cluster = Cluster::connect(&args.at).await?;
-    let environments = cluster.environments().await?;
-    let names: Vec<String> = environments.iter().map(ResourceExt::name_any).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    if names.is_empty() && args.environment.is_none() {
-        return Err(cluster.no_environment(false));
-    }
-    let chosen =
-        choice::to_change(command, &names, asked).map_err(|failure| with_flags(failure, &cluster.flags))?;
     let mut exit = Exit::Done;
-    for environment in chosen.into_iter().map(|index| &environments[index]) {
+    for environment in cluster.to_change(command, asked).await? {
         let name = environment.name_any();
         let patch = Patch::Merge(json!({ "spec": { "suspend": suspend } }));
         match cluster.api().patch(&name, &PatchParams::default(), &patch).await {

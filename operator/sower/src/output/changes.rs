@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use sower_controllers::seeding::Planned;
 use sower_core::plan::{Conflict, Operation, State, Verb};
+use sower_core::promotion::Waiting;
 
 use crate::failure::Failure;
 
@@ -23,7 +25,8 @@ pub fn mark(verb: Verb) -> char {
 /// `~ stripe 1.0.0 -> 1.1.0`.
 #[must_use]
 pub fn operation(operation: &Operation, state: &State) -> String {
-    let Operation { id, verb, from, to, place, revision: _, source, revert, prune_disabled: _ } = operation;
+    let Operation { id, verb, from, to, place, revision: _, source, revert, prune_disabled: _, staged } =
+        operation;
     let version = |content: &Option<sower_core::plan::Content>| {
         content.as_ref().map(|content| content.version.clone()).unwrap_or_default()
     };
@@ -45,7 +48,11 @@ pub fn operation(operation: &Operation, state: &State) -> String {
         Verb::Update if from == to => format!("{mark} {id} {to}"),
         Verb::Update => format!("{mark} {id} {from} -> {to}"),
     };
-    if *revert { format!("{line}   (a revert)") } else { line }
+    match (revert, staged) {
+        (_, true) => format!("{line}   (a rollout begins)"),
+        (true, false) => format!("{line}   (a revert)"),
+        (false, false) => line,
+    }
 }
 
 /// `! wordpress 1.0.0   version conflict: git has 1.0.0 too, with other content; skipped`.
@@ -98,6 +105,22 @@ pub fn besides(conflicts: usize, refused: usize) -> String {
 #[must_use]
 pub fn quarantined(count: usize) -> String {
     if count == 0 { String::new() } else { format!(", {count} quarantined") }
+}
+
+/// `, 2 waiting`, or nothing.
+#[must_use]
+pub fn waiting(count: usize) -> String {
+    if count == 0 { String::new() } else { format!(", {count} waiting") }
+}
+
+/// What waits for another environment, a line each: `= stripe 1.1.0 waits for staging: carried there since 14:02 UTC, …`.
+#[must_use]
+pub fn waits(waiting: &[Waiting], now: Timestamp) -> Vec<String> {
+    let line = |one: &Waiting| {
+        let what = one.version.as_deref().map_or_else(|| "its deletion".to_owned(), str::to_owned);
+        format!("= {} {what} {}", one.integration, one.told(Some(now)))
+    };
+    waiting.iter().map(line).collect()
 }
 
 /// `asana, bamboohr, clickup and 11 more`.
@@ -197,6 +220,7 @@ mod tests {
             source: "default".into(),
             revert: false,
             prune_disabled: false,
+            staged: false,
         }
     }
 

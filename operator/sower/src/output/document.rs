@@ -58,6 +58,15 @@ impl Fields {
         self.0.push((name, serde_json::to_value(value).unwrap_or(Value::Null)));
         self
     }
+
+    /// Adds a field at the end, where there is something to say.
+    #[must_use]
+    pub fn with_some(self, name: &'static str, value: Option<impl Serialize>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
 }
 
 impl Serialize for Fields {

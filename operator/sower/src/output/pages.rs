@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::CommandFactory as _;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, every};
 
 /// Every page: the name of its file and its text.
 #[must_use]
@@ -51,10 +51,9 @@ fn command_line() -> String {
     let all_places = cli
         .find_subcommand("status")
         .map_or(0, |status| status.get_arguments().filter(|arg| is_where(arg)).count());
-    for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
-        let name = command.get_name();
+    for (name, command) in every(&cli) {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        let _ = write!(page, "\n## sower {name}\n\n{about}.\n");
+        let _ = write!(page, "\n## {name}\n\n{about}.\n");
         let aliases: Vec<String> = command.get_all_aliases().map(|alias| format!("`{alias}`")).collect();
         if !aliases.is_empty() {
             let _ = write!(page, "\nAlso called {}.\n", aliases.join(", "));

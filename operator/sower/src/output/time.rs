@@ -1,6 +1,7 @@
-//! Times for people: `26 min ago`, `84ms`.
+//! Times for people: `26 min ago`, `84ms`, `18 min`, `14:02`.
 
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 /// How long ago, in one unit.
 #[must_use]
@@ -35,6 +36,36 @@ fn both(small: u64, each: u64, [large, unit]: [&str; 2]) -> String {
     }
 }
 
+/// How long something goes on: `40s`, `18 min`, `1h 5 min`, `2d 4h`.
+#[must_use]
+pub fn span(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let with = |whole: String, rest: i64, unit: &str| match rest {
+        0 => whole,
+        rest => format!("{whole} {rest}{unit}"),
+    };
+    match seconds {
+        0..=59 => format!("{seconds}s"),
+        60..=3599 => format!("{minutes} min"),
+        3600..=86_399 => with(format!("{hours}h"), minutes % 60, " min"),
+        _ => with(format!("{days}d"), hours % 24, "h"),
+    }
+}
+
+/// The time of day in UTC, with the day where that is not the day of `now`.
+#[must_use]
+pub fn clock(at: Timestamp, now: Timestamp) -> String {
+    let format = if same_day(at, now) { "%H:%M" } else { "%Y-%m-%d %H:%M" };
+    at.to_zoned(TimeZone::UTC).strftime(format).to_string()
+}
+
+/// Whether two times are of one day in UTC.
+#[must_use]
+pub fn same_day(one: Timestamp, other: Timestamp) -> bool {
+    one.to_zoned(TimeZone::UTC).date() == other.to_zoned(TimeZone::UTC).date()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +94,29 @@ mod tests {
             (2_000, "2.0s"),
         ] {
             assert_eq!(took(milliseconds), text);
+        }
+    }
+
+    #[test]
+    fn what_goes_on_is_told_in_two_units() {
+        for (seconds, text) in [
+            (-3, "0s"),
+            (40, "40s"),
+            (18 * 60 + 59, "18 min"),
+            (3600, "1h"),
+            (3900, "1h 5 min"),
+            (86_400, "1d"),
+            (187_200, "2d 4h"),
+        ] {
+            assert_eq!(span(SignedDuration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn the_day_is_told_where_it_is_another() {
+        let now: Timestamp = "2026-11-21T14:30:00Z".parse().expect("a time");
+        for (at, text) in [("2026-11-21T14:02:59Z", "14:02"), ("2026-11-20T23:59:00Z", "2026-11-20 23:59")] {
+            assert_eq!(clock(at.parse().expect("a time"), now), text);
         }
     }
 }

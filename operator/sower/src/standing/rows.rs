@@ -7,14 +7,17 @@ use serde::Deserialize;
 use sower_controllers::drift::Found;
 use sower_controllers::reason::Reason;
 use sower_controllers::seeding::Trouble;
+use sower_controllers::status::{Said, active, healthy, listed};
 use sower_core::drift::Ignored;
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::plan::Conflict;
+use sower_core::promotion::Waiting;
 use sower_core::report::Failure as Entry;
+use sower_core::rollout::Rollout;
 use sower_core::snapshot::{full_revision, short_revision};
 use sower_crds::DriftMode;
-use sower_crds::environment::{Counts, EnvironmentSpec, PlanStatus};
-use sower_store::{EnvironmentRow, LogStatus, Logged, PlanRow, Store, StoreError};
+use sower_crds::environment::{Counts, EnvironmentSpec, PlanStatus, WaitingStatus};
+use sower_store::{EnvironmentRow, LogStatus, Logged, PlanRow, Store, StoreError, Which};
 
 use super::{Condition, LAST, Standing, is_ours, to_approve};
 use crate::commands::seed::FOREIGN_ROW;
@@ -33,6 +36,8 @@ struct Noted {
     processed: usize,
     excluded: usize,
     invalid: usize,
+    waiting: Vec<Waiting>,
+    all_waiting: Option<usize>,
     trouble: Option<Trouble>,
 }
 
@@ -74,18 +79,33 @@ pub async fn of_broken(session: &Session, broken: &Broken) -> Standing {
 pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, Failure> {
     let store = session.rows(member).await?;
     let failed = |error: StoreError| session.trouble(&error.into(), member);
+    let mut standing = read(&store, member).await.map_err(failed)?;
+    for (command, _) in standing.needs.iter_mut().filter(|(command, _)| command != "sower validate") {
+        command.push_str(&session.settings.given);
+    }
+    if session.named && member.loaded.spec.drift.mode != DriftMode::Ignore {
+        standing.conditions.extend(drifted(&store, member).await.map_err(failed)?);
+    }
+    Ok(standing)
+}
+
+/// How an environment stands, as its rows say.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn read(store: &Store, member: &Member) -> Result<Standing, StoreError> {
     let name = member.name();
-    let row = store.environment(name).await.map_err(failed)?;
-    let seedings = store.history(Some(name), LAST).await.map_err(failed)?;
-    let carried =
-        store.integrations(Some(name)).await.map_err(failed)?.iter().filter(|row| is_ours(row)).count();
-    let conflicts = store.open_conflicts(Some(name)).await.map_err(failed)?;
-    let quarantined = store.quarantined(Some(name)).await.map_err(failed)?;
+    let row = store.environment(name).await?;
+    let seedings = store.history(Some(name), LAST).await?;
+    let carried = store.integrations(Some(name)).await?.iter().filter(|row| is_ours(row)).count();
+    let conflicts = store.open_conflicts(Some(name)).await?;
+    let quarantined = store.quarantined(Some(name)).await?;
     let quarantined: BTreeSet<&str> = quarantined
         .iter()
         .filter(|open| open.asked_back_at.is_none())
         .map(|open| open.integration.as_str())
         .collect();
+    let rollouts = store.rollouts(Some(name), Which::Latest).await?;
     let noted: Noted =
         row.as_ref().and_then(|row| serde_json::from_value(row.summary.clone()).ok()).unwrap_or_default();
     let mut standing = Standing {
@@ -104,21 +124,22 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
             conflicts: count(conflicts.len()),
             orphaned: count(noted.orphaned.len()),
             prune_disabled: count(noted.prune_disabled.len()),
+            rollouts: active(&rollouts),
+            waiting: count(noted.all_waiting.unwrap_or(noted.waiting.len())),
             quarantined: count(quarantined.len()),
             excluded: count(noted.excluded),
             invalid: count(noted.invalid),
         }),
+        rollouts: listed(&rollouts),
         ..Standing::default()
     };
     if let Some(trouble) = &noted.trouble {
-        let waiting = store.waiting(name).await.map_err(failed)?;
+        let waiting = store.waiting(name).await?;
         standing.plan = that_waits(trouble, &waiting, conflicts.len());
     }
     let since = judge(&mut standing, member, row.as_ref(), &noted, seedings.first());
-    for (command, _) in standing.needs.iter_mut().filter(|(command, _)| command != "sower validate") {
-        command.push_str(&session.settings.given);
-    }
     standing.seedings = seedings;
+    standing.waiting = noted.waiting.iter().map(told).collect();
     let ready = Condition {
         kind: "Ready".into(),
         status: standing.ready.clone(),
@@ -149,10 +170,28 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
     };
     standing.failures = noted.failures;
     standing.conditions = vec![ready, free];
-    if session.named && member.loaded.spec.drift.mode != DriftMode::Ignore {
-        standing.conditions.extend(drifted(&store, member).await.map_err(failed)?);
+    if !rollouts.is_empty() || member.loaded.spec.rollout != sower_crds::Rollout::default() {
+        standing.conditions.push(as_healthy(&rollouts));
     }
     Ok(standing)
+}
+
+/// Whether what was rolled out is good, since it was said last.
+fn as_healthy(rollouts: &[Rollout]) -> Condition {
+    let Said { status, reason, message } = healthy(rollouts, Timestamp::now());
+    let ended =
+        rollouts.iter().filter(|rollout| rollout.ended_badly()).filter_map(|rollout| rollout.ended_at);
+    let since = ended.min().filter(|_| status == "False");
+    Condition { kind: "Healthy".into(), status: status.into(), reason, message, since }
+}
+
+/// What waits, as of now.
+fn told(waiting: &Waiting) -> WaitingStatus {
+    WaitingStatus {
+        integration: waiting.integration.clone(),
+        version: waiting.version.clone().unwrap_or_default(),
+        reason: waiting.told(Some(Timestamp::now())),
+    }
 }
 
 /// The plan that what is noted speaks of.
@@ -249,7 +288,9 @@ fn judge(
             .then(|| format!("{} gone and kept", noted.prune_disabled.len()));
         let quarantined = standing.counts.map_or(0, |counts| counts.quarantined);
         let quarantined = (quarantined > 0).then(|| format!("{quarantined} quarantined"));
-        let all = skipped.into_iter().chain(orphaned).chain(kept).chain(quarantined);
+        let waiting = standing.counts.map_or(0, |counts| counts.waiting);
+        let waiting = (waiting > 0).then(|| format!("{waiting} waiting"));
+        let all = skipped.into_iter().chain(orphaned).chain(kept).chain(quarantined).chain(waiting);
         let besides = all.collect::<Vec<_>>().join(", ");
         let besides = if besides.is_empty() { besides } else { format!("; {besides}") };
         ("True", "Seeded", format!("Seeded {at}{besides}"))

@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use sower_core::report::Failure as Entry;
 use sower_crds::environment::{Counts, EnvironmentStatus, PlanStatus};
 
-use super::{Condition, LAST, Standing, to_approve};
+use super::{Condition, LAST, Stage, Standing, to_approve};
 use crate::session::{Member, Session};
 
 /// How an environment stands that has a resource.
@@ -24,6 +24,9 @@ pub(super) fn of(session: &Session, member: &Member, status: EnvironmentStatus) 
         sources: _,
         last_handled_reconcile_at: _,
         rollback: _,
+        rollout_command: _,
+        rollouts,
+        waiting,
         plan,
         last_seeding: _,
         counts,
@@ -72,7 +75,10 @@ pub(super) fn of(session: &Session, member: &Member, status: EnvironmentStatus) 
         conditions,
         failures,
         plan,
+        rollouts,
         counts,
+        waiting,
+        stage: Stage::default(),
         seedings: Vec::new(),
     }
 }

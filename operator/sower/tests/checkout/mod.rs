@@ -141,6 +141,12 @@ impl Checkout {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
+    /// What a query of the database says, in one line.
+    pub fn read(&self, query: &str) -> String {
+        let done = Command::new("sqlite3").arg(self.path().join(".sower/sower.db")).arg(query).output();
+        String::from_utf8(done.expect("sqlite3 runs").stdout).expect("text").trim_end().to_owned()
+    }
+
     /// The binary, in this checkout, knowing nothing of the machine's own settings.
     pub fn sower(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sower"));

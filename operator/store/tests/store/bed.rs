@@ -53,14 +53,17 @@ impl Bed {
 
     /// Runs SQL beside the store, as another program would.
     pub async fn run(&self, sql: &str) {
+        self.try_run(sql).await.unwrap();
+    }
+
+    /// [`Bed::run`], where that may be refused.
+    pub async fn try_run(&self, sql: &str) -> Result<(), sqlx::Error> {
         match &self.raw {
             Raw::Postgres(pool) => {
                 let sql = format!("SET search_path = public; {sql}");
-                sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await.map(drop).unwrap();
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await.map(drop)
             }
-            Raw::Sqlite(pool) => {
-                sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(pool).await.map(drop).unwrap();
-            }
+            Raw::Sqlite(pool) => sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(pool).await.map(drop),
         }
     }
 
@@ -72,9 +75,13 @@ impl Bed {
                     trigger_registry, connection_registry, event_registry, integration_versions, integration_links, integration_manifests, \
                     seeding_logs, seeding_changes, seeding_conflicts, removed_parts, seeding_retention, seeding_plans, \
                     seeding_plan_operations, seeding_plan_contents, integration_quarantine, integration_merges, \
-                    sower_migrations").await;
+                    integration_rollouts, registry_candidates, integration_usage, promotion_offers, \
+                    promotion_admissions, sower_migrations CASCADE").await;
             }
             Raw::Sqlite(_) => {
+                for kind in ["action", "trigger", "connection", "event"] {
+                    self.run(&format!("DROP VIEW {kind}_registry_live")).await;
+                }
                 for table in [
                     "action_registry",
                     "trigger_registry",
@@ -95,6 +102,11 @@ impl Bed {
                     "seeding_plan_contents",
                     "integration_quarantine",
                     "integration_merges",
+                    "integration_rollouts",
+                    "registry_candidates",
+                    "integration_usage",
+                    "promotion_offers",
+                    "promotion_admissions",
                     "sower_migrations",
                 ] {
                     self.run(&format!("DROP TABLE {table}")).await;
@@ -197,7 +209,9 @@ pub fn write<'a>(
         spend: None,
         plans_wait: false,
         quarantine: QuarantineDelta::default(),
+        promotion: PromotionDelta::default(),
         rollback: None,
+        rollouts: RolloutDelta::default(),
     }
 }
 
@@ -253,6 +267,7 @@ pub fn operation(
         source: "catalog".to_owned(),
         revert: false,
         prune_disabled: false,
+        staged: false,
     };
     (operation, to.cloned())
 }

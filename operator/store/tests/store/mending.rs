@@ -52,6 +52,7 @@ fn again((id, left): (&String, &Left)) -> (Operation, Option<Arc<str>>) {
         source,
         revert: false,
         prune_disabled,
+        staged: false,
     };
     (operation, None)
 }

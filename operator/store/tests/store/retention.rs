@@ -171,6 +171,7 @@ async fn an_annotation_is_remembered_with_the_row(bed: Bed) {
             selection_hash: Some("s"),
             summary: &summary,
             quarantine: QuarantineDelta::default(),
+            promotion: PromotionDelta::default(),
         };
         bed.store.settle(settle).await.unwrap();
     };

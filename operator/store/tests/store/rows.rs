@@ -129,6 +129,7 @@ async fn a_manifest_that_was_not_handed_over_is_looked_up(bed: Bed) {
         selection_hash: None,
         summary: &serde_json::Value::Null,
         quarantine: sower_store::QuarantineDelta::default(),
+        promotion: sower_store::PromotionDelta::default(),
     };
     bed.store.settle(settle).await.unwrap();
     assert_eq!(bed.ask("SELECT status FROM integration_manifests").await, ["validated"]);

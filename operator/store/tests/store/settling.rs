@@ -30,6 +30,7 @@ async fn settle(bed: &Bed, tree: &str, conflicts: &[Conflict], manifests: Manife
         selection_hash: Some("s"),
         summary: &summary,
         quarantine: QuarantineDelta::default(),
+        promotion: PromotionDelta::default(),
     };
     bed.store.settle(settle).await.unwrap();
 }
@@ -68,6 +69,7 @@ async fn a_row_that_moved_on_takes_no_older_word(bed: Bed) {
         selection_hash: Some("s"),
         summary: &summary,
         quarantine: QuarantineDelta::default(),
+        promotion: PromotionDelta::default(),
     };
     let error = bed.store.settle(settle).await.unwrap_err();
     assert!(matches!(error, StoreError::Moved { .. }), "{error}");

@@ -42,6 +42,7 @@ async fn what_a_change_can_touch_is_found(bed: Bed) {
         selection_hash: None,
         summary,
         quarantine: QuarantineDelta::default(),
+        promotion: PromotionDelta::default(),
     };
     bed.store.settle(settle).await.unwrap();
     bed.seed(vec![create("plain", &text("plain")), create("needy", &text("needy"))]).await.unwrap();
@@ -99,6 +100,7 @@ async fn write_documents(bed: &Bed, documents: &[Found], delete: Vec<String>) {
         selection_hash: None,
         summary,
         quarantine: QuarantineDelta::default(),
+        promotion: PromotionDelta::default(),
     };
     bed.store.settle(settle).await.unwrap();
 }

@@ -130,3 +130,39 @@ fn a_freeze_is_lifted_by_an_annotation() {
     let until = loaded.first().and_then(|one| one.freeze_override);
     assert_eq!(until.map(|at| at.to_string()).as_deref(), Some("2026-11-21T14:00:00Z"));
 }
+
+#[test]
+fn what_cannot_be_meant_in_a_rollout_is_told_at_its_place() {
+    let rollout = "  dependsOn: [{ name: staging, expression: status.counts.conflicts == 0 }]
+  rollout:
+    default:
+      type: Staged
+      steps:
+      - { weight: 10, hold: 10m }
+      - { weight: 50, hold: 1h }
+      analysis: { successRate: { min: 0.99 }, expression: candidate.errors < 9 }
+    rules:
+    - { integrations: [stripe], type: AB, until: 72h, variants: [{ range: ^2.0.0, weight: 5 }] }
+";
+    let good = format!("{GOOD}{rollout}");
+    assert_eq!(load_environments("e.yaml", good.as_bytes()).1, []);
+    for (from, to, code, line, column) in [
+        ("weight: 50", "weight: 5", "wrong-type", 23, 19),
+        ("weight: 50", "weight: 500", "wrong-type", 23, 19),
+        ("hold: 1h", "hold: 0s", "bad-duration", 23, 29),
+        ("candidate.errors < 9", "candidate.errors <", "bad-expression", 24, 59),
+        ("candidate.errors < 9", "candidat.errors < 9", "bad-expression", 24, 59),
+        ("min: 0.99", "min: 99", "wrong-type", 24, 39),
+        ("until: 72h", "until: soon", "wrong-type", 26, 50),
+        ("range: ^2.0.0", "range: newest", "bad-range", 26, 75),
+        ("range: ^2.0.0, ", "", "wrong-type", 26, 68),
+        ("conflicts == 0 }", "conflicts = 0 }", "bad-expression", 17, 44),
+        ("type: AB, until: 72h, variants", "variants", "wrong-type", 26, 43),
+    ] {
+        let text = good.replace(from, to);
+        assert_ne!(text, good, "{to}");
+        let (loaded, problems) = load_environments("e.yaml", text.as_bytes());
+        let told: Vec<_> = problems.iter().map(|p| (p.code.as_str(), p.line, p.column)).collect();
+        assert_eq!((told, loaded.len()), (vec![(code, line, column)], 0), "{to}: {problems:?}");
+    }
+}

@@ -23,7 +23,8 @@ _sower_values() {
             *)
                 if [[ -z "$valued" ]]; then
                     case "$command,$kind" in
-                        explain, | blame, | rollback,) what=integrations ;;
+                        explain, | blame, | rollback, | usage, | usage,record) what=integrations ;;
+                        rollout,?*) what=integrations ;;
                         rule,) what=codes ;;
                         diff,*) what=environments ;;
                         get,int* | get,ver*) what=integrations ;;

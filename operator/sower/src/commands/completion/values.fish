@@ -1,7 +1,8 @@
 complete -c sower -n "not __fish_seen_subcommand_from validate" -f
-complete -c sower -n "__fish_seen_subcommand_from status get plan explain history drift blame seed reconcile rollback suspend resume" -s e -l environment -x -a "(sower complete environments 2>/dev/null)"
+complete -c sower -n "__fish_seen_subcommand_from status get plan explain history drift blame usage seed reconcile rollback rollout suspend resume" -s e -l environment -x -a "(sower complete environments 2>/dev/null)"
 complete -c sower -n "__fish_seen_subcommand_from plan seed reconcile" -l only -x -a "(__fish_append , (sower complete integrations 2>/dev/null))"
-complete -c sower -n "__fish_seen_subcommand_from explain blame rollback" -f -a "(sower complete integrations 2>/dev/null)"
+complete -c sower -n "__fish_seen_subcommand_from explain blame usage rollback" -f -a "(sower complete integrations 2>/dev/null)"
+complete -c sower -n "__fish_seen_subcommand_from rollout; and __fish_seen_subcommand_from status pause resume advance abort retry" -f -a "(sower complete integrations 2>/dev/null)"
 complete -c sower -n "__fish_seen_subcommand_from get" -l at -x -a "(sower complete seedings 2>/dev/null)"
 complete -c sower -n "__fish_seen_subcommand_from rollback" -l to -x -a "(sower complete seedings 2>/dev/null)"
 complete -c sower -n "__fish_seen_subcommand_from diff" -f -a "(sower complete environments 2>/dev/null)"

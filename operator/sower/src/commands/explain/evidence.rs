@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
-use sower_controllers::seeding::{Asked, Contents, Planned, Reading};
+use sower_controllers::seeding::{Asked, Contents, Planned, Reading, noted_waiting};
 use sower_core::catalog::{Found, Place, SourceCatalog, Summary};
 use sower_core::compare::{self, Change};
 use sower_core::diff::{Wish, diff};
@@ -16,13 +16,15 @@ use sower_core::plan::{
     Conflict, ConflictType, Current, Excluded, Kept, KeptWhy, Operation, Plan, Resolution, State,
 };
 use sower_core::problem::Problem;
+use sower_core::promotion::{Admission, Waiting};
 use sower_core::report::Failure as Entry;
 use sower_core::resolve::resolve;
+use sower_core::rollout::Rollout;
 use sower_core::select::select;
 use sower_core::snapshot::Revision;
 use sower_crds::RESOLVE;
 use sower_crds::environment::EnvironmentSpec;
-use sower_store::{Definition, Logged, Quarantined, Removal, Store, StoreError, document_id};
+use sower_store::{Definition, Logged, Quarantined, Removal, Store, StoreError, Which, document_id};
 
 use crate::failure::Failure;
 use crate::job;
@@ -46,8 +48,12 @@ pub struct Evidence {
     pub frozen: Option<String>,
     /// Why its rows stay although git says otherwise.
     pub kept: Option<Kept>,
+    /// What of it waits for another environment.
+    pub waiting: Option<Waiting>,
     /// The rollback that keeps out what git says.
     pub quarantined: Option<Quarantined>,
+    /// Its last rollout, while it is under way or the one that keeps out what git says.
+    pub rollout: Option<Rollout>,
     /// Its conflicts, each with what differs.
     pub conflicts: Vec<(Conflict, Vec<Change>)>,
     /// The seeding that brought what is carried; asked for where the sources, which know their authors, were not read.
@@ -167,14 +173,20 @@ impl Ground {
             true => last_rollback(store, member.name(), id).await?,
             false => None,
         };
+        let last = store.rollouts(Some(member.name()), Which::Of(id)).await?.into_iter().next();
+        let rollout = last.filter(|last| {
+            !last.state.is_over() || quarantined.as_ref().is_some_and(|out| out.checksum == last.to.checksum)
+        });
         let mut evidence = Evidence {
             removed,
             quarantined,
+            rollout,
             offers,
             unread: unread.cloned(),
             excluded: plan.excluded.iter().find(|excluded| excluded.id == id).cloned(),
             operation: plan.operations.iter().find(|operation| operation.id == id).cloned(),
             frozen: frozen(member, plan),
+            waiting: state.admission.as_ref().and_then(|admission| admission.waits.get(id)).cloned(),
             kept,
             conflicts: Vec::new(),
             carried,
@@ -287,6 +299,7 @@ async fn remembered(store: &Store, member: &Member) -> Result<(Vec<SourceCatalog
     let noted: Noted =
         row.as_ref().and_then(|row| serde_json::from_value(row.summary.clone()).ok()).unwrap_or_default();
     let mut state = store.state(name).await?.state;
+    state.take_targets();
     let mut catalogs = Vec::new();
     for (source, applied) in row.iter().flat_map(|row| &row.applied) {
         let rows = state.rows.values().filter(|row| row.source == *source);
@@ -317,6 +330,9 @@ async fn remembered(store: &Store, member: &Member) -> Result<(Vec<SourceCatalog
     };
     let contents = kept_contents(store, name, &asked.to_unite()).await?;
     asked.unite(&mut state, &contents);
+    // What another environment shows is asked by the operator: what waited then is noted.
+    let waits = row.iter().flat_map(noted_waiting).map(|one| (one.integration.clone(), one)).collect();
+    state.admission = Some(Admission { waits, ..Admission::default() });
     state.carried = store.carried(name, &sower_core::resolve::questions(&selection, &state)).await?;
     let merged = asked.to_merge(&state);
     let places: Vec<Place> = merged.iter().map(|wanted| wanted.place.clone()).collect();

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sower_controllers::seeding::retention;
 use sower_core::compare::Change;
 use sower_core::plan::{Cause, Conflict, ConflictType, KeptWhy, Verb};
+use sower_core::promotion::{Waiting, Why};
 use sower_crds::PRUNE;
 use sower_store::Removal;
 
@@ -38,6 +39,8 @@ pub struct Verdict {
     remedy: Option<(&'static str, String)>,
     /// The command that settles a conflict this once.
     once: Option<String>,
+    /// What of it waits for another environment.
+    waiting: Option<Waiting>,
 }
 
 /// A line below, and what differs.
@@ -97,7 +100,8 @@ impl Verdict {
         match operation.map(|operation| (operation.verb, operation)) {
             Some((Verb::Update | Verb::Create, operation)) => {
                 let to = operation.to.as_ref().map(|to| to.version.as_str()).unwrap_or_default();
-                self.notes.push(Note::plain(format!("~ git has {to}: the next seeding takes it")));
+                let does = if operation.staged { "begins its rollout" } else { "takes it" };
+                self.notes.push(Note::plain(format!("~ git has {to}: the next seeding {does}")));
                 self.remedy = Some(("To take it now", format!("sower seed -e {name}")));
             }
             Some((Verb::Move, _)) => {
@@ -117,6 +121,28 @@ impl Verdict {
         if let Some(kept) = &evidence.kept {
             self.kept(member, evidence, kept.why);
         }
+        if let Some(rollout) = evidence.rollout.as_ref().filter(|rollout| !rollout.state.is_over()) {
+            self.notes.push(Note::plain(format!("~ {}", rollout.line())));
+            self.remedy =
+                Some(("To see it", format!("sower rollout status {} -e {name}", rollout.integration)));
+        }
+        if let Some(waiting) = &evidence.waiting {
+            let told = self.waits(member, waiting);
+            self.notes.push(Note::plain(format!("= {told}")));
+        }
+    }
+
+    /// What waits for what, and how long; and how it is let in all the same.
+    fn waits(&mut self, member: &Member, waiting: &Waiting) -> String {
+        let Waiting { integration, version, from, why } = waiting;
+        let now = jiff::Timestamp::now();
+        self.waiting = Some(waiting.clone());
+        if matches!(why, Why::Soaking { .. } | Why::Executions { .. } | Why::SuccessRate { .. }) {
+            let command = format!("sower promote {integration} --from {from} --to {}", member.name());
+            self.remedy = Some(("To let it in now", command));
+        }
+        let what = version.as_deref().map_or_else(|| "its deletion".to_owned(), str::to_owned);
+        format!("{what} {}", waiting.told(Some(now)))
     }
 
     fn kept(&mut self, member: &Member, evidence: &Evidence, why: KeptWhy) {
@@ -147,7 +173,10 @@ impl Verdict {
                 self.take_back(member, evidence);
                 format!("= {}, so it stays as it is until something newer arrives", rolled_back(evidence))
             }
-            KeptWhy::NotNamed => return,
+            KeptWhy::AwaitsRollout => {
+                "= it needs a version that not all have yet: it waits for that rollout".to_owned()
+            }
+            KeptWhy::NotNamed | KeptWhy::NotPromoted => return,
         };
         self.notes.push(Note::plain(note));
     }
@@ -182,6 +211,13 @@ impl Verdict {
             self.state = "quarantined";
             self.detail = format!("{}, and stays out until something newer arrives", rolled_back(evidence));
             self.take_back(member, evidence);
+        } else if let Some(waiting) = evidence.waiting.as_ref().filter(|_| evidence.operation.is_none()) {
+            self.state = "waiting";
+            self.detail = self.waits(member, waiting);
+        } else if evidence.kept.as_ref().is_some_and(|kept| kept.why == KeptWhy::AwaitsRollout) {
+            self.state = "held";
+            self.detail =
+                "it needs a version that not all have yet, and comes when that rollout completes".to_owned();
         } else if let Some(problem) = evidence.first_error().filter(|_| evidence.summary().is_none()) {
             self.state = "refused";
             self.detail = format!("{}: {}", problem.code, problem.message);
@@ -212,7 +248,10 @@ impl Verdict {
     }
 
     fn take_back(&mut self, member: &Member, evidence: &Evidence) {
-        if let Some(open) = &evidence.quarantined {
+        if let Some(rollout) = &evidence.rollout {
+            let command = format!("sower rollout retry {} -e {}", rollout.integration, member.name());
+            self.remedy = Some(("To try it again", command));
+        } else if let Some(open) = &evidence.quarantined {
             let command = format!("sower rollback {} -e {} --undo", open.integration, member.name());
             self.remedy = Some(("To take that back", command));
         }
@@ -294,6 +333,7 @@ impl Verdict {
             .with("notes", notes.collect::<Vec<_>>())
             .with("remedy", self.remedy.as_ref().map(|(_, remedy)| remedy.trim_end_matches('.')))
             .with("manifest", manifest)
+            .with_some("waiting", self.waiting.as_ref())
     }
 
     /// The environment.

@@ -8,6 +8,7 @@ use sower_controllers::seeding::UNDERSTATED;
 use sower_core::compare::What;
 use sower_core::compatibility::{Compatibility, Judged};
 use sower_core::plan::{Conflict, Exclusion, Verb};
+use sower_core::promotion::Waiting;
 use sower_core::report::Failure as Entry;
 
 use super::Made;
@@ -32,6 +33,9 @@ pub struct Document {
     conflicts: Vec<Conflict>,
     changes: Vec<ChangeDocument>,
     excluded: Vec<ExcludedDocument>,
+    /// What waits for another environment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waiting: Vec<Waiting>,
     guard: Option<Cow<'static, str>>,
     errors: Vec<Entry>,
 }
@@ -85,6 +89,7 @@ impl Document {
             conflicts: Vec::new(),
             changes: Vec::new(),
             excluded: Vec::new(),
+            waiting: Vec::new(),
             guard: None,
             errors: Vec::new(),
         };
@@ -140,6 +145,7 @@ impl Document {
             conflicts: plan.conflicts.clone(),
             changes: changes.collect(),
             excluded: excluded.collect(),
+            waiting: made.waiting(),
             guard: guard.clone(),
             errors: errors.chain(denied).collect(),
             ..empty

@@ -3,6 +3,7 @@
 use sower_core::compare::Change;
 use sower_core::compatibility::{self, Compatibility, Judged};
 use sower_core::plan::{Denied, Kept, KeptWhy, Operation, Verb};
+use sower_core::promotion::Waiting;
 
 use super::{Made, is_emptied};
 use crate::commands::seed;
@@ -33,6 +34,14 @@ impl Made {
         operations.filter_map(|operation| compatibility::understated(operation, self.inside(&operation.id)?))
     }
 
+    /// What waits for another environment.
+    pub(super) fn waiting(&self) -> Vec<Waiting> {
+        let scope = self.planned.plan.scope.as_ref();
+        let within = |one: &&Waiting| scope.is_none_or(|only| only.contains(&one.integration));
+        let admission = self.planned.state.admission.iter();
+        admission.flat_map(|admission| admission.waits.values()).filter(within).cloned().collect()
+    }
+
     /// One entry for each integration.
     pub(super) fn lines(&self) -> Vec<String> {
         let plan = &self.planned.plan;
@@ -56,6 +65,7 @@ impl Made {
             }
             _ => kept(one, is_emptied(&self.planned, one)),
         }));
+        lines.extend(changes::waits(&self.waiting(), jiff::Timestamp::now()));
         lines
     }
 }
@@ -104,7 +114,9 @@ fn kept(kept: &Kept, emptied: bool) -> Option<String> {
         KeptWhy::Orphaned => "kept: allowedIntegrations no longer names it",
         KeptWhy::Quarantined if kept.version.is_none() => "left out: it was rolled back",
         KeptWhy::Quarantined => "kept: rolled back to, and git has nothing newer",
-        KeptWhy::NotNamed | KeptWhy::Understated => return None,
+        KeptWhy::AwaitsRollout => "waits: it needs a version that is being rolled out",
+        // Why is told beside it.
+        KeptWhy::NotNamed | KeptWhy::Understated | KeptWhy::NotPromoted => return None,
     };
     let version = kept.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
     Some(format!("= {}{version}   {why}", kept.id))

@@ -15,11 +15,11 @@ use sower_crds::period::parse;
 use sower_crds::{Environment, EnvironmentStatus, REQUESTED_AT, ROLLBACK, ROLLED_BACK_BY};
 
 use super::{listed, tell_what_stays_out, typed};
-use crate::choice::{self, Asked};
+use crate::choice::Asked;
 use crate::cli::{Format, RollbackArgs, Which};
 use crate::cluster::Cluster;
 use crate::commands::Context;
-use crate::commands::seed::{refusal, with_flags};
+use crate::commands::seed::refusal;
 use crate::failure::{Exit, Failure};
 use crate::output::progress::Progress;
 use crate::output::{changes, document, time};
@@ -34,17 +34,9 @@ pub async fn roll_back(args: &RollbackArgs, request: &Request, context: &Context
     let waiting = args.timeout.as_deref().unwrap_or("5m");
     let timeout = parse(waiting).map_err(|bad| Failure::usage(format!("--timeout: {bad}")))?;
     let cluster = Cluster::connect(&args.at).await?;
-    let environments = cluster.environments().await?;
-    let names: Vec<String> = environments.iter().map(kube::ResourceExt::name_any).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    if names.is_empty() && args.environment.is_none() {
-        return Err(cluster.no_environment(false));
-    }
     let asked = Asked { environment: args.environment.as_deref(), all: false };
-    let chosen = choice::to_change(&typed(request), &names, asked)
-        .map_err(|failure| with_flags(failure, &cluster.flags))?;
-    let [index] = chosen.as_slice() else { return Err(Failure::usage("which environment?")) };
-    let environment = &environments[*index];
+    let chosen = cluster.to_change(&typed(request), asked).await?;
+    let [environment] = chosen.as_slice() else { return Err(Failure::usage("which environment?")) };
     let (name, style) = (environment.name_any(), &context.style);
     style.hint(&cluster.from());
     let started = Instant::now();
@@ -223,6 +215,7 @@ fn report(name: &str, answer: &RollbackStatus, duration: u64) -> Report {
         integrations_processed: 0,
         created: counted(" created"),
         updated: counted(" updated"),
+        staged: 0,
         deleted: counted(" deleted"),
         unchanged: 0,
         actions_created: 0,
@@ -231,6 +224,7 @@ fn report(name: &str, answer: &RollbackStatus, duration: u64) -> Report {
         orphaned: Vec::new(),
         prune_disabled: Vec::new(),
         quarantined: Vec::new(),
+        waiting: Vec::new(),
         conflicts: Vec::new(),
         errors: failed.then(entry).into_iter().collect(),
         excluded: 0,

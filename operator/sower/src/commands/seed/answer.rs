@@ -5,7 +5,7 @@ mod record;
 use std::collections::BTreeSet;
 
 use sower_controllers::reason::Reason;
-use sower_core::report::Report;
+use sower_core::report::{Report, begun};
 use sower_crds::environment::LastSeeding;
 use sower_crds::{Condition, EnvironmentStatus, FREEZE_OVERRIDE};
 
@@ -197,12 +197,13 @@ fn line(name: &str, answer: &Answer) -> String {
     let besides = besides + &changes::quarantined(number(counts.quarantined));
     let revision = after.revision.clone().unwrap_or_default();
     match answer.seeding() {
-        Some(LastSeeding { seeding, created, updated, deleted, unchanged, .. }) => {
+        Some(LastSeeding { seeding, created, updated, staged, deleted, unchanged, .. }) => {
             let seq = seeding.rsplit('-').next().unwrap_or(seeding);
             let took = time::took(*milliseconds);
             let counted =
                 format!("{created} created, {updated} updated, {deleted} deleted, {unchanged} unchanged");
-            format!("Seeded {name} at {revision} (seeding {seq}): {counted}{besides} in {took}\n")
+            let begun = begun(number(*staged));
+            format!("Seeded {name} at {revision} (seeding {seq}): {counted}{begun}{besides} in {took}\n")
         }
         None => {
             let moved = before.last_applied_revision != after.last_applied_revision;

@@ -8,7 +8,8 @@ use kube::ResourceExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sower_controllers::reason::Reason;
-use sower_controllers::seeding::{Approval, Approved, Job, Refusal, Seeded, Stale};
+use sower_controllers::rollout::{Stepped, Steps};
+use sower_controllers::seeding::{Approval, Approved, Job, Refusal, Seeded, SeedingError, Stale};
 use sower_core::gate::HeldReason;
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::report::Report;
@@ -18,7 +19,7 @@ use sower_crds::{APPROVE, APPROVED_BY, Environment};
 
 use super::cluster::{Request, ask, with_flags};
 use super::{Tried, answer, source_at, told};
-use crate::choice::{self, Asked};
+use crate::choice::Asked;
 use crate::cli::{ApplyArgs, TargetKind};
 use crate::cluster::Cluster;
 use crate::commands::Context;
@@ -148,6 +149,10 @@ async fn files(
     project.databases.close().await;
     let style = &context.style;
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (approved, stepped) = match approved {
+        Ok((approved, stepped)) => (Ok(approved), stepped),
+        Err(trouble) => (Err(trouble), Stepped::default()),
+    };
     let (result, exit) = match approved {
         Err(trouble) if context.cancel.is_cancelled() => {
             style.note("Interrupted. Nothing was written.");
@@ -171,7 +176,7 @@ async fn files(
             (Err(Trouble::of(Reason::ApprovalRequired, failure)), Some(Exit::Refused))
         }
     };
-    let tried = Tried { environment, result, reading: None, kept: Vec::new(), milliseconds };
+    let tried = Tried { environment, result, stepped, reading: None, kept: Vec::new(), milliseconds };
     style.hint(&project.from(&[source_at(&project, &tried)], &[environment]));
     let ended = match &tried.result {
         Ok(seeded) => {
@@ -195,18 +200,31 @@ async fn approve(
     environment: &LoadedEnvironment,
     wanted: &Wanted,
     context: &Context,
-) -> Result<Approved, Trouble> {
+) -> Result<(Approved, Stepped), Trouble> {
     let name = &environment.name;
     if environment.spec.suspend {
         return Err(Trouble::suspended(name, &project.place(environment, "/suspend")));
     }
     let job = project.job(environment).map_err(|failure| Trouble::of(Reason::InvalidSpec, failure))?;
-    let job = Job { only: wanted.only.clone(), reseed: wanted.reseed, ..job };
+    let neighbours = project.neighbours();
+    if let Some(why) = neighbours.unmet(environment).await {
+        return Err(Trouble::waits(name, &why));
+    }
+    let upstream = neighbours.upstream(environment).await;
+    let job = Job { only: wanted.only.clone(), reseed: wanted.reseed, upstream, ..job };
     let seeder = project.seeder(None, None).map_err(|failure| Trouble::of(Reason::SeedingFailed, failure))?;
     let opened = project.databases.of(&project.settings, environment).await;
     let store = opened.map_err(|error| Trouble::database(error, name))?;
-    let approved = seeder.approve(&store, &job, &wanted.approval, &context.cancel).await;
-    approved.map_err(|error| Trouble::new(&error, name).asked_of(&project.settings))
+    let failed = |error: SeedingError| Trouble::new(&error, name).asked_of(&project.settings);
+    let approved = seeder.approve(&store, &job, &wanted.approval, &context.cancel).await.map_err(failed)?;
+    // What begins with it takes its first step now.
+    let stepped = match &approved {
+        Approved::Applied(seeded) if seeded.report().staged > 0 => {
+            seeder.step_rollouts(&store, &Steps::of(&job, &project.secrets)).await.map_err(failed)?
+        }
+        _ => Stepped::default(),
+    };
+    Ok((approved, stepped))
 }
 
 /// `plan 7c1e09b4d2f8 is stale: seeding 58 came first, 2 min ago. Nothing was written.`
@@ -243,17 +261,9 @@ async fn in_cluster(args: &ApplyArgs, wanted: Wanted, context: &Context) -> Resu
         return Err(Failure::usage("an operator writes what differs: make the plan without --reseed"));
     }
     let cluster = Cluster::connect(&args.at).await?;
-    let environments = cluster.environments().await?;
-    let names: Vec<String> = environments.iter().map(ResourceExt::name_any).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let asked = Asked { environment: wanted.environment.as_deref(), all: false };
-    let typed = format!("apply {}", quoted(&args.plan));
-    if names.is_empty() && wanted.environment.is_none() {
-        return Err(cluster.no_environment(false));
-    }
-    let chosen =
-        choice::to_change(&typed, &names, asked).map_err(|failure| with_flags(failure, &cluster.flags))?;
-    let Some(environment) = chosen.first().map(|index| &environments[*index]) else { return Ok(Exit::Done) };
+    let chosen = cluster.to_change(&format!("apply {}", quoted(&args.plan)), asked).await?;
+    let Some(environment) = chosen.first() else { return Ok(Exit::Done) };
     let style = &context.style;
     style.hint(&cluster.from());
     if !args.no_wait {

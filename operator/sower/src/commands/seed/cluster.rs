@@ -17,7 +17,7 @@ use sower_crds::{Environment, EnvironmentStatus, REQUESTED_AT, RESOLVE, TAKE_OVE
 
 use super::answer::{self, Answer};
 use super::{for_people, once};
-use crate::choice::{self, Asked};
+use crate::choice::Asked;
 use crate::cli::SeedArgs;
 use crate::cluster::Cluster;
 use crate::commands::Context;
@@ -46,18 +46,10 @@ pub async fn seed(args: &SeedArgs, _: &Settings, context: &Context) -> Result<Ex
     }
     let timeout = parse(waiting(args)).map_err(|bad| Failure::usage(format!("--timeout: {bad}")))?;
     let cluster = Cluster::connect(&args.at).await?;
-    let environments = cluster.environments().await?;
-    let names: Vec<String> = environments.iter().map(kube::ResourceExt::name_any).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let asked = Asked { environment: args.environment.as_deref(), all: args.all };
-    if names.is_empty() && args.environment.is_none() {
-        return Err(cluster.no_environment(false));
-    }
-    let chosen =
-        choice::to_change("seed", &names, asked).map_err(|failure| with_flags(failure, &cluster.flags))?;
+    let chosen = cluster.to_change("seed", asked).await?;
     let style = &context.style;
     style.hint(&cluster.from());
-    let chosen: Vec<&Environment> = chosen.into_iter().map(|index| &environments[index]).collect();
     if !args.no_wait {
         style.hint("asked the operator; waiting (fetch, plan, apply)");
     }

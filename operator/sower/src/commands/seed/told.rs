@@ -6,7 +6,7 @@ use sower_core::gate::{Held, HeldReason};
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::plan::{Operation, Plan, Verb};
 use sower_core::problem::Problem;
-use sower_core::report::{Failure as Entry, Report};
+use sower_core::report::{Failure as Entry, Report, begun};
 use sower_crds::FREEZE_OVERRIDE;
 
 use super::{FOREIGN_ROW, Tried, for_people};
@@ -67,6 +67,11 @@ pub fn tell(tried: &Tried<'_>, seeded: &Seeded, project: &Project, format: Forma
             "Orphaned, and kept: {ids}; allowedIntegrations names them no longer. Why: sower explain {first} -e {name}"
         ));
     }
+    if !seeded.report().waiting.is_empty() && for_people(format) {
+        let lines = changes::waits(&seeded.report().waiting, jiff::Timestamp::now());
+        let all = format!("sower plan -e {name}{given}");
+        style.hint(changes::bounded(lines, true, &all).trim_end());
+    }
     let exit = match seeded {
         Seeded::Unchanged { report, revision, planned: _ } => {
             if for_people(format) && unknown.is_none() {
@@ -75,7 +80,7 @@ pub fn tell(tried: &Tried<'_>, seeded: &Seeded, project: &Project, format: Forma
                     report.environment,
                     report.unchanged,
                     changes::besides(report.conflicts.len(), refused(report)),
-                    changes::quarantined(report.quarantined.len())
+                    beside(report)
                 ));
             }
             refusals(tried, report, given, style)
@@ -98,6 +103,9 @@ pub fn tell(tried: &Tried<'_>, seeded: &Seeded, project: &Project, format: Forma
             refusals(tried, report, given, style)
         }
     };
+    if for_people(format) {
+        tried.stepped.changes.iter().for_each(|change| style.say(&format!("{}\n", change.line())));
+    }
     unknown.map_or(exit, |failure| exit.worse(failure.exit))
 }
 
@@ -119,19 +127,25 @@ pub fn is_whole_file(location: Option<&str>) -> bool {
     })
 }
 
+/// What stays as it is although the sources say otherwise, counted.
+fn beside(report: &Report) -> String {
+    changes::quarantined(report.quarantined.len()) + &changes::waiting(report.waiting.len())
+}
+
 /// `Seeded production at main@c58e2f0 (seeding 2): 0 created, …`.
 fn seeded_line(planned: &Planned, report: &Report) -> String {
     let number = report.seeding.as_deref().and_then(|id| id.rsplit('-').next()).unwrap_or_default();
     format!(
-        "Seeded {} at {} (seeding {number}): {} created, {} updated, {} deleted, {} unchanged{}{} in {}\n",
+        "Seeded {} at {} (seeding {number}): {} created, {} updated, {} deleted, {} unchanged{}{}{} in {}\n",
         report.environment,
         planned.reading.revision_short(),
         report.created,
         report.updated,
         report.deleted,
         report.unchanged,
+        begun(report.staged),
         changes::besides(report.conflicts.len(), refused(report)),
-        changes::quarantined(report.quarantined.len()),
+        beside(report),
         time::took(report.duration)
     )
 }

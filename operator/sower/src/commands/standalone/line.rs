@@ -1,6 +1,8 @@
 //! One line of the log: what an environment came to.
 
+use sower_controllers::rollout::Change;
 use sower_core::report::Report;
+use sower_core::rollout::State;
 
 /// One line, in columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +21,14 @@ pub struct Line {
     pub warns: bool,
     /// The record of the seeding, for programs.
     pub report: Option<Box<Report>>,
+}
+
+impl Line {
+    /// What became of a rollout.
+    pub fn rolled_out(environment: &str, change: &Change) -> Self {
+        let warns = matches!(change.after.state, State::Aborted | State::RolledBack);
+        Self { environment: environment.to_owned(), told: change.line(), warns, ..Self::default() }
+    }
 }
 
 /// How wide the columns are: as wide as the widest cell so far.

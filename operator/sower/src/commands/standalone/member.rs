@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sower_controllers::drift::{self, Hearing, Round as Drifting, Rounded, Watch};
 use sower_controllers::metrics::{EnvironmentLabels, Metrics};
 use sower_controllers::reason::Reason;
-use sower_controllers::seeding::{Job, Kind, Planned, Seeded, Seeder, SeedingError};
+use sower_controllers::rollout::Steps;
+use sower_controllers::seeding::{Job, Kind, Planned, Seeded, Seeder, SeedingError, soaked_at};
 use sower_core::compare::{Change, compare};
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::plan::{Operation, Verb};
@@ -19,10 +20,14 @@ use sower_store::{Store, StoreError};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::files::Files;
+use super::line::Line;
 use super::log::Log;
 use super::told::{Outcome, Told};
 use crate::databases::Databases;
 use crate::failure::Failure;
+use crate::neighbours::Neighbours;
+use crate::origin::Secrets;
 use crate::settings::Settings;
 use crate::trouble::Trouble;
 
@@ -37,7 +42,9 @@ pub struct Shared {
     /// What is set.
     pub settings: Settings,
     /// Their databases.
-    pub databases: Databases,
+    pub databases: Arc<Databases>,
+    /// What others are told who ask for one by its name.
+    pub files: Arc<Files>,
     /// Where lines go.
     pub log: Log,
     /// The end.
@@ -46,6 +53,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// What is listened to.
     pub hearing: Hearing,
+    /// Every environment of the files, as they were read last.
+    pub all: Mutex<Vec<LoadedEnvironment>>,
     seeder: Seeder,
     /// Something was written after the end was asked for.
     wrote_late: AtomicBool,
@@ -60,13 +69,16 @@ impl Shared {
         log: Log,
         stop: CancellationToken,
     ) -> Self {
+        let databases = Arc::new(Databases::default());
         Self {
+            files: Arc::new(Files::new(settings.clone(), databases.clone())),
             settings,
-            databases: Databases::default(),
+            databases,
             log,
             stop,
             metrics,
             hearing: Hearing::default(),
+            all: Mutex::default(),
             seeder,
             wrote_late: AtomicBool::new(false),
         }
@@ -87,6 +99,8 @@ pub struct Spec {
     pub suspended_at: String,
     /// Its job, or why it has none.
     pub job: Result<Job, Failure>,
+    /// The Secrets beside the environments.
+    pub secrets: Arc<Secrets>,
 }
 
 /// One environment.
@@ -98,6 +112,8 @@ pub struct Member {
     told: Told,
     /// What is known of its drift.
     watch: Arc<Mutex<Watch>>,
+    /// When a rollout is to be looked at.
+    due: Mutex<Option<Timestamp>>,
     /// How often in a row it failed in a way that may pass.
     failed: u32,
 }
@@ -120,11 +136,20 @@ impl Member {
         bell: Arc<Notify>,
         stop: CancellationToken,
     ) -> Self {
-        Self { shared, spec, bell, stop, told: Told::default(), watch: Arc::default(), failed: 0 }
+        Self {
+            shared,
+            spec,
+            bell,
+            stop,
+            told: Told::default(),
+            watch: Arc::default(),
+            due: Mutex::default(),
+            failed: 0,
+        }
     }
 
     /// Takes an outcome as told, as the first table does; the lines that the table has no room for.
-    pub fn open(&mut self, round: &Round) -> Vec<super::line::Line> {
+    pub fn open(&mut self, round: &Round) -> Vec<Line> {
         let name = self.spec.borrow().environment.name.clone();
         let lines = self.told.lines(&name, &round.outcome);
         lines.into_iter().filter(|line| line.warns).collect()
@@ -142,6 +167,11 @@ impl Member {
             Ok((seeded, _)) => self.shared.metrics.reconciled(&labels, seeded.report()),
             Err(_) => self.shared.metrics.ended(&labels, report::Outcome::Failed, started.elapsed()),
         }
+        let holds = |report: &report::Report| {
+            report.errors.is_empty()
+                && matches!(report.status, report::Outcome::Completed | report::Outcome::Unchanged)
+        };
+        self.shared.metrics.ready(&labels, seeded.as_ref().is_ok_and(|(seeded, _)| holds(seeded.report())));
         if self.stop.is_cancelled() && matches!(&seeded, Ok((Seeded::Applied { .. }, _))) {
             self.shared.wrote_late.store(true, Ordering::Release);
         }
@@ -152,6 +182,7 @@ impl Member {
             .and_then(|(seeded, _)| opens_in(seeded))
             .map_or(again, |opens| again.min(opens));
         let again = self.look_in(&spec).map_or(again, |look| again.min(look));
+        let again = self.due_in().map_or(again, |due| again.min(due));
         let found = drift::locked(&self.watch).found();
         let outcome = match seeded {
             Ok((seeded, updates)) => Outcome { result: Ok(seeded), updates, drift: found },
@@ -161,8 +192,10 @@ impl Member {
     }
 
     async fn seed(&self, spec: &Spec) -> Result<(Seeded, BTreeMap<String, Vec<Change>>), (Trouble, Kind)> {
-        let Spec { environment, suspended_at, job } = spec;
+        let Spec { environment, suspended_at, job, secrets } = spec;
         let name = &environment.name;
+        // Only what is looked at in this round says when to look again.
+        *drift::locked(&self.due) = None;
         let job = match job {
             Ok(job) => job,
             Err(failure) => return Err((Trouble::of(Reason::InvalidSpec, failure.clone()), Kind::Stalled)),
@@ -182,8 +215,17 @@ impl Member {
             let waker = drift::waker(&self.watch, move || bell.notify_one());
             self.shared.hearing.follow("", name, &store, waker).await;
         }
+        let steps = Steps::of(job, &**secrets);
+        // One that cannot move keeps nothing else from being seeded.
+        let moved = self.step(&store, &steps).await;
+        let all = self.shared.all.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Shared { settings, databases, .. } = &*self.shared;
+        let neighbours = Neighbours { settings, databases, all: &all };
+        if let Some(why) = neighbours.unmet(environment).await {
+            return Err((Trouble::waits(name, &why), Kind::Transient));
+        }
         let (metrics, watch) = (&self.shared.metrics, &*self.watch);
-        let job = job.clone();
+        let job = Job { upstream: neighbours.upstream(environment).await, ..job.clone() };
         let round =
             Drifting { seeder: &self.shared.seeder, store: &store, job, watch, metrics, asked: false };
         let seeding = round.go(&self.stop);
@@ -200,11 +242,31 @@ impl Member {
                 return Err(failed(SeedingError::new(Reason::SeedingFailed, Kind::Transient, text)));
             }
         };
+        moved.map_err(failed)?;
+        if seeded.report().staged > 0 {
+            self.step(&store, &steps).await.map_err(failed)?;
+        }
         let updates = match &seeded {
             Seeded::Applied { planned, .. } => updates(&store, planned).await,
             Seeded::Unchanged { .. } | Seeded::Held { .. } => BTreeMap::new(),
         };
         Ok((seeded, updates))
+    }
+
+    /// Moves what is due of its rollouts, and tells what moved.
+    async fn step(&self, store: &Store, steps: &Steps<'_>) -> Result<(), SeedingError> {
+        let stepped = self.shared.seeder.step_rollouts(store, steps).await?;
+        for change in &stepped.changes {
+            self.shared.log.line(&Line::rolled_out(steps.environment, change));
+        }
+        *drift::locked(&self.due) = stepped.due();
+        Ok(())
+    }
+
+    /// How long until a rollout is to be looked at; none: nothing of the kind waits.
+    fn due_in(&self) -> Option<Duration> {
+        let left = (*drift::locked(&self.due))?.duration_since(Timestamp::now());
+        Some(Duration::try_from(left).unwrap_or_default() + Duration::from_millis(20))
     }
 
     /// How long until the next look for drift; none: nobody looks, or what it waits for is tried anyway.
@@ -270,10 +332,14 @@ impl Member {
     }
 }
 
-/// How long until a plan may be applied that waits for that alone.
+/// How long until a plan may be applied that waits for that alone, or something has soaked elsewhere.
 fn opens_in(seeded: &Seeded) -> Option<Duration> {
-    let Seeded::Held { held, .. } = seeded else { return None };
-    let left = held.frozen.as_ref()?.opens?.duration_since(Timestamp::now());
+    let frozen = match seeded {
+        Seeded::Held { held, .. } => held.frozen.as_ref().and_then(|frozen| frozen.opens),
+        Seeded::Unchanged { .. } | Seeded::Applied { .. } => None,
+    };
+    let soaked = soaked_at(&seeded.report().waiting);
+    let left = frozen.into_iter().chain(soaked).min()?.duration_since(Timestamp::now());
     // A little late is in time, a little early is for nothing.
     Some(Duration::try_from(left).unwrap_or_default() + Duration::from_millis(50))
 }

@@ -1,5 +1,6 @@
 //! `sower run --standalone`: files in place of a cluster. Seeds every environment of a checkout, then watches.
 
+mod files;
 mod line;
 mod log;
 mod member;
@@ -20,9 +21,10 @@ use crate::cli::{RunArgs, TargetKind};
 use crate::commands::Context;
 use crate::failure::{Exit, Failure};
 use crate::project::Project;
-use crate::serving::{address, stop_at_signals};
+use crate::serving::{address, answers, stop_at_signals};
 use crate::settings::Settings;
 
+pub use files::Files;
 use log::Log;
 use member::Shared;
 use supervisor::Supervisor;
@@ -56,14 +58,16 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
         .await
         .map_err(|error| Failure::failed(format!("{} cannot be listened on: {error}", args.listen)))?;
     let listening = listener.local_addr().map_err(|error| Failure::failed(error.to_string()))?;
-    // It answers to the last: a probe in the middle of a graceful end is no reason for a kill.
-    let last = CancellationToken::new();
-    let serving =
-        tokio::spawn(sower_server::serve(listener, readiness.clone(), Arc::new(registry), last.clone()));
-
     log.from(&opening::from(&project));
     let seeder = project.seeder(Some(metrics.clone()), args.cache.as_deref())?.noting();
     let shared = Arc::new(Shared::new(project.settings.clone(), seeder, metrics, log, stop.clone()));
+    let api = answers(args, &listener, shared.files.clone())?;
+    // It answers to the last: a probe in the middle of a graceful end is no reason for a kill.
+    let last = CancellationToken::new();
+    let serving =
+        sower_server::serve(listener, readiness.clone(), Arc::new(registry), Some(api), last.clone());
+    let serving = tokio::spawn(serving);
+
     let mut supervisor = Supervisor::start(shared.clone(), project).await;
     readiness.set(true);
     opening::tell(&supervisor, &shared, listening).await;

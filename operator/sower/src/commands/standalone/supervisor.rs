@@ -1,7 +1,7 @@
 //! The environments of a checkout under watch: each is one task; files that come, change and go are followed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -96,7 +96,7 @@ impl Supervisor {
     /// Compares what the files say with what runs.
     fn take_in(&mut self, files: EnvironmentFiles) {
         self.tell_problems(&files);
-        let secrets = Secrets::of(&files);
+        let secrets = Arc::new(Secrets::of(&files));
         let broken =
             |path: &str| files.problems.iter().any(|problem| problem.is_error() && problem.file == path);
         let there: Vec<&str> = files.environments.iter().map(|one| one.name.as_str()).collect();
@@ -112,6 +112,7 @@ impl Supervisor {
         for name in gone {
             self.let_go(&name);
         }
+        files.environments.clone_into(&mut self.shared.all.lock().unwrap_or_else(PoisonError::into_inner));
         for environment in files.environments {
             let settings = &self.shared.settings;
             let name = environment.name.clone();
@@ -119,13 +120,15 @@ impl Supervisor {
                 environment.lines.get("/suspend").map(|(line, _)| format!(":{line}")).unwrap_or_default();
             let suspended_at = format!("{}{place}", environment.path);
             let job = job::job(settings, &environment, &secrets);
-            let spec = Arc::new(Spec { environment, suspended_at, job });
+            self.shared.files.note(&environment);
+            let spec = Arc::new(Spec { environment, suspended_at, job, secrets: secrets.clone() });
             match self.running.get(&name) {
                 Some(running) => {
                     running.spec.send_if_modified(|known| {
                         // Lines move with every edit of the file: they are told, and wake nobody.
                         let same = known.environment.spec == spec.environment.spec
                             && known.environment.path == spec.environment.path
+                            && known.secrets == spec.secrets
                             && format!("{:?}", known.job) == format!("{:?}", spec.job);
                         *known = spec;
                         !same
@@ -151,6 +154,7 @@ impl Supervisor {
     fn let_go(&mut self, name: &str) {
         let Some(running) = self.running.remove(name) else { return };
         running.stop.cancel();
+        self.shared.files.forget(name);
         self.shared.hearing.forget("", name);
         self.shared
             .metrics

@@ -1,0 +1,409 @@
+//! What another environment lets in: what it shows is asked, core decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use semver::Version;
+use serde_json::Value;
+use sower_core::catalog::{Dependency, Found, SourceCatalog};
+use sower_core::plan::{State, Wanted};
+use sower_core::promotion::{
+    Admission, Asked, Carried, Rules, Shown, There, Waiting, Why, admit, to_remember,
+};
+use sower_core::resolution::once;
+use sower_core::resolve::winners;
+use sower_core::rollout::stages::stages_something;
+use sower_core::rows;
+use sower_core::select::{Selection, select};
+use sower_core::snapshot::Revision;
+use sower_core::usage::Observed;
+use sower_store::{EnvironmentRow, PromotionDelta, Remembered, Store, StoreError};
+
+use super::Planned;
+use super::error::SeedingError;
+use super::job::{Job, Upstream};
+use super::noted;
+use super::planned::blocking;
+use super::reading::Reading;
+
+/// Integrations whose manifests are held at once.
+const PIECE: usize = 200;
+
+/// Notes in the state who is let in, and puts in the place of what the sources offer what is let in instead.
+///
+/// # Errors
+/// Where the environment's own database does not answer. Where the other environment's does not, nothing is let in.
+pub(super) async fn look(
+    store: &Store,
+    job: &Job,
+    row: Option<&EnvironmentRow>,
+    platform: &Version,
+    reading: &mut Reading,
+    selection: &mut Selection,
+    state: &mut State,
+) -> Result<(), SeedingError> {
+    let Some(spec) = &job.spec.promotion else {
+        // What was remembered is of no use any more.
+        let ends = row.is_some_and(noted::promotes);
+        state.admission = ends.then(|| Admission { ends, ..Admission::default() });
+        return Ok(());
+    };
+    let rules = Rules::of(spec);
+    let mut remembered = store.promotion(&job.environment).await?;
+    remembered.offers = still_selected(job, platform, remembered.offers);
+    let catalogs = reading.lend();
+    let heads: BTreeMap<String, _> = winners(&job.spec, &catalogs, selection, state)
+        .into_iter()
+        .map(|(id, w)| (id.to_owned(), w.clone()))
+        .collect();
+    reading.give_back(catalogs);
+    let gone = gone(selection, state);
+    let there = there(job, &rules, state, &heads, &gone).await;
+    let here = here(store, job, state, &heads, &remembered, &there).await?;
+    let by_hand = by_hand(job, &heads, &remembered);
+    let names: BTreeSet<(String, String)> = by_hand.keys().cloned().collect();
+    let mut admission = {
+        let heads = heads.iter().map(|(id, wanted)| (id.as_str(), wanted)).collect();
+        let asked = Asked {
+            rules: &rules,
+            there: &there,
+            heads: &heads,
+            offers: &remembered.offers,
+            here: &here,
+            foreign: &state.foreign,
+            gone: &gone,
+            quarantine: &state.quarantine,
+            by_hand: &names,
+            under_way: &remembered.under_way,
+            now: job.moment().now,
+        };
+        let mut admission = admit(asked);
+        let fresh: Vec<_> =
+            to_remember(&asked, &admission, stages_something(&job.spec)).into_iter().cloned().collect();
+        admission.fresh = with_contents(reading, state, fresh).await?;
+        admission
+    };
+    for wanted in admission.let_in.values() {
+        let pair = (wanted.summary.id.clone(), wanted.summary.checksum.clone());
+        if let Some(by) = by_hand.get(&pair) {
+            admission.by_hand.insert(pair.0, by.clone());
+        }
+    }
+    bring_back(store, job, &heads, &mut admission, selection, state).await?;
+    once(selection, &job.resolve);
+    state.admission = Some(admission);
+    Ok(())
+}
+
+/// Of what was offered earlier, what the environment's filters let in still.
+fn still_selected(
+    job: &Job,
+    platform: &Version,
+    offers: BTreeMap<String, Vec<Wanted>>,
+) -> BTreeMap<String, Vec<Wanted>> {
+    let keep = |offers: Vec<Wanted>| -> Vec<Wanted> {
+        let passes = |wanted: &Wanted| {
+            // Nothing comes from a source that is no longer the environment's own.
+            if !job.sources.iter().any(|source| source.name == wanted.place.source) {
+                return false;
+            }
+            let found = Found {
+                place: wanted.place.clone(),
+                blob: String::new(),
+                id: Some(wanted.summary.id.clone()),
+                summary: Some(wanted.summary.clone()),
+                problems: Vec::new(),
+                references: Vec::new(),
+                manifest: None,
+            };
+            let catalog = SourceCatalog {
+                name: wanted.place.source.clone(),
+                revision: Revision { label: String::new(), digest: String::new(), dirty: false },
+                priority: 0,
+                found: vec![found],
+                complete: true,
+                watched: false,
+                mute: BTreeSet::new(),
+            };
+            !select(&job.environment, &job.spec, platform, &[catalog]).wanted.is_empty()
+        };
+        offers.into_iter().filter(passes).collect()
+    };
+    let kept = offers.into_iter().map(|(id, offers)| (id, keep(offers)));
+    kept.filter(|(_, offers)| !offers.is_empty()).collect()
+}
+
+/// The integrations that are carried and that no source has any more.
+fn gone(selection: &Selection, state: &State) -> BTreeSet<String> {
+    let wanted = selection.wanted.iter().map(|wanted| wanted.summary.id.as_str());
+    let excluded = selection.excluded.iter().map(|excluded| excluded.id.as_str());
+    let invalid = selection.invalid.iter().map(|(id, _)| id.as_str());
+    let known: BTreeSet<&str> = wanted.chain(excluded).chain(invalid).collect();
+    let carried = state.rows.values().filter(|row| !row.removed && !known.contains(row.id.as_str()));
+    carried.map(|row| row.id.clone()).collect()
+}
+
+/// What the other environment shows of what differs here.
+async fn there(
+    job: &Job,
+    rules: &Rules,
+    state: &State,
+    heads: &BTreeMap<String, Wanted>,
+    gone: &BTreeSet<String>,
+) -> There {
+    let differs = |(id, wanted): &(&String, &Wanted)| {
+        let here = state.rows.get(*id).filter(|row| !row.removed);
+        here.is_none_or(|row| row.content.checksum != wanted.summary.checksum)
+    };
+    let differing = heads.iter().filter(differs).map(|(id, _)| id.as_str());
+    let ids: Vec<&str> = differing.chain(gone.iter().map(String::as_str)).collect();
+    if ids.is_empty() {
+        return There::Carries(BTreeMap::new());
+    }
+    let (environment, store) = match &job.upstream {
+        Some(Upstream::Open { environment, store }) => (environment, store),
+        Some(Upstream::Away(why)) => return There::Away(why.clone()),
+        None => return There::Away("no environment is called so".to_owned()),
+    };
+    match shown(environment, store, rules, job.moment().now, &ids).await {
+        Ok(shown) => There::Carries(shown),
+        Err(error) => There::Away(told(&error)),
+    }
+}
+
+/// A store's error as somebody else's trouble.
+fn told(error: &StoreError) -> String {
+    sower_core::sentence::cut(&error.to_string())
+}
+
+async fn shown(
+    environment: &str,
+    store: &Store,
+    rules: &Rules,
+    now: Timestamp,
+    ids: &[&str],
+) -> Result<BTreeMap<String, Shown>, StoreError> {
+    let mut all = BTreeMap::new();
+    for (id, (content, since)) in store.shown(environment, ids).await? {
+        // What has not soaked yet is not asked how it is used.
+        let soaked = since.checked_add(jiff::SignedDuration::try_from(rules.soak).unwrap_or_default());
+        let asks = rules.asks_for_usage() && soaked.is_ok_and(|at| at <= now);
+        let observed = match asks {
+            true => {
+                let mut by_version = store.usage_since(environment, &id, since).await?;
+                by_version.remove(&content.version).unwrap_or_default()
+            }
+            false => Observed::default(),
+        };
+        all.insert(id, Shown { content, since, observed });
+    }
+    Ok(all)
+}
+
+/// What is carried here, and what it needs: of what stays as it is as git says it, of what may change as it was seeded.
+async fn here(
+    store: &Store,
+    job: &Job,
+    state: &State,
+    heads: &BTreeMap<String, Wanted>,
+    remembered: &Remembered,
+    there: &There,
+) -> Result<BTreeMap<String, Carried>, SeedingError> {
+    let mut here = BTreeMap::new();
+    let mut unknown = Vec::new();
+    for row in state.rows.values().filter(|row| !row.removed) {
+        let same = heads.get(&row.id).filter(|head| head.summary.checksum == row.content.checksum);
+        if same.is_none() {
+            unknown.push(row.id.as_str());
+        }
+        let needs = same.map(|head| head.summary.dependencies.clone()).unwrap_or_default();
+        here.insert(row.id.clone(), Carried { content: row.content.clone(), needs });
+    }
+    // Where nothing comes, nothing has to be whole.
+    let comes = match there {
+        There::Carries(shown) => heads.iter().any(|(id, head)| {
+            let offers = remembered.offers.get(id).into_iter().flatten();
+            let shown = shown.get(id).map(|shown| shown.content.checksum.as_str());
+            std::iter::once(head).chain(offers).any(|one| Some(one.summary.checksum.as_str()) == shown)
+        }),
+        There::Away(_) => false,
+    };
+    if !comes {
+        return Ok(here);
+    }
+    for piece in unknown.chunks(PIECE) {
+        for (id, manifest) in store.manifests(&job.environment, piece).await? {
+            if let Some(carried) = here.get_mut(&id) {
+                carried.needs = needs(&manifest);
+            }
+        }
+    }
+    Ok(here)
+}
+
+/// What a manifest that was seeded needs.
+fn needs(manifest: &str) -> Vec<Dependency> {
+    let value: Value = serde_json::from_str(manifest).unwrap_or_default();
+    let all = value["dependencies"].as_array().into_iter().flatten();
+    let read = |text: &str| {
+        let (id, range) = text.split_once('@').map_or((text, None), |(id, range)| (id, Some(range)));
+        Dependency { id: id.to_owned(), range: range.map(str::to_owned), line: 0 }
+    };
+    all.filter_map(Value::as_str).map(read).collect()
+}
+
+/// What somebody lets in, and who.
+fn by_hand(
+    job: &Job,
+    heads: &BTreeMap<String, Wanted>,
+    remembered: &Remembered,
+) -> BTreeMap<(String, String), String> {
+    let mut by_hand = remembered.admitted.clone();
+    for id in &job.promote.ids {
+        let offers = remembered.offers.get(id).into_iter().flatten();
+        for wanted in heads.get(id).into_iter().chain(offers) {
+            by_hand.insert((id.clone(), wanted.summary.checksum.clone()), job.promote.by.clone());
+        }
+    }
+    by_hand
+}
+
+/// The bytes of what is to be remembered; what cannot be read is not.
+async fn with_contents(
+    reading: &mut Reading,
+    state: &State,
+    fresh: Vec<Wanted>,
+) -> Result<Vec<(Wanted, Arc<str>)>, SeedingError> {
+    if fresh.is_empty() {
+        return Ok(Vec::new());
+    }
+    let made = |wanted: &Wanted| state.merges.manifest(&wanted.summary.id, &wanted.summary.checksum).cloned();
+    let fresh: Vec<_> = fresh.into_iter().map(|wanted| (made(&wanted), wanted)).collect();
+    let lent = std::mem::replace(reading, Reading { sources: Vec::new() });
+    let (back, fresh) = blocking(move || {
+        let one = |(made, wanted): (Option<Arc<str>>, Wanted)| {
+            let read = || {
+                lent.manifest(&wanted.place).filter(|text| rows::checksum(text) == wanted.summary.checksum)
+            };
+            let bytes = made.or_else(read)?;
+            Some((wanted, bytes))
+        };
+        let fresh = fresh.into_iter().filter_map(one).collect();
+        (lent, fresh)
+    })
+    .await?;
+    *reading = back;
+    Ok(fresh)
+}
+
+/// Puts what is let in in the place of what the sources offer now, with its bytes.
+async fn bring_back(
+    store: &Store,
+    job: &Job,
+    heads: &BTreeMap<String, Wanted>,
+    admission: &mut Admission,
+    selection: &mut Selection,
+    state: &mut State,
+) -> Result<(), SeedingError> {
+    let is_head =
+        |id: &str, checksum: &str| heads.get(id).is_some_and(|head| head.summary.checksum == checksum);
+    let older = admission.let_in.iter().filter(|(id, wanted)| !is_head(id, &wanted.summary.checksum));
+    let asked: Vec<(String, String)> =
+        older.map(|(id, wanted)| (id.clone(), wanted.summary.checksum.clone())).collect();
+    let pairs: Vec<(&str, &str)> = asked.iter().map(|(id, checksum)| (&**id, &**checksum)).collect();
+    let mut contents = store.offered_contents(&job.environment, &pairs).await?;
+    for (id, checksum) in &asked {
+        let Some(bytes) = contents.remove(id).filter(|text| rows::checksum(text) == *checksum) else {
+            // What cannot be read stays out; what is offered now waits anyway.
+            admission.let_in.remove(id);
+            admission.by_hand.remove(id);
+            continue;
+        };
+        let Some(wanted) = admission.let_in.get(id) else { continue };
+        state.merges.unions.remove(id);
+        state.merges.offered.insert(id.clone(), sower_core::merges::of_offer(wanted, &bytes));
+        let from = selection.wanted.partition_point(|one| one.summary.id.as_str() < id.as_str());
+        let to = selection.wanted.partition_point(|one| one.summary.id.as_str() <= id.as_str());
+        selection.wanted.splice(from..to, [wanted.clone()]);
+    }
+    Ok(())
+}
+
+/// What a seeding of this plan changes of what is remembered.
+pub(super) struct Delta {
+    fresh: Vec<(Wanted, Arc<str>)>,
+    stale: Vec<(String, String)>,
+    settled: Vec<String>,
+    ends: bool,
+}
+
+impl Delta {
+    /// Of a plan; one of some integrations says nothing of the others.
+    pub(super) fn of(planned: &Planned) -> Self {
+        let Some(admission) = &planned.state.admission else {
+            return Self { fresh: Vec::new(), stale: Vec::new(), settled: Vec::new(), ends: false };
+        };
+        let scope = planned.plan.scope.as_ref();
+        let within = |id: &str| scope.is_none_or(|only| only.contains(id));
+        Self {
+            fresh: admission.fresh.iter().filter(|(wanted, _)| within(&wanted.summary.id)).cloned().collect(),
+            stale: admission.stale.iter().filter(|(id, _)| within(id)).cloned().collect(),
+            settled: admission.by_hand.keys().filter(|id| within(id)).cloned().collect(),
+            ends: admission.ends && scope.is_none(),
+        }
+    }
+
+    pub(super) fn changes(&self) -> PromotionDelta<'_> {
+        let Self { fresh, stale, settled, ends } = self;
+        PromotionDelta { fresh, stale, settled, ends: *ends }
+    }
+}
+
+/// What waits, of a plan.
+#[must_use]
+pub(super) fn waiting(planned: &Planned) -> Vec<Waiting> {
+    let admission = planned.state.admission.iter();
+    admission.flat_map(|admission| admission.waits.values().cloned()).collect()
+}
+
+/// What waited when the row was written last.
+#[must_use]
+pub fn noted_waiting(row: &EnvironmentRow) -> Vec<Waiting> {
+    serde_json::from_value(row.summary["waiting"].clone()).unwrap_or_default()
+}
+
+/// When the first of what waits has soaked.
+#[must_use]
+pub fn soaked_at(waiting: &[Waiting]) -> Option<Timestamp> {
+    let until = |waiting: &Waiting| match waiting.why {
+        Why::Soaking { until, .. } => Some(until),
+        _ => None,
+    };
+    waiting.iter().filter_map(until).min()
+}
+
+/// `promotion of stripe 1.2.0 from staging by AUTHOR`: what of a plan somebody let in; none where nobody did.
+pub(super) fn reason(planned: &Planned) -> Option<String> {
+    let admission = planned.state.admission.as_ref()?;
+    let from = &planned_from(planned)?;
+    let mut all = planned.plan.operations.iter().filter_map(|operation| {
+        let by = admission.by_hand.get(&operation.id)?;
+        Some((format!("{} {}", operation.id, operation.to.as_ref()?.version), by))
+    });
+    let (first, by) = all.next()?;
+    let names: Vec<String> = std::iter::once(first).chain(all.map(|(name, _)| name)).collect();
+    let told = sower_core::conflict::listed(names.iter().map(String::as_str), names.len());
+    Some(format!("promotion of {told} from {from} by {by}"))
+}
+
+/// `promoted from staging`: something that had to soak is let in.
+pub(super) fn came(planned: &Planned) -> Option<String> {
+    let admission = planned.state.admission.as_ref()?;
+    let comes = planned.plan.operations.iter().any(|one| admission.let_in.contains_key(&one.id));
+    planned_from(planned).filter(|_| comes).map(|from| format!("promoted from {from}"))
+}
+
+fn planned_from(planned: &Planned) -> Option<String> {
+    planned.state.admission.as_ref()?.from.clone()
+}

@@ -1,0 +1,360 @@
+//! Who is let in, case by case.
+
+use super::*;
+use crate::catalog::{Place, Summary};
+use crate::resolution::Resolutions;
+
+/// An integration as a source offers it, with what it needs.
+pub(super) fn wanted(id: &str, version: &str, mark: &str, needs: &[(&str, &str)]) -> Wanted {
+    let mut summary = Summary::of_content(id, version, &format!("v1:{mark}"));
+    summary.dependencies = needs.iter().map(|(id, range)| need(id, range)).collect();
+    let place = Place { source: "git".into(), path: format!("{id}.yaml"), document: 0 };
+    Wanted { summary, place, revision: "main@sha1:1".into(), resolve: Resolutions::default() }
+}
+
+pub(super) fn need(id: &str, range: &str) -> Dependency {
+    Dependency {
+        id: id.into(),
+        range: Some(range.into()).filter(|range: &String| !range.is_empty()),
+        line: 1,
+    }
+}
+
+/// Everything that is asked, to be written down piece by piece.
+pub(super) struct Scene {
+    pub rules: Rules,
+    pub there: There,
+    pub heads: Vec<Wanted>,
+    pub offers: BTreeMap<String, Vec<Wanted>>,
+    pub here: BTreeMap<String, Carried>,
+    pub gone: BTreeSet<String>,
+    pub quarantine: Quarantine,
+    pub by_hand: BTreeSet<(String, String)>,
+    pub under_way: BTreeSet<(String, String)>,
+    pub now: Timestamp,
+}
+
+pub(super) fn at(minute: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + minute * 60).expect("a time")
+}
+
+impl Default for Scene {
+    fn default() -> Self {
+        let rules = Rules {
+            from: "staging".into(),
+            soak: Duration::from_secs(3600),
+            executions: 0,
+            success_rate: None,
+            versions: None,
+        };
+        Self {
+            rules,
+            there: There::Carries(BTreeMap::new()),
+            heads: Vec::new(),
+            offers: BTreeMap::new(),
+            here: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            quarantine: Quarantine::default(),
+            by_hand: BTreeSet::new(),
+            under_way: BTreeSet::new(),
+            now: at(0),
+        }
+    }
+}
+
+impl Scene {
+    pub fn shows(mut self, id: &str, version: &str, mark: &str, since: i64) -> Self {
+        let content = Content { version: version.into(), checksum: format!("v1:{mark}") };
+        let shown = Shown { content, since: at(since), observed: Observed::default() };
+        if let There::Carries(all) = &mut self.there {
+            all.insert(id.into(), shown);
+        }
+        self
+    }
+
+    pub fn used(mut self, id: &str, executions: u64, errors: u64) -> Self {
+        if let There::Carries(all) = &mut self.there
+            && let Some(shown) = all.get_mut(id)
+        {
+            shown.observed = Observed { executions, errors, ..Observed::default() };
+        }
+        self
+    }
+
+    pub fn offers(mut self, wanted: Wanted) -> Self {
+        self.heads.push(wanted);
+        self
+    }
+
+    pub fn offered(mut self, wanted: Wanted) -> Self {
+        self.offers.entry(wanted.summary.id.clone()).or_default().push(wanted);
+        self
+    }
+
+    pub fn carries(mut self, id: &str, version: &str, mark: &str, needs: &[(&str, &str)]) -> Self {
+        let content = Content { version: version.into(), checksum: format!("v1:{mark}") };
+        let needs = needs.iter().map(|(id, range)| need(id, range)).collect();
+        self.here.insert(id.into(), Carried { content, needs });
+        self
+    }
+
+    pub fn rules(mut self, change: impl FnOnce(&mut Rules)) -> Self {
+        change(&mut self.rules);
+        self
+    }
+
+    pub fn asked<T>(&self, ask: impl FnOnce(Asked<'_>) -> T) -> T {
+        let heads = self.heads.iter().map(|head| (head.summary.id.as_str(), head)).collect();
+        ask(Asked {
+            rules: &self.rules,
+            there: &self.there,
+            heads: &heads,
+            offers: &self.offers,
+            here: &self.here,
+            foreign: &BTreeSet::new(),
+            gone: &self.gone,
+            quarantine: &self.quarantine,
+            by_hand: &self.by_hand,
+            under_way: &self.under_way,
+            now: self.now,
+        })
+    }
+
+    pub fn admit(&self) -> Admission {
+        self.asked(admit)
+    }
+
+    /// What is let in, then what waits for what: `stripe 1.1.0 | slack 2.0.0: waits …`.
+    fn told(&self) -> String {
+        let admission = self.admit();
+        let let_in = admission.let_in.values().map(|w| format!("{} {}", w.summary.id, w.summary.version));
+        let waits = admission.waits.values().map(|waiting| {
+            let version = waiting.version.as_deref().unwrap_or("-");
+            format!("{} {version}: {}", waiting.integration, waiting.told(Some(self.now)))
+        });
+        let join = |all: &mut dyn Iterator<Item = String>| all.collect::<Vec<_>>().join(", ");
+        format!("{} | {}", join(&mut { let_in }), join(&mut { waits }))
+    }
+}
+
+fn stripe(version: &str, mark: &str) -> Wanted {
+    wanted("stripe", version, mark, &[])
+}
+
+#[test]
+fn what_has_to_be_shown() {
+    let base = || Scene::default().carries("stripe", "1.0.0", "a", &[]).offers(stripe("1.1.0", "b"));
+    let shown = |since| base().shows("stripe", "1.1.0", "b", since);
+    let minimum = |executions, rate| {
+        move |rules: &mut Rules| {
+            rules.executions = executions;
+            rules.success_rate = rate;
+        }
+    };
+    let table = [
+        (base(), " | stripe 1.1.0: waits for staging: staging does not carry 1.1.0 yet"),
+        (
+            base().shows("stripe", "1.0.0", "a", -900),
+            " | stripe 1.1.0: waits for staging: staging does not carry 1.1.0 yet, but 1.0.0",
+        ),
+        (
+            base().shows("stripe", "1.1.0", "x", -900),
+            " | stripe 1.1.0: waits for staging: staging has 1.1.0 with other content",
+        ),
+        (shown(-22), " | stripe 1.1.0: waits for staging: carried there since 13:51 UTC, 22 min of 1h"),
+        (shown(-60), "stripe 1.1.0 | "),
+        (
+            shown(-60).rules(minimum(100, None)).used("stripe", 41, 0),
+            " | stripe 1.1.0: waits for staging: 41 of 100 executions in staging",
+        ),
+        (shown(-60).rules(minimum(100, None)).used("stripe", 100, 50), "stripe 1.1.0 | "),
+        (
+            shown(-60).rules(minimum(100, Some(0.99))).used("stripe", 200, 3),
+            " | stripe 1.1.0: waits for staging: 197 of 200 executions in staging succeeded, and 99% have to",
+        ),
+        (shown(-60).rules(minimum(100, Some(0.99))).used("stripe", 200, 2), "stripe 1.1.0 | "),
+        (
+            shown(-60).rules(minimum(0, Some(0.5))),
+            " | stripe 1.1.0: waits for staging: 0 of 0 executions in staging succeeded, and 50% have to",
+        ),
+        (
+            shown(-60).rules(|rules| rules.versions = Some("^2".into())),
+            " | stripe 1.1.0: waits for staging: 1.1.0 is outside of the versions ^2",
+        ),
+    ];
+    for (scene, expect) in table {
+        assert_eq!(scene.told(), expect);
+    }
+    let away = Scene { there: There::Away("no answer".into()), ..base() };
+    assert_eq!(away.told(), " | stripe 1.1.0: waits for staging: staging cannot be read: no answer");
+}
+
+#[test]
+fn a_hand_skips_the_soak_and_the_minimum_and_never_the_comparison() {
+    let by_hand = BTreeSet::from([("stripe".to_owned(), "v1:b".to_owned())]);
+    let base = || {
+        let scene = Scene::default().carries("stripe", "1.0.0", "a", &[]).offers(stripe("1.1.0", "b"));
+        let scene = scene.rules(|rules| rules.executions = 100);
+        Scene { by_hand: by_hand.clone(), ..scene }
+    };
+    assert_eq!(base().shows("stripe", "1.1.0", "b", 0).told(), "stripe 1.1.0 | ");
+    assert!(base().admit().let_in.is_empty());
+    assert!(base().shows("stripe", "1.1.0", "x", -900).admit().let_in.is_empty());
+}
+
+#[test]
+fn the_newest_eligible_wins_and_older_offers_go() {
+    let scene = || {
+        Scene::default()
+            .carries("stripe", "1.0.0", "a", &[])
+            .offered(stripe("1.1.0", "b"))
+            .offered(stripe("1.2.0", "c"))
+            .offers(stripe("1.3.0", "d"))
+    };
+    let older = scene().shows("stripe", "1.2.0", "c", -90);
+    assert_eq!(
+        older.told(),
+        "stripe 1.2.0 | stripe 1.3.0: waits for staging: staging does not carry 1.3.0 yet, but 1.2.0"
+    );
+    assert_eq!(older.admit().stale, [("stripe".to_owned(), "v1:b".to_owned())]);
+    assert!(!older.admit().keeps("stripe"));
+    // The newest one waits: nothing older that nobody shows comes in.
+    let soaking = scene().shows("stripe", "1.3.0", "d", -5);
+    assert!(soaking.admit().let_in.is_empty() && soaking.admit().stale.is_empty());
+    assert_eq!(soaking.admit().next_at, Some(at(55)));
+    let newest = scene().shows("stripe", "1.3.0", "d", -90).admit();
+    assert_eq!(newest.let_in["stripe"].summary.version, "1.3.0");
+    assert_eq!(newest.stale.len(), 2);
+}
+
+#[test]
+fn offers_go_once_git_is_back_and_are_bounded() {
+    let back = Scene::default()
+        .carries("stripe", "1.0.0", "a", &[])
+        .offered(stripe("1.1.0", "b"))
+        .offers(stripe("1.0.0", "a"));
+    assert_eq!(back.admit().stale.len(), 1);
+    assert!(back.admit().waits.is_empty());
+    // What is carried by now was an offer itself: so were those before it.
+    let taken = Scene::default()
+        .carries("stripe", "1.2.0", "c", &[])
+        .offered(stripe("1.1.0", "b"))
+        .offered(stripe("1.2.0", "c"))
+        .offered(stripe("1.3.0", "d"))
+        .offers(stripe("1.4.0", "e"));
+    let stale: Vec<String> = taken.admit().stale.into_iter().map(|(_, checksum)| checksum).collect();
+    assert_eq!(stale, ["v1:b", "v1:c"]);
+    let mut many = Scene::default().offers(stripe("9.0.0", "head"));
+    for n in 0..MOST_OFFERS + 5 {
+        many = many.offered(stripe(&format!("1.{n}.0"), &format!("{n}")));
+    }
+    assert_eq!(many.admit().stale.len(), 6);
+    assert!(many.admit().stale.contains(&("stripe".to_owned(), "v1:0".to_owned())));
+}
+
+#[test]
+fn what_the_sources_offer_is_remembered_while_it_waits() {
+    let fresh = |scene: &Scene, stays| {
+        scene.asked(|asked| {
+            let all = to_remember(&asked, &admit(asked), stays);
+            all.into_iter().map(|wanted| wanted.summary.checksum.clone()).collect::<Vec<_>>()
+        })
+    };
+    let waits = || Scene::default().carries("stripe", "1.0.0", "a", &[]).offers(stripe("1.1.0", "b"));
+    assert_eq!(fresh(&waits(), false), ["v1:b"]);
+    assert!(fresh(&waits().offered(stripe("1.1.0", "b")), false).is_empty(), "it is known");
+    let again = waits().offered(stripe("1.1.0", "b")).offered(stripe("1.2.0", "c"));
+    assert_eq!(fresh(&again, false), ["v1:b"], "it was offered last again");
+    let comes = waits().shows("stripe", "1.1.0", "b", -90);
+    assert!(fresh(&comes, false).is_empty());
+    assert_eq!(fresh(&comes, true), ["v1:b"]);
+    let mut out = waits();
+    out.quarantine.keep_out("stripe", "v1:b");
+    assert!(fresh(&out, true).is_empty() && out.admit().waits.is_empty());
+}
+
+#[test]
+fn what_was_let_in_stays_let_in() {
+    let under_way = BTreeSet::from([("stripe".to_owned(), "v1:b".to_owned())]);
+    let scene = Scene::default()
+        .carries("stripe", "1.0.0", "a", &[])
+        .offered(stripe("1.1.0", "b"))
+        .offers(stripe("1.2.0", "c"))
+        .shows("stripe", "1.2.0", "c", -5);
+    let scene = Scene { under_way, ..scene };
+    assert_eq!(scene.admit().let_in["stripe"].summary.version, "1.1.0");
+    assert!(scene.admit().waits.contains_key("stripe") && scene.admit().stale.is_empty());
+}
+
+#[test]
+fn a_deletion_waits_until_it_is_gone_there() {
+    let gone = || {
+        let scene = Scene::default().carries("stripe", "1.0.0", "a", &[]);
+        Scene { gone: BTreeSet::from(["stripe".to_owned()]), ..scene }
+    };
+    assert!(gone().admit().waits.is_empty());
+    let kept = gone().shows("stripe", "1.0.0", "a", -900);
+    assert_eq!(
+        kept.told(),
+        " | stripe -: waits for staging: gone from the sources, and staging still carries it"
+    );
+    assert!(kept.admit().keeps("stripe"));
+}
+
+#[test]
+fn only_what_is_whole_is_let_in() {
+    let crm = |version: &str, mark: &str, range: &str| wanted("crm", version, mark, &[("http", range)]);
+    let http = |version: &str, mark: &str| wanted("http", version, mark, &[]);
+    let here = || {
+        Scene::default().carries("http", "1.0.0", "h1", &[]).carries("crm", "1.0.0", "c1", &[("http", "^1")])
+    };
+    let both = || here().offers(crm("2.0.0", "c2", "^2")).offers(http("2.0.0", "h2"));
+    let table = [
+        // What it needs waits.
+        (
+            both().shows("crm", "2.0.0", "c2", -90).shows("http", "2.0.0", "h2", -5),
+            " | crm 2.0.0: waits for staging: crm needs http@^2, and http is 1.0.0, and what there is of it waits too, \
+             http 2.0.0: waits for staging: carried there since 14:08 UTC, 5 min of 1h",
+        ),
+        // What is here needs it as it is.
+        (
+            both().shows("crm", "2.0.0", "c2", -5).shows("http", "2.0.0", "h2", -90),
+            " | crm 2.0.0: waits for staging: carried there since 14:08 UTC, 5 min of 1h, \
+             http 2.0.0: waits for staging: crm needs http@^1, and http is 2.0.0",
+        ),
+        (
+            both().shows("crm", "2.0.0", "c2", -90).shows("http", "2.0.0", "h2", -90),
+            "crm 2.0.0, http 2.0.0 | ",
+        ),
+        // It is nowhere.
+        (
+            Scene::default().offers(crm("2.0.0", "c2", "^2")).shows("crm", "2.0.0", "c2", -90),
+            " | crm 2.0.0: waits for staging: crm needs http@^2, and http is not here",
+        ),
+    ];
+    for (scene, expect) in table {
+        assert_eq!(scene.told(), expect);
+    }
+}
+
+#[test]
+fn a_spec_that_waits_for_itself_is_told() {
+    let spec: EnvironmentSpec = serde_json::from_value(serde_json::json!({
+        "dependsOn": [{ "name": "production" }, { "name": "staging", "expression": "status.(" }],
+        "promotion": { "from": "production", "soak": "1x", "versions": "about one" },
+    }))
+    .expect("a spec");
+    let bad = bad_promotion("production", &spec);
+    let pointers: Vec<&str> = bad.iter().map(|fault| fault.pointer.as_str()).collect();
+    assert_eq!(
+        pointers,
+        [
+            "/spec/dependsOn/0/name",
+            "/spec/dependsOn/1/expression",
+            "/spec/promotion/from",
+            "/spec/promotion/soak",
+            "/spec/promotion/versions"
+        ]
+    );
+    assert!(bad_promotion("other", &EnvironmentSpec::default()).is_empty());
+}

@@ -1,0 +1,27 @@
+//! A rollout for people, on one line.
+
+use super::{Rollout, State};
+
+impl Rollout {
+    /// `stripe 1.0.0 -> 1.1.0: step 1 of 3, 10% of consumers`.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Self { integration, from, to, step, .. } = self;
+        let (from, to) = (&from.version, &to.version);
+        let reason = self.events.last().map(|event| event.reason.as_str()).unwrap_or_default();
+        let percent = f64::from(self.weight) / 100.0;
+        match self.state {
+            State::Pending => format!("{integration} {from} -> {to}: waits for its first step"),
+            State::Progressing => {
+                let steps = self.steps();
+                format!("{integration} {from} -> {to}: step {step} of {steps}, {percent}% of consumers")
+            }
+            State::Paused => format!("{integration} {from} -> {to}: paused at {percent}%; {reason}"),
+            State::Completing => format!("{integration} {from} -> {to}: stays at {percent}%, {reason}"),
+            State::Completed => format!("{integration} {from} -> {to}: everyone has it"),
+            State::Aborted => format!("{integration} {to} aborted, everyone has {from}: {reason}"),
+            State::RolledBack => format!("{integration} {to} rolled back, everyone has {from}: {reason}"),
+            State::Superseded => format!("{integration} {to} superseded: {reason}"),
+        }
+    }
+}

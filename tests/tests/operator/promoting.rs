@@ -1,0 +1,142 @@
+//! Promotion and dependencies between Environments: what waits, comes in by itself, and is let in by an annotation.
+
+use anyhow::{Context, Result, ensure};
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use sower_crds::environment::Environment;
+use sower_crds::{PROMOTE, PROMOTED_BY};
+use sower_tests::bed::{Bed, condition, told};
+use sower_tests::catalog::with;
+
+/// What waits in an environment: `oak 1.1.0`.
+fn waiting(read: &Environment) -> Vec<String> {
+    let status = read.status.as_ref();
+    let all = status.into_iter().flat_map(|status| &status.waiting);
+    all.map(|one| format!("{} {}", one.integration, one.version)).collect()
+}
+
+async fn carries(bed: &Bed, environment: &str, id: &str, version: &str) -> Result<()> {
+    bed.until(&format!("{environment} carries {id} {version}"), async || {
+        let carried = bed.tables().await?.carried(environment);
+        ensure!(carried.get(id).map(String::as_str) == Some(version), "{carried:?}");
+        Ok(())
+    })
+    .await
+}
+
+async fn waits(bed: &Bed, environment: &str, what: &str) -> Result<Environment> {
+    bed.until(&format!("{environment}: {what} waits"), async || {
+        let read = bed.read(environment).await?;
+        ensure!(waiting(&read).contains(&what.to_owned()), "{}", told(&read));
+        Ok(read)
+    })
+    .await
+}
+
+fn promoted(spec: Value, soak: &str) -> Value {
+    with(spec, json!({ "interval": "1s", "promotion": { "from": "staging", "soak": soak } }))
+}
+
+#[tokio::test]
+async fn a_version_comes_in_after_its_soak_and_not_before() -> Result<()> {
+    let bed = Bed::make("promoted").await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["elm", "oak"])?;
+    bed.environment("staging", catalog.spec()).await?;
+    bed.seeded("staging", &first).await?;
+    bed.environment("production", promoted(catalog.spec(), "20s")).await?;
+    let read = waits(&bed, "production", "oak 1.0.0").await?;
+    let reason = &read.status.as_ref().context("a status")?.waiting[0].reason;
+    ensure!(reason.starts_with("waits for staging: carried there since "), "{reason}");
+    let ready = condition(&read, "Ready").context("Ready")?;
+    ensure!(ready.status == "True" && ready.message.ends_with("2 waiting"), "{}", told(&read));
+    ensure!(bed.tables().await?.carried("production").is_empty(), "it did not soak");
+    carries(&bed, "production", "oak", "1.0.0").await?;
+    bed.told("production", "Promoted", "Let in after it was healthy elsewhere: elm 1.0.0, oak 1.0.0").await?;
+    let read = bed.read("production").await?;
+    ensure!(waiting(&read).is_empty(), "{}", told(&read));
+    let tables = bed.tables().await?;
+    let log = tables.log("production");
+    ensure!(log.last().context("a row")?.text("reason") == "promoted from staging", "{log:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_annotation_lets_in_what_the_other_carries_once() -> Result<()> {
+    let bed = Bed::make("promoting").await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["elm", "oak"])?;
+    bed.environment("staging", with(catalog.spec(), json!({ "suspend": false }))).await?;
+    bed.seeded("staging", &first).await?;
+    bed.environment("production", promoted(catalog.spec(), "24h")).await?;
+    waits(&bed, "production", "oak 1.0.0").await?;
+    let annotate = async |annotations: Value| {
+        let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
+        let params = PatchParams { field_manager: Some("gitops".into()), ..PatchParams::default() };
+        bed.namespace.api::<Environment>().patch("production", &params, &patch).await.map(drop)
+    };
+    annotate(json!({ PROMOTE: "oak,nothing", PROMOTED_BY: "jane" })).await?;
+    carries(&bed, "production", "oak", "1.0.0").await?;
+    let read = bed
+        .until("the annotation is spent", async || {
+            let read = bed.read("production").await?;
+            let annotations = read.metadata.annotations.clone().unwrap_or_default();
+            ensure!(!annotations.contains_key(PROMOTE), "{annotations:?}");
+            Ok(read)
+        })
+        .await?;
+    ensure!(waiting(&read) == ["elm 1.0.0"], "{}", told(&read));
+    let tables = bed.tables().await?;
+    let log = tables.log("production");
+    let reason = log.last().context("a row")?.text("reason").to_owned();
+    ensure!(reason == "promotion of oak 1.0.0 from staging by jane", "{reason}");
+
+    // What the other does not carry is not let in.
+    bed.environment("staging", with(catalog.spec(), json!({ "suspend": true }))).await?;
+    catalog.write("oak", "1.1.0")?;
+    catalog.push("More")?;
+    waits(&bed, "production", "oak 1.1.0").await?;
+    annotate(json!({ PROMOTE: "oak", PROMOTED_BY: "jane" })).await?;
+    bed.until("the annotation is spent", async || {
+        let annotations = bed.read("production").await?.metadata.annotations.unwrap_or_default();
+        ensure!(!annotations.contains_key(PROMOTE), "{annotations:?}");
+        Ok(())
+    })
+    .await?;
+    let carried = bed.tables().await?.carried("production");
+    ensure!(carried.get("oak").map(String::as_str) == Some("1.0.0"), "{carried:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_environment_waits_for_another_and_a_circle_is_refused() -> Result<()> {
+    let bed = Bed::make("depending").await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["oak"])?;
+    let on = |expression: &str| json!({ "retryInterval": "1s", "dependsOn": [{ "name": "staging", "expression": expression }] });
+    let spec = with(catalog.spec(), json!({ "retryInterval": "1s", "dependsOn": [{ "name": "staging" }] }));
+    bed.environment("production", spec).await?;
+    let says = async |reason: &str, message: &str| {
+        bed.until(&format!("{reason}: {message}"), async || {
+            let read = bed.read("production").await?;
+            let ready = condition(&read, "Ready").with_context(|| told(&read))?;
+            ensure!(ready.reason == reason && ready.message.contains(message), "{}", told(&read));
+            ensure!(ready.status == "False", "{}", told(&read));
+            Ok(read)
+        })
+        .await
+    };
+    let read = says("DependencyNotReady", "Waits for staging: no Environment is called so").await?;
+    ensure!(condition(&read, "Reconciling").is_some_and(|c| c.status == "True"), "{}", told(&read));
+    bed.environment("staging", catalog.spec()).await?;
+    bed.seeded("production", &first).await?;
+    bed.environment("production", with(catalog.spec(), on("status.counts.integrations > 1"))).await?;
+    says("DependencyNotReady", "`status.counts.integrations > 1` is not true of it").await?;
+    bed.environment("production", with(catalog.spec(), on("status.counts.integrations == 1"))).await?;
+    bed.seeded("production", &first).await?;
+    bed.environment("staging", with(catalog.spec(), json!({ "dependsOn": [{ "name": "production" }] })))
+        .await?;
+    bed.reconcile("production").await?;
+    says("InvalidSpec", "circle: production, staging, production").await?;
+    Ok(())
+}
