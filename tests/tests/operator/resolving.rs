@@ -68,7 +68,7 @@ async fn the_api_answers_for_the_environments_of_the_cluster() -> Result<()> {
     .execute(&pool)
     .await?;
     let (status, body) = ask("production", "oak/resolve?key=key").await?;
-    ensure!(status == 200 && body["version"] == "1.0.0" && body["bucket"] == 194, "{status} {body}");
+    ensure!(status == 200 && body["version"] == "1.1.0" && body["bucket"] == 194, "{status} {body}");
 
     let report = |environment: &str| {
         let record =
