@@ -16,12 +16,24 @@ const MAX_ITEMS: u32 = 256;
 /// Entries of a map whose type says no less.
 const MAX_PROPERTIES: u32 = 256;
 
+/// What an Environment names is another one: a rule in CEL, and what it says.
+const NOT_ITSELF: [(&str, &str); 2] = [
+    (
+        "!has(self.spec.promotion) || self.spec.promotion.from != self.metadata.name",
+        "an environment cannot be promoted from itself",
+    ),
+    (
+        "!has(self.spec.dependsOn) || self.spec.dependsOn.all(on, on.name != self.metadata.name)",
+        "an environment cannot wait for itself",
+    ),
+];
+
 /// The CustomResourceDefinition of `Integration`.
 #[must_use]
 pub fn integration_crd() -> CustomResourceDefinition {
     let mut spec = structural::<IntegrationSpec>();
     one_owner(&mut spec);
-    with_schema(Integration::crd(), "An app's manifest.", spec, structural::<IntegrationStatus>())
+    with_schema(Integration::crd(), "An app's manifest.", &[], spec, structural::<IntegrationStatus>())
 }
 
 /// The CustomResourceDefinition of `Environment`.
@@ -30,6 +42,7 @@ pub fn environment_crd() -> CustomResourceDefinition {
     with_schema(
         Environment::crd(),
         "A target whose database Sower keeps equal to what its sources say.",
+        &NOT_ITSELF,
         structural::<EnvironmentSpec>(),
         structural::<EnvironmentStatus>(),
     )
@@ -59,15 +72,21 @@ pub fn crd_files() -> Vec<(&'static str, String)> {
 fn with_schema(
     mut crd: CustomResourceDefinition,
     description: &str,
+    rules: &[(&str, &str)],
     spec: Value,
     status: Value,
 ) -> CustomResourceDefinition {
-    let schema = json!({
+    let mut schema = json!({
         "type": "object",
         "description": description,
         "required": ["spec"],
         "properties": { "spec": spec, "status": unseen(status) },
     });
+    let rules: Vec<Value> =
+        rules.iter().map(|(rule, message)| json!({ "rule": rule, "message": message })).collect();
+    if !rules.is_empty() {
+        schema["x-kubernetes-validations"] = rules.into();
+    }
     let schema = serde_json::from_value(schema).expect("a structural schema is a schema of Kubernetes");
     if let Some(version) = crd.spec.versions.first_mut() {
         version.schema.get_or_insert_default().open_api_v3_schema = Some(schema);

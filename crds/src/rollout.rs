@@ -81,21 +81,25 @@ pub struct Rollout {
     pub rules: Vec<RolloutRule>,
 }
 
-/// Declares a struct with the fields of a strategy, after some of its own.
+/// Declares a struct with the fields of a strategy, after some of its own; `kind` says how its type is written.
 macro_rules! strategy {
-    ($(#[$meta:meta])* $name:ident { $($own:tt)* }) => {
+    ($(#[$meta:meta])* $name:ident { $($own:tt)* } $(#[$kind:meta])* kind) => {
         #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
         $(#[$meta])*
         #[x_kube(
             validation = ("!has(self.type) || self.type != 'Staged' || (has(self.steps) && self.steps.size() > 0)", "a Staged rollout has steps: such as {weight: 10, hold: 10m}"),
+            validation = ("(has(self.type) && self.type == 'Staged') || !has(self.steps) || self.steps.size() == 0", "steps need type: Staged"),
+            validation = ("(has(self.type) && self.type == 'AB') || ((!has(self.variants) || self.variants.size() == 0) && !has(self.until))", "variants and until need type: AB"),
+            validation = ("(has(self.type) && self.type != 'AllAtOnce') || ((!has(self.overrides) || self.overrides.size() == 0) && !has(self.analysis))", "overrides and analysis need type: Staged, AB or Manual"),
+            validation = ("!has(self.steps) || self.steps.map(step, step.weight).isSorted()", "the weight of a step is at least that of the step before"),
+            validation = ("!has(self.variants) || self.variants.map(variant, has(variant.weight) ? variant.weight : 0.0).sum() <= 100.000001", "the weights of the variants are 100 percent at most"),
+            validation = ("!has(self.variants) || self.variants.all(variant, !has(variant.version) || self.variants.exists_one(other, has(other.version) && other.version == variant.version))", "each variant is of another version"),
             validation = ("!has(self.type) || self.type != 'AB' || (has(self.variants) && self.variants.size() > 0 && has(self.until))", "an AB rollout has variants, and until when they are compared"),
         )]
         pub struct $name {
             $($own)*
-            /// How the new version reaches its consumers. Default AllAtOnce.
-            #[serde(default, rename = "type", skip_serializing_if = "is_default")]
-            #[schemars(extend("default" = "AllAtOnce"))]
+            $(#[$kind])*
             pub kind: StrategyType,
             /// Of Staged: which share has the new version for how long. After the last step everybody gets it.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -123,6 +127,10 @@ macro_rules! strategy {
 strategy! {
     /// How a new version reaches its consumers.
     Strategy {}
+    /// How the new version reaches its consumers. Default AllAtOnce.
+    #[serde(default, rename = "type", skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "AllAtOnce"))]
+    kind
 }
 
 strategy! {
@@ -140,6 +148,9 @@ strategy! {
         #[schemars(extend("maxItems" = 3))]
         pub changes: Vec<VersionChange>,
     }
+    /// How the new version reaches its consumers.
+    #[serde(rename = "type")]
+    kind
 }
 
 impl RolloutRule {
@@ -176,6 +187,7 @@ pub struct Step {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = ("has(self.version) != has(self.range)", "a variant has a version or a range"),
+    validation = ("has(self.match) || (has(self.weight) && self.weight > 0.0)", "nobody gets the variant: it needs a weight, or whom match names"),
 )]
 pub struct Variant {
     /// Its version.
@@ -195,9 +207,14 @@ pub struct Variant {
     pub matches: Option<Match>,
 }
 
+/// In CEL: consumers are named, by key or by label.
+const SOMEBODY: &str =
+    "(has(self.keys) && self.keys.size() > 0) || (has(self.labels) && self.labels.size() > 0)";
+
 /// Which consumers something is about: those of the keys, and those that have all the labels.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = (SOMEBODY, "match names nobody: it needs keys or labels"))]
 pub struct Match {
     /// Keys of consumers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -212,6 +229,7 @@ pub struct Match {
 /// Consumers that get a certain version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = (SOMEBODY, "the override names nobody: it needs keys or labels"))]
 pub struct Override {
     /// Keys of consumers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -230,6 +248,10 @@ pub struct Override {
 /// What decides whether a new version is good: what its executions say, held against limits and against the stable version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = ("duration(self.deadline) > duration(self.interval)", "the deadline must be longer than the interval"),
+    validation = ("has(self.expression) || !has(self.prometheus) || self.prometheus.all(query, has(query.min) || has(query.max))", "a query that no expression reads needs a limit: min or max"),
+)]
 pub struct Analysis {
     /// How often it looks. Default 1m.
     #[serde(default = "interval", skip_serializing_if = "is_interval")]
@@ -378,6 +400,7 @@ fn is_quantile(value: &f64) -> bool {
 /// A question to a Prometheus server, and the limits of its answer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = ("!has(self.min) || !has(self.max) || self.min <= self.max", "min must be at most max"))]
 pub struct PrometheusQuery {
     /// What it is called.
     #[schemars(schema_with = "text::label")]
@@ -387,7 +410,7 @@ pub struct PrometheusQuery {
     pub address: String,
     /// A query in PromQL whose answer is one number. `{{environment}}`, `{{integration}}`, `{{candidate}}` and `{{stable}}`
     /// stand for what is compared.
-    #[schemars(schema_with = "text::paragraph")]
+    #[schemars(schema_with = "text::paragraph", extend("minLength" = 1))]
     pub query: String,
     /// The Secret with what the server wants to see: `bearerToken`, or `username` and `password`; `ca.crt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -17,6 +17,8 @@ pub const COLUMN_PATTERN: &str =
     "^(name|version|author|manifest|status|integration_id|identifier|category|definition|(/[^/]{1,128})+)$";
 /// A duration, or a time as RFC 3339 has them.
 pub const UNTIL_PATTERN: &str = "^(([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:.]+([Zz]|[+-][0-9]{2}:[0-9]{2}))$";
+/// A text without control characters.
+pub const PLAIN_PATTERN: &str = "^[^\\x00-\\x1f\\x7f-\\x9f]*$";
 /// The name of a time zone, as far as a pattern can say it.
 pub const TIME_ZONE_PATTERN: &str = "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$";
 
@@ -166,7 +168,7 @@ pub(crate) fn keys(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "maxItems": 1000,
-        "items": { "type": "string", "minLength": 1, "maxLength": 256 },
+        "items": { "type": "string", "minLength": 1, "maxLength": 256, "pattern": PLAIN_PATTERN },
     })
 }
 
@@ -175,7 +177,7 @@ pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "maxProperties": 16,
-        "additionalProperties": { "type": "string", "maxLength": 256 },
+        "additionalProperties": { "type": "string", "maxLength": 256, "pattern": PLAIN_PATTERN },
     })
 }
 

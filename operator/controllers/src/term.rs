@@ -1,6 +1,7 @@
 //! One time of leading: what it may do ends with it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::PoisonError;
 
 use sower_store::{DatabaseUrl, Store, StoreError};
 use tokio::sync::Mutex;
@@ -18,6 +19,8 @@ pub struct Term {
     /// Cancelled when the Lease is lost: nothing more may be said in the cluster.
     pub lost: CancellationToken,
     epochs: Mutex<HashMap<Key, i64>>,
+    /// Annotations of environments to which the databases hold no answer any more.
+    forgotten: std::sync::Mutex<HashSet<(DatabaseUrl, String, &'static str)>>,
 }
 
 /// A database, an environment in it, and who keeps it: two keepers never share an epoch.
@@ -31,7 +34,31 @@ impl Term {
     /// Begins one. It is over when `stop` says so at the latest.
     #[must_use]
     pub fn new(holder: String, stop: &CancellationToken) -> Self {
-        Self { holder, over: stop.child_token(), lost: CancellationToken::new(), epochs: Mutex::default() }
+        Self {
+            holder,
+            over: stop.child_token(),
+            lost: CancellationToken::new(),
+            epochs: Mutex::default(),
+            forgotten: std::sync::Mutex::default(),
+        }
+    }
+
+    /// Whether the database is known to hold no answer to an annotation that is gone. An answer may be left there that never
+    /// reached a status: the same would not be done when it is asked again.
+    #[must_use]
+    pub fn has_forgotten(&self, store: &Store, environment: &str, annotation: &'static str) -> bool {
+        let key = (store.url().clone(), environment.to_owned(), annotation);
+        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).contains(&key)
+    }
+
+    /// Notes whether it holds none from now on.
+    pub fn note_forgotten(&self, store: &Store, environment: &str, annotation: &'static str, none: bool) {
+        let key = (store.url().clone(), environment.to_owned(), annotation);
+        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        match none {
+            true => drop(forgotten.insert(key)),
+            false => drop(forgotten.remove(&key)),
+        }
     }
 
     /// The epoch to write an environment under: raised before the first write of this term. None where another keeper

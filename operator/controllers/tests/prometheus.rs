@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
+use sower_controllers::rollout::Questions;
 use sower_controllers::rollout::prometheus::{Names, Secrets, ask};
 use sower_crds::environment::SecretRef;
 use sower_crds::rollout::PrometheusQuery;
@@ -15,6 +17,11 @@ use sower_tests::wait::until;
 
 const NAMES: Names<'static> =
     Names { environment: "production", integration: "stripe", candidate: "1.1.0", stable: "1.0.0" };
+
+/// As many as anybody wants.
+fn questions() -> Questions {
+    Questions::within(Duration::MAX)
+}
 
 fn query(name: &str, address: &str, text: &str) -> PrometheusQuery {
     PrometheusQuery {
@@ -51,14 +58,14 @@ async fn a_query_answers_one_number_or_why_there_is_none() {
     ];
     let queries: Vec<_> =
         table.iter().enumerate().map(|(at_row, (text, _))| query(&format!("q{at_row}"), at, text)).collect();
-    let answers = ask(&queries, NAMES, &Secrets::new()).await;
+    let answers = ask(&queries, NAMES, &Secrets::new(), &questions()).await;
     for (row, (text, expected)) in table.iter().enumerate() {
         assert_eq!(answers[&format!("q{row}")], expected.map_err(str::to_owned), "{text}");
     }
     // It scrapes itself under the name of the integration.
     let up = [query("up", at, "max_over_time(up{job=\"{{integration}}\"}[5m])")];
     until("it is scraped", Duration::from_secs(60), async || {
-        match ask(&up, NAMES, &Secrets::new()).await["up"] {
+        match ask(&up, NAMES, &Secrets::new(), &questions()).await["up"] {
             Ok(1.0) => Ok(()),
             ref other => anyhow::bail!("{other:?}"),
         }
@@ -66,7 +73,7 @@ async fn a_query_answers_one_number_or_why_there_is_none() {
     .await
     .unwrap();
     let other = Names { integration: "adyen", ..NAMES };
-    let nothing = ask(&up, other, &Secrets::new()).await;
+    let nothing = ask(&up, other, &Secrets::new(), &questions()).await;
     assert_eq!(nothing["up"], Err("127.0.0.1 knows nothing of that".to_owned()));
 }
 
@@ -101,7 +108,7 @@ async fn what_a_secret_holds_opens_the_server_and_is_told_to_nobody() {
     let nobody = format!("http://127.0.0.1:{}", free_port().unwrap());
     queries.push(query("nobody", &nobody, "vector(1)"));
     queries.push(query("elsewhere", &format!("{}/base", server.address()), "vector(1)"));
-    let answers = ask(&queries, NAMES, &secrets).await;
+    let answers = ask(&queries, NAMES, &secrets, &questions()).await;
     let told: Vec<(&str, Result<f64, &str>)> = answers
         .iter()
         .map(|(name, answer)| (name.as_str(), answer.as_ref().map(|number| *number).map_err(String::as_str)))
@@ -124,4 +131,32 @@ async fn what_a_secret_holds_opens_the_server_and_is_told_to_nobody() {
         ]
     );
     assert!(!format!("{answers:?}").contains(PASSWORD));
+}
+
+/// It is waited for once, however much is asked of it, and others answer meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_never_answers_holds_nobody_up() {
+    let server = Prometheus::start().await.unwrap();
+    // What is connected to it waits for ever.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    let mut queries: Vec<_> = (0..40).map(|n| query(&format!("silent-{n:02}"), &address, "up")).collect();
+    queries.extend((0..40).map(|n| query(&format!("well-{n:02}"), server.address(), "1 + 1")));
+    let (questions, begun) = (questions(), Instant::now());
+    let answers = ask(&queries, NAMES, &Secrets::new(), &questions).await;
+    let took = begun.elapsed();
+    for (name, answer) in &answers {
+        match name.starts_with("silent") {
+            true => {
+                assert_eq!(*answer, Err("127.0.0.1 does not answer: no answer in time".to_owned()), "{name}")
+            }
+            false => assert_eq!(*answer, Ok(2.0), "{name}"),
+        }
+    }
+    assert!(took < Duration::from_secs(15), "five times as long as one question, or twice: {took:?}");
+    // In the same look it is not waited for again; and all of one ends in time, whatever a server does.
+    let begun = Instant::now();
+    ask(&queries[..1], NAMES, &Secrets::new(), &questions).await;
+    ask(&queries[..1], NAMES, &Secrets::new(), &Questions::within(Duration::from_secs(4))).await;
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
 }

@@ -27,10 +27,6 @@ pub(crate) fn satisfies(version: &str, range: &str) -> bool {
     }
 }
 
-fn does(version: &str, dependency: &Dependency) -> bool {
-    dependency.range.as_ref().is_none_or(|range| satisfies(version, range))
-}
-
 /// An integration that is carried in another version than git offers, so that all who need it can be.
 pub(crate) struct Agreement<'a> {
     /// The version that git offers.
@@ -72,7 +68,7 @@ pub(crate) fn agree<'a>(
     for (id, needs) in requirers {
         let Some(Fate::Take { wanted, .. }) = fates.get(id).copied() else { continue };
         let offered = wanted.summary.version.as_str();
-        let unmet = |(requirer, need): &(&str, &Dependency)| !does(offered, need) && merges(requirer);
+        let unmet = |(requirer, need): &(&str, &Dependency)| !need.is_met_by(offered) && merges(requirer);
         if !needs.iter().any(unmet) {
             continue;
         }
@@ -81,7 +77,7 @@ pub(crate) fn agree<'a>(
             candidate.wanted.is_none() || precedence(candidate.version, offered) != Ordering::Greater
         };
         let all = |candidate: &Candidate<'_>| {
-            can(candidate) && needs.iter().all(|(_, need)| does(candidate.version, need))
+            can(candidate) && needs.iter().all(|(_, need)| need.is_met_by(candidate.version))
         };
         let mut best: Option<Candidate<'a>> = None;
         for candidate in known(id, selection, state).into_iter().filter(all) {
@@ -117,7 +113,7 @@ pub(crate) fn disagreeing<'a>(
         .collect();
     let met: Vec<Vec<bool>> = different
         .iter()
-        .map(|(_, need)| versions.iter().map(|version| does(version, need)).collect())
+        .map(|(_, need)| versions.iter().map(|version| need.is_met_by(version)).collect())
         .collect();
     smallest(&met).into_iter().map(|index| *different[index]).collect()
 }

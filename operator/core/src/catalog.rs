@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::agree::satisfies;
 use crate::problem::Problem;
 use crate::resolution::Resolutions;
 use crate::snapshot::Revision;
@@ -29,6 +31,26 @@ pub struct Dependency {
     pub range: Option<String>,
     /// Line in the manifest, from 1.
     pub line: u32,
+}
+
+impl Dependency {
+    /// Whether a version is enough.
+    #[must_use]
+    pub fn is_met_by(&self, version: &str) -> bool {
+        self.range.as_ref().is_none_or(|range| satisfies(version, range))
+    }
+}
+
+/// What a manifest needs, of its canonical bytes.
+#[must_use]
+pub fn needs(manifest: &str) -> Vec<Dependency> {
+    let value: Value = serde_json::from_str(manifest).unwrap_or_default();
+    let all = value["dependencies"].as_array().into_iter().flatten();
+    let read = |text: &str| {
+        let (id, range) = text.split_once('@').map_or((text, None), |(id, range)| (id, Some(range)));
+        Dependency { id: id.to_owned(), range: range.map(str::to_owned), line: 0 }
+    };
+    all.filter_map(Value::as_str).map(read).collect()
 }
 
 /// All that the later steps need to know of a valid manifest without reading it again.

@@ -1,8 +1,8 @@
 //! Conditions in CEL that people write into specs: bounded in what they may cost.
 //!
 //! A condition is at most [`LONGEST`] characters, nested at most [`DEEPEST`] levels; it asks lists whether `all`, `exists` or
-//! `exists_one`, two within each other at most, and makes no lists or patterns: so what it costs is bounded by what it is
-//! given, and not by an exponent.
+//! `exists_one`, two within each other at most, and makes no lists out of others, and no patterns: so what it costs is bounded
+//! by its length and by what it is given, and not by an exponent.
 
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 use cel::{Context, Env, Value};

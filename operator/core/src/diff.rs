@@ -52,7 +52,10 @@ pub fn diff(
         match fate {
             Fate::Take { wanted, revert } => {
                 processed += 1;
-                if state.quarantine.is_about(id) {
+                let under_way = state.rollouts.get(id);
+                let again = under_way.filter(|under_way| under_way.to.checksum == wanted.summary.checksum);
+                // What is compared with something is nothing newer than what that left out.
+                if state.quarantine.is_about(id) && again.is_none() {
                     lifted.push(id.to_owned());
                 }
                 if wanted.summary.lifecycle == Lifecycle::Deprecated {
@@ -60,10 +63,7 @@ pub fn diff(
                 }
                 // What is merged is written although the content may be the same: from now on it is of this content of git.
                 let merges = state.merges.merged(id, &wanted.summary.checksum).is_some();
-                let under_way = state.rollouts.get(id);
-                let put_right = wish.left(id).filter(|_| {
-                    under_way.is_some_and(|under_way| under_way.to.checksum == wanted.summary.checksum)
-                });
+                let put_right = wish.left(id).filter(|_| again.is_some());
                 // What all have beside a rollout is nothing that git has: it is only put back.
                 let anew = (wish.reseed && under_way.is_none()) || wish.left(id).is_some() || merges;
                 let taken = match put_right {

@@ -3,11 +3,13 @@
 //! A row has changed where the hash that was stored with it is not the hash of what is there. What is to be there is what
 //! the log of changes says, and the rows of that content: a pure function of it.
 
+mod beside;
 mod found;
 mod ignored;
 
 use std::collections::BTreeMap;
 
+pub use beside::{Beside, Live, Mend, drifted_beside};
 pub use found::{Counted, Left, correctable, told};
 pub use ignored::{Ignored, bad_field};
 
@@ -25,15 +27,18 @@ pub struct Drifted {
     pub registry: Registry,
     /// Its id.
     pub id: String,
+    /// Of what lives beside the stable rows: the version that is rolled out, or whose row it is.
+    pub version: Option<String>,
     /// What is off.
     pub what: What,
 }
 
 impl Drifted {
-    /// `integration`, `action`, `trigger`, `connection` or `event`.
+    /// `integration`, `action`, `trigger`, `connection`, `event`, or `rollout`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        self.registry.map_or("integration", Kind::as_str)
+        let whole = if self.version.is_some() { "rollout" } else { "integration" };
+        self.registry.map_or(whole, Kind::as_str)
     }
 }
 
@@ -94,7 +99,8 @@ pub fn drifted(
     let base = base.as_ref();
     let mut found = Vec::new();
     let mut note = |registry: Registry, id: &str, what: What| {
-        found.push(Drifted { integration: integration.to_owned(), registry, id: id.to_owned(), what });
+        let (integration, id) = (integration.to_owned(), id.to_owned());
+        found.push(Drifted { integration, registry, id, version: None, what });
     };
     if let Some(what) = of_definition(logged, base, definition, ignored) {
         note(None, integration, what);

@@ -122,6 +122,15 @@ pub fn approvable_hash(plan: &str, scope: Option<&BTreeSet<String>>, seen: &BTre
     encoder.finish()
 }
 
+/// The hash of what a rollout under way is, as the texts of its columns say it.
+pub fn rollout_hash<'a>(columns: impl IntoIterator<Item = &'a str>) -> String {
+    let mut encoder = Encoder::new("sower/rollout/1");
+    for column in columns {
+        encoder.text(column);
+    }
+    encoder.finish()
+}
+
 /// Fields of a spec that say when and with what something is done, not what comes out.
 const WITHOUT_MEANING: &[&str] = &[
     "suspend",

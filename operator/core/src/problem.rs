@@ -85,7 +85,7 @@ codes! {
     DuplicateId = "duplicate-id", Error;
     /// Two documents of one source with one id.
     DuplicateManifest = "duplicate-manifest", Error;
-    /// A webhook, action, connection, event or base that is not there.
+    /// A webhook, action, connection, event, base or environment that is not there.
     UnknownReference = "unknown-reference", Error;
     /// Not a JSON Schema.
     BadSchema = "bad-schema", Error;

@@ -3,20 +3,22 @@
 //! What the other environment carries is compared, never taken: contents are those that the environment's own sources
 //! offer, or offered earlier. Who is let in is a function of values, of which the time is one.
 
+mod absent;
+mod admission;
 mod closed;
 pub mod depends;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod remembered;
+#[cfg(test)]
 mod tests;
 mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 use sower_crds::environment::EnvironmentSpec;
 use sower_crds::promotion::{Promotion, PromotionMinimum};
 
@@ -28,6 +30,8 @@ use crate::quarantine::Quarantine;
 use crate::rollout::spec::{Fault, bad_range};
 use crate::usage::Observed;
 
+pub use absent::{Absent, absent};
+pub use admission::{Admission, Changes, Waiting};
 pub use why::{Gap, Why};
 
 /// Most contents of one integration that are kept while they wait; of more, the oldest go.
@@ -146,6 +150,9 @@ pub struct Asked<'a> {
     pub foreign: &'a BTreeSet<String>,
     /// Integrations that are carried here and gone from the sources.
     pub gone: &'a BTreeSet<String>,
+    /// Integrations that no source has any more, or that filters leave out: nothing comes of what was offered of them. Of
+    /// others without a head it is not known what the sources say.
+    pub withdrawn: &'a BTreeSet<String>,
     /// What is kept out.
     pub quarantine: &'a Quarantine,
     /// Contents (integration and checksum) that somebody lets in whatever was shown, but that they are there.
@@ -154,68 +161,6 @@ pub struct Asked<'a> {
     pub under_way: &'a BTreeSet<(String, String)>,
     /// Now.
     pub now: Timestamp,
-}
-
-/// A content, or a deletion, that waits for another environment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Waiting {
-    /// The integration.
-    pub integration: String,
-    /// The version that waits; absent: its deletion does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// The environment that it waits for.
-    pub from: String,
-    /// What it waits for.
-    #[serde(flatten)]
-    pub why: Why,
-}
-
-impl Waiting {
-    /// `waits for staging: carried there since 14:02 UTC, 22 min of 1h`; without a time, one that holds at any time.
-    #[must_use]
-    pub fn told(&self, now: Option<Timestamp>) -> String {
-        format!("waits for {}: {}", self.from, self.why.told(&self.from, self.version.as_deref(), now))
-    }
-}
-
-/// Who is let in, and who waits.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Admission {
-    /// What is to be carried of the integrations that something is let in of.
-    pub let_in: BTreeMap<String, Wanted>,
-    /// Who waits: of each integration what was offered last.
-    pub waits: BTreeMap<String, Waiting>,
-    /// Offers (integration and checksum) that nothing becomes of any more.
-    pub stale: Vec<(String, String)>,
-    /// When the next soak ends; none: that is not what is waited for.
-    pub next_at: Option<Timestamp>,
-    /// The environment that shows it.
-    pub from: Option<String>,
-    /// What the sources offer, and is to be remembered: see [`to_remember`].
-    pub fresh: Vec<(Wanted, Arc<str>)>,
-    /// What somebody let in by hand, by integration, and who; of [`Admission::let_in`] alone.
-    pub by_hand: BTreeMap<String, String>,
-    /// Nothing waits for another environment any more: what was remembered goes.
-    pub ends: bool,
-}
-
-impl Admission {
-    /// Nothing of this integration may change, because what is to come waits.
-    #[must_use]
-    pub fn keeps(&self, id: &str) -> bool {
-        self.waits.contains_key(id) && !self.let_in.contains_key(id)
-    }
-
-    /// Whether this content may be carried, as far as promotion is concerned.
-    #[must_use]
-    pub fn admits(&self, id: &str, checksum: &str) -> bool {
-        match self.let_in.get(id) {
-            Some(wanted) => wanted.summary.checksum == checksum,
-            None => !self.waits.contains_key(id),
-        }
-    }
 }
 
 /// A candidate that has shown what it has to.
@@ -234,18 +179,28 @@ pub fn admit(asked: Asked<'_>) -> Admission {
     let mut admission = Admission { from: Some(asked.rules.from.clone()), ..Admission::default() };
     let mut eligible: BTreeMap<&str, Eligible<'_>> = BTreeMap::new();
     let mut newest: BTreeMap<&str, (&Wanted, Why)> = BTreeMap::new();
+    let mut spent = asked.by_hand.clone();
     let ids: BTreeSet<&str> =
         asked.heads.keys().copied().chain(asked.offers.keys().map(String::as_str)).collect();
     for id in ids {
         let candidates = asked.candidates(id, &mut admission.stale);
+        if !spent.is_empty() {
+            for candidate in &candidates {
+                spent.remove(&pair(candidate));
+            }
+        }
         for (index, candidate) in candidates.iter().enumerate() {
             match asked.judge(candidate) {
                 Ok(one) => {
                     eligible.insert(id, one);
                     break;
                 }
-                Err(why) if index == 0 => drop(newest.insert(id, (*candidate, why))),
-                Err(_) => {}
+                Err(why) => {
+                    admission.heed(&why);
+                    if index == 0 {
+                        newest.insert(id, (*candidate, why));
+                    }
+                }
             }
         }
     }
@@ -256,50 +211,23 @@ pub fn admit(asked: Asked<'_>) -> Admission {
         }
     }
     for (id, (candidate, why)) in newest {
-        if let Why::Soaking { until, .. } = why {
-            admission.next_at = Some(admission.next_at.map_or(until, |at| at.min(until)));
-        }
         let version = Some(candidate.summary.version.clone());
         admission.waits.insert(id.to_owned(), asked.waiting(id, version, why));
     }
     for id in asked.gone {
         if let Some(why) = asked.keeps_gone(id) {
+            admission.heed(&why);
             admission.waits.insert(id.clone(), asked.waiting(id, None, why));
         }
     }
     for id in let_in {
         let Some(one) = eligible.get(id) else { continue };
         admission.let_in.insert(id.to_owned(), one.wanted.clone());
-        admission.stale.extend(asked.older(id, one.wanted));
+        admission.passed.extend(asked.older(id, one.wanted));
     }
-    admission.stale.sort_unstable();
-    admission.stale.dedup();
+    admission.spent.extend(spent);
+    admission.fresh = asked.fresh().map(|head| (head.clone(), None)).collect();
     admission
-}
-
-/// What the sources offer that is to be remembered, so that it can come in once they offer something else. What is let in
-/// is remembered where it does not reach everybody with the seeding that brings it (`stays`).
-#[must_use]
-pub fn to_remember<'a>(asked: &Asked<'a>, admission: &Admission, stays: bool) -> Vec<&'a Wanted> {
-    let here = |head: &Wanted| {
-        let carried = asked.here.get(&head.summary.id);
-        carried.is_some_and(|carried| carried.content.checksum == head.summary.checksum)
-    };
-    let last = |head: &Wanted| {
-        let offers = asked.offers.get(&head.summary.id);
-        offers
-            .and_then(|offers| offers.last())
-            .is_some_and(|last| last.summary.checksum == head.summary.checksum)
-    };
-    let comes = |head: &Wanted| {
-        let let_in = admission.let_in.get(&head.summary.id);
-        let_in.is_some_and(|let_in| let_in.summary.checksum == head.summary.checksum)
-    };
-    let new = |head: &&Wanted| {
-        let out = asked.quarantine.holds(&head.summary.id, &head.summary.checksum);
-        !here(head) && !last(head) && !out && (stays || !comes(head))
-    };
-    asked.heads.values().copied().filter(new).collect()
 }
 
 fn pair(wanted: &Wanted) -> (String, String) {
@@ -307,6 +235,23 @@ fn pair(wanted: &Wanted) -> (String, String) {
 }
 
 impl<'a> Asked<'a> {
+    /// Whether something of an integration may come, now or later.
+    fn is_offered(&self, id: &str) -> bool {
+        self.heads.contains_key(id) || (self.offers.contains_key(id) && !self.withdrawn.contains(id))
+    }
+
+    /// What the sources offer that is not remembered as what they offered last.
+    fn fresh(&self) -> impl Iterator<Item = &'a Wanted> {
+        let new = move |head: &&Wanted| {
+            let (id, checksum) = (&head.summary.id, &head.summary.checksum);
+            let same = |other: &Wanted| other.summary.checksum == *checksum;
+            let here = self.here.get(id).is_some_and(|carried| carried.content.checksum == *checksum);
+            let last = self.offers.get(id).and_then(|offers| offers.last()).is_some_and(same);
+            !here && !last && !self.quarantine.holds(id, checksum)
+        };
+        self.heads.values().copied().filter(new)
+    }
+
     fn waiting(&self, id: &str, version: Option<String>, why: Why) -> Waiting {
         Waiting { integration: id.to_owned(), version, from: self.rules.from.clone(), why }
     }
@@ -316,12 +261,13 @@ impl<'a> Asked<'a> {
         let offers = self.offers.get(id).map_or(&[][..], Vec::as_slice);
         let mut drop_them = |offers: &[Wanted]| stale.extend(offers.iter().map(pair));
         let here = self.here.get(id).map(|carried| carried.content.checksum.as_str());
-        let Some(head) = self.heads.get(id) else {
-            drop_them(offers);
-            return Vec::new();
+        let head = self.heads.get(id).copied();
+        let over = match head {
+            // Git is back at what is carried: nothing else is offered any more.
+            Some(head) => here == Some(&head.summary.checksum),
+            None => self.withdrawn.contains(id),
         };
-        // Git is back at what is carried: nothing else is offered any more.
-        if here == Some(&head.summary.checksum) {
+        if over {
             drop_them(offers);
             return Vec::new();
         }
@@ -329,10 +275,13 @@ impl<'a> Asked<'a> {
         let carried = offers.iter().rposition(|offer| Some(offer.summary.checksum.as_str()) == here);
         let (passed, offers) = offers.split_at(carried.map_or(0, |at| at + 1));
         drop_them(passed);
-        let earlier = offers.iter().rev().filter(|offer| offer.summary.checksum != head.summary.checksum);
-        let too_old = earlier.clone().skip(MOST_OFFERS - 1).filter(|wanted| !self.is_under_way(wanted));
+        let is_head =
+            |offer: &&Wanted| head.is_some_and(|head| offer.summary.checksum == head.summary.checksum);
+        let earlier = offers.iter().rev().filter(|offer| !is_head(offer));
+        let most = MOST_OFFERS - usize::from(head.is_some());
+        let too_old = earlier.clone().skip(most).filter(|wanted| !self.is_under_way(wanted));
         stale.extend(too_old.map(pair));
-        let all = std::iter::once(*head).chain(earlier.take(MOST_OFFERS - 1));
+        let all = head.into_iter().chain(earlier.take(most));
         all.filter(|wanted| !self.quarantine.holds(id, &wanted.summary.checksum)).collect()
     }
 
@@ -343,12 +292,14 @@ impl<'a> Asked<'a> {
     /// The offers that are older than what is let in.
     fn older(&self, id: &str, let_in: &Wanted) -> Vec<(String, String)> {
         let offers = self.offers.get(id).map_or(&[][..], Vec::as_slice);
-        let own = |offer: &Wanted| offer.summary.checksum == let_in.summary.checksum;
-        let before = match offers.iter().position(own) {
-            Some(at) if !self.heads.get(id).is_some_and(|head| own(head)) => &offers[..at],
+        let same = |offer: &Wanted, as_this: &Wanted| offer.summary.checksum == as_this.summary.checksum;
+        let is_head = |offer: &Wanted| self.heads.get(id).is_some_and(|head| same(offer, head));
+        let before = match offers.iter().position(|offer| same(offer, let_in)) {
+            Some(at) if !is_head(let_in) => &offers[..at],
             Some(_) | None => offers,
         };
-        before.iter().filter(|offer| !own(offer) && !self.is_under_way(offer)).map(pair).collect()
+        let older = |offer: &&Wanted| !same(offer, let_in) && !is_head(offer) && !self.is_under_way(offer);
+        before.iter().filter(older).map(pair).collect()
     }
 
     /// Whether a content may come in, and since when; else why not.

@@ -53,11 +53,20 @@ impl<'a> Prune<'a> {
             Fate::Keep(KeptWhy::NotPruned)
         } else if self.keeps(&current.source) {
             Fate::Keep(KeptWhy::SourceKeepsAll)
-        } else if self.mute.get(current.source.as_str()).is_some_and(|paths| paths.contains(&current.path)) {
+        } else if self.is_mute(&current.source, &current.path) {
             Fate::Keep(KeptWhy::Invalid)
         } else {
             Fate::Remove
         }
+    }
+
+    /// Whether what a document of a source offered is gone, as far as that can be told.
+    pub(crate) fn is_gone(&self, source: &str, path: &str) -> bool {
+        !self.unread.contains(&(source, path)) && !self.keeps(source) && !self.is_mute(source, path)
+    }
+
+    fn is_mute(&self, source: &str, path: &str) -> bool {
+        self.mute.get(source).is_some_and(|paths| paths.contains(path))
     }
 
     /// Its document says whether it stays; where that is gone or invalid, what it said last.

@@ -41,6 +41,13 @@ impl Quarantine {
         self.entries.contains_key(integration)
     }
 
+    /// Whether some content of an integration is kept out.
+    #[must_use]
+    pub fn holds_some(&self, integration: &str) -> bool {
+        let all = self.entries.get(integration).into_iter().flatten();
+        all.filter(|(checksum, _)| *checksum != ABSENCE).any(|(_, asked_back)| !asked_back)
+    }
+
     /// Nothing is kept out, and nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -65,7 +72,10 @@ mod tests {
         assert!(quarantine.holds("slack", "v1:a") && !quarantine.holds("slack", ABSENCE));
         assert!(quarantine.is_asked_back("slack", ABSENCE) && !quarantine.is_asked_back("slack", "v1:a"));
         assert!(quarantine.is_about("slack") && !quarantine.is_about("stripe"));
+        assert!(quarantine.holds_some("slack") && !quarantine.holds_some("stripe"));
         quarantine.ask_back("slack", "v1:a");
         assert!(!quarantine.holds("slack", "v1:a"));
+        quarantine.keep_out("slack", ABSENCE);
+        assert!(!quarantine.holds_some("slack"));
     }
 }

@@ -19,7 +19,7 @@ const SHOWN: usize = 80;
 /// Executions of one record. Sums of such numbers do not leave their columns.
 pub const MOST: u64 = 1_000_000_000;
 /// Milliseconds of one record.
-const MOST_MS: u64 = 10_000 * MOST;
+pub(crate) const MOST_MS: u64 = 10_000 * MOST;
 
 /// How many executions took how long, by class: each counts in the first class whose bound it does not exceed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,29 +56,42 @@ impl Histogram {
         self.0.iter().fold(0, |count, class| count.saturating_add(*class))
     }
 
-    /// The milliseconds that this part of them (0 to 1) took at most: linear inside a class; of the last class, which has no
-    /// upper bound, its lower one. None where there are none, or the part is no number.
+    /// The milliseconds that this part of them (0 to 1) took at most: linear inside a class; the last one, which has no upper
+    /// bound, is taken as wide as its lower one. None where there are none, or the part is no number.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "a quantile is an estimate")]
     pub fn quantile(&self, part: f64) -> Option<f64> {
+        let (class, within) = self.place(part)?;
+        let lower = class.checked_sub(1).map_or(0.0, |below| BOUNDS_MS[below] as f64);
+        let upper = BOUNDS_MS.get(class).map_or(2.0 * lower, |bound| *bound as f64);
+        Some(lower + (upper - lower) * within)
+    }
+
+    /// The class in which that quantile lies.
+    #[must_use]
+    pub fn class_of_quantile(&self, part: f64) -> Option<usize> {
+        self.place(part).map(|(class, _)| class)
+    }
+
+    /// The class of a quantile, and where in it, from 0 to 1.
+    #[allow(clippy::cast_precision_loss, reason = "a quantile is an estimate")]
+    fn place(&self, part: f64) -> Option<(usize, f64)> {
         let all: f64 = self.0.iter().map(|class| *class as f64).sum();
-        if all == 0.0 || part.is_nan() {
+        if part.is_nan() {
             return None;
         }
         let rank = part.clamp(0.0, 1.0) * all;
         let mut before = 0.0;
         let mut reached = None;
         for (class, count) in self.0.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let lower = class.checked_sub(1).map_or(0.0, |below| BOUNDS_MS[below] as f64);
-            let upper = BOUNDS_MS.get(class).map_or(lower, |bound| *bound as f64);
             let count = *count as f64;
             if rank <= before + count {
-                return Some(lower + (upper - lower) * ((rank - before) / count).clamp(0.0, 1.0));
+                return Some((class, ((rank - before) / count).clamp(0.0, 1.0)));
             }
             before += count;
-            reached = Some(upper);
+            // Where a sum of large numbers was rounded.
+            reached = Some((class, 1.0));
         }
-        // Where a sum of large numbers was rounded.
         reached
     }
 }
@@ -93,20 +106,24 @@ pub struct Observed {
     pub errors: u64,
     /// How long they took in all, in milliseconds, those of which it is known.
     pub latency_ms: u64,
-    /// How long they took; those of which it is not known are missing.
+    /// Of how many it is known how long they took in all.
+    #[serde(default)]
+    pub latency_count: u64,
+    /// How long each took. Those of which only the mean is known are missing: it says nothing of the slow ones.
     pub latency: Histogram,
 }
 
 impl Observed {
-    /// Executions of which no more is known than how long they took in the mean, in milliseconds, or not even that.
+    /// Executions of which no more is known than how long they took in the mean, in milliseconds, or not even that. The mean
+    /// of a single one is its time.
     #[must_use]
     pub fn of(executions: u64, errors: u64, mean_ms: Option<u64>) -> Self {
         let mut latency = Histogram::default();
-        if let Some(mean) = mean_ms {
-            latency.add(mean, executions);
+        if let Some(mean) = mean_ms.filter(|_| executions == 1) {
+            latency.add(mean, 1);
         }
         let latency_ms = executions.saturating_mul(mean_ms.unwrap_or(0));
-        Self { executions, errors, latency_ms, latency }
+        Self { executions, errors, latency_ms, latency_count: mean_ms.map_or(0, |_| executions), latency }
     }
 
     /// Counts those of another, too.
@@ -117,11 +134,12 @@ impl Observed {
     /// Those of both.
     #[must_use]
     pub fn merge(self, other: &Self) -> Self {
-        let Self { executions, errors, latency_ms, latency } = self;
+        let Self { executions, errors, latency_ms, latency_count, latency } = self;
         Self {
             executions: executions.saturating_add(other.executions),
             errors: errors.saturating_add(other.errors),
             latency_ms: latency_ms.saturating_add(other.latency_ms),
+            latency_count: latency_count.saturating_add(other.latency_count),
             latency: latency.merge(&other.latency),
         }
     }
@@ -129,11 +147,12 @@ impl Observed {
     /// Those that came since an earlier count. Where that counted more of something, there are none of it.
     #[must_use]
     pub fn minus(self, earlier: &Self) -> Self {
-        let Self { executions, errors, latency_ms, latency } = self;
+        let Self { executions, errors, latency_ms, latency_count, latency } = self;
         Self {
             executions: executions.saturating_sub(earlier.executions),
             errors: errors.saturating_sub(earlier.errors),
             latency_ms: latency_ms.saturating_sub(earlier.latency_ms),
+            latency_count: latency_count.saturating_sub(earlier.latency_count),
             latency: latency.minus(&earlier.latency),
         }
     }
@@ -143,6 +162,13 @@ impl Observed {
     #[allow(clippy::cast_precision_loss, reason = "a rate is an estimate")]
     pub fn error_rate(&self) -> Option<f64> {
         (self.executions > 0).then(|| (self.errors as f64 / self.executions as f64).min(1.0))
+    }
+
+    /// How long they took in the mean, in milliseconds; none where it is of none known.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "a mean is an estimate")]
+    pub fn mean_ms(&self) -> Option<f64> {
+        (self.latency_count > 0).then(|| self.latency_ms as f64 / self.latency_count as f64)
     }
 
     /// The part of them that did not fail, 0 to 1; none where there are none.
@@ -206,7 +232,7 @@ pub fn bad_records(records: &[Record], now: Timestamp) -> Vec<BadRecord> {
 
 fn problems(record: &Record, now: Timestamp) -> Vec<String> {
     let Record { environment, integration, version, action, trigger, at, observed } = record;
-    let Observed { executions, errors, latency_ms, latency } = observed;
+    let Observed { executions, errors, latency_ms, latency_count, latency } = observed;
     let mut problems = Vec::new();
     let names = [
         ("environment", Some(environment)),
@@ -234,8 +260,11 @@ fn problems(record: &Record, now: Timestamp) -> Vec<String> {
     if errors > executions {
         problems.push(format!("{errors} errors of {executions} executions"));
     }
-    if latency.count() > *executions {
-        problems.push(format!("the time of {} of {executions} executions", latency.count()));
+    if latency_count > executions {
+        problems.push(format!("the time of {latency_count} of {executions} executions"));
+    }
+    if latency.count() > *latency_count {
+        problems.push(format!("{} in classes, of {latency_count} whose time is known", latency.count()));
     }
     if *executions > MOST {
         problems.push(format!("{executions} executions are more than {MOST}"));
@@ -243,7 +272,7 @@ fn problems(record: &Record, now: Timestamp) -> Vec<String> {
     if *latency_ms > MOST_MS {
         problems.push(format!("{latency_ms} milliseconds are more than {MOST_MS}"));
     }
-    if *latency_ms > 0 && latency.count() == 0 {
+    if *latency_ms > 0 && *latency_count == 0 {
         problems.push(format!("{latency_ms} milliseconds of no execution"));
     }
     problems
@@ -260,8 +289,14 @@ mod tests {
     }
 
     fn observed() -> impl Strategy<Value = Observed> {
-        (any::<u64>(), any::<u64>(), any::<u64>(), histogram()).prop_map(
-            |(executions, errors, latency_ms, latency)| Observed { executions, errors, latency_ms, latency },
+        (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), histogram()).prop_map(
+            |(executions, errors, latency_ms, latency_count, latency)| Observed {
+                executions,
+                errors,
+                latency_ms,
+                latency_count,
+                latency,
+            },
         )
     }
 
@@ -273,6 +308,7 @@ mod tests {
                 executions,
                 errors,
                 latency_ms: latency_ms.into(),
+                latency_count: executions,
                 latency: Histogram(classes),
             },
         )
@@ -313,8 +349,9 @@ mod tests {
             let exact = times[((part * times.len() as f64).ceil() as usize).clamp(1, times.len()) - 1];
             let class = class_of(exact);
             #[allow(clippy::cast_precision_loss)]
-            let [lower, upper] = [class.checked_sub(1), Some(class.min(BOUNDS_MS.len() - 1))]
-                .map(|bound| bound.map_or(0.0, |bound| BOUNDS_MS[bound] as f64));
+            let lower = class.checked_sub(1).map_or(0.0, |below| BOUNDS_MS[below] as f64);
+            #[allow(clippy::cast_precision_loss)]
+            let upper = BOUNDS_MS.get(class).map_or(2.0 * lower, |bound| *bound as f64);
             let found = of.quantile(part).expect("there are some");
             prop_assert!((lower..=upper).contains(&found), "{} of {:?} is {}", part, times, found);
         }
@@ -340,7 +377,7 @@ mod tests {
         assert_eq!(of.quantile(f64::NAN), None);
         of.add(99_999, 10);
         assert_eq!(of.quantile(0.5), Some(250.0));
-        assert_eq!(of.quantile(0.99), Some(30_000.0), "nothing is known of what lies above");
+        assert_eq!(of.quantile(1.0), Some(60_000.0), "as wide as its lower bound");
     }
 
     #[test]
@@ -349,8 +386,12 @@ mod tests {
         assert_eq!((none.success_rate(), none.error_rate()), (None, None));
         let some = Observed::of(200, 3, Some(120));
         assert_eq!((some.success_rate(), some.error_rate()), (Some(0.985), Some(0.015)));
-        assert_eq!((some.latency_ms, some.latency.count(), some.latency.0[4]), (24_000, 200, 200));
-        assert_eq!(Observed::of(5, 0, None).latency.count(), 0);
+        assert_eq!((some.latency_ms, some.latency_count, some.mean_ms()), (24_000, 200, Some(120.0)));
+        assert_eq!(some.latency.count(), 0, "a mean says nothing of the slow ones");
+        assert_eq!(
+            (Observed::of(1, 0, Some(120)).latency.0[4], Observed::of(5, 0, None).latency_count),
+            (1, 0)
+        );
         // What another hand wrote does not leave the scale.
         let odd = Observed { executions: 1, errors: 5, ..none };
         assert_eq!((odd.success_rate(), odd.error_rate()), (Some(0.0), Some(1.0)));
@@ -384,7 +425,8 @@ mod tests {
             with(|r| r.version = String::new()),
             with(|r| r.integration = "a\u{0}b".into()),
             with(|r| r.action = Some("x".repeat(254))),
-            with(|r| r.observed.latency.add(1, 1)),
+            with(|r| r.observed = Observed { latency_count: 101, ..Observed::of(100, 0, None) }),
+            with(|r| r.observed.latency.add(1, 101)),
             with(|r| r.observed = Observed { latency_ms: 7, ..Observed::of(3, 0, None) }),
             with(|r| r.observed = Observed::of(u64::MAX, 0, None)),
             with(|r| r.observed = Observed::of(2, 0, Some(u64::MAX))),
@@ -404,13 +446,14 @@ mod tests {
             format!("record 6 (ab 1.1.0 in production): its integration {text}"),
             format!("record 7 (stripe 1.1.0 in production): its action {text}"),
             "record 8 (stripe 1.1.0 in production): the time of 101 of 100 executions".to_owned(),
-            "record 9 (stripe 1.1.0 in production): 7 milliseconds of no execution".to_owned(),
+            "record 9 (stripe 1.1.0 in production): 101 in classes, of 100 whose time is known".to_owned(),
+            "record 10 (stripe 1.1.0 in production): 7 milliseconds of no execution".to_owned(),
             format!(
-                "record 10 (stripe 1.1.0 in production): {} executions are more than 1000000000",
+                "record 11 (stripe 1.1.0 in production): {} executions are more than 1000000000",
                 u64::MAX
             ),
             format!(
-                "record 11 (stripe 1.1.0 in production): {} milliseconds are more than 10000000000000",
+                "record 12 (stripe 1.1.0 in production): {} milliseconds are more than 10000000000000",
                 u64::MAX
             ),
         ];

@@ -1,4 +1,4 @@
-//! Usage as consumers report it in JSON: over HTTP as one document, in files as one record a line.
+//! Usage as consumers report it in JSON.
 //!
 //! ```json
 //! {"records": [{"environment": "production", "integration": "stripe", "version": "1.1.0", "action": "create-refund",
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::usage::{AHEAD, BOUNDS_MS, Histogram, LONGEST, MOST, Observed, Record};
+use crate::usage::{AHEAD, BACK, BOUNDS_MS, Histogram, LONGEST, MOST, MOST_MS, Observed, Record};
 
 /// Most records of one report.
 pub const MOST_RECORDS: usize = 10_000;
@@ -31,7 +31,7 @@ const FIELDS: [&str; 9] =
 /// What is wrong with a report, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// `records[3].errors`, or `line 4: errors`; empty: the whole.
+    /// A JSON pointer into the report (RFC 6901): `/records/3/errors`; empty: the whole.
     pub at: String,
     /// What is wrong.
     pub message: String,
@@ -44,37 +44,48 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The records of a document `{"records": [...]}`. What says no time is of `now`.
-///
-/// # Errors
-/// Everything that is wrong with it, in its order; beyond a hundred problems their number.
-pub fn usage_records(json: &[u8], now: Timestamp) -> Result<Vec<Record>, Vec<Problem>> {
-    let whole = |message: String| vec![Problem { at: String::new(), message }];
-    let document: Value = serde_json::from_slice(json).map_err(|error| whole(format!("no JSON: {error}")))?;
-    const FORM: &str = "a report is an object with `records`, a list";
-    let Value::Object(mut fields) = document else { return Err(whole(FORM.into())) };
-    let Some(Value::Array(records)) = fields.remove("records") else { return Err(whole(FORM.into())) };
-    if let Some(unknown) = fields.keys().next() {
-        return Err(whole(format!("a report has no field {}", quoted(unknown))));
-    }
-    if records.len() > MOST_RECORDS {
-        let message = format!("{} records: at most {MOST_RECORDS} come at a time", records.len());
-        return Err(whole(message));
-    }
+/// The records of a document `{"records": [...]}` that can be counted, each with its place in the list, and everything that is
+/// wrong with the others. What says no time is of `now`.
+#[must_use]
+pub fn usage_records(json: &[u8], now: Timestamp) -> (Vec<(usize, Record)>, Problems) {
     let mut problems = Problems::default();
-    let read = records.into_iter().enumerate();
-    let read = read.filter_map(|(index, value)| {
-        usage_record(value, now).map_err(|wrong| problems.of(&format!("records[{index}]."), wrong)).ok()
-    });
-    let read = read.collect();
-    problems.or(read)
+    let mut records = Vec::new();
+    const FORM: &str = "a report is an object with `records`, a list";
+    match serde_json::from_slice(json) {
+        Err(error) => problems.push(String::new(), format!("no JSON: {error}")),
+        Ok(Value::Object(mut fields)) => {
+            let list = fields.remove("records");
+            for unknown in fields.keys() {
+                problems.push(String::new(), format!("a report has no field {}", quoted(unknown)));
+            }
+            match list {
+                Some(Value::Array(list)) if list.len() > MOST_RECORDS => {
+                    let message = format!("{} records: at most {MOST_RECORDS} come at a time", list.len());
+                    problems.push("/records".into(), message);
+                }
+                Some(Value::Array(list)) => {
+                    for (index, value) in list.into_iter().enumerate() {
+                        match usage_record(value, now) {
+                            Ok(record) => records.push((index, record)),
+                            Err(wrong) => wrong.into_iter().for_each(|Problem { at, message }| {
+                                problems.push(format!("/records/{index}{at}"), message);
+                            }),
+                        }
+                    }
+                }
+                _ => problems.push(String::new(), FORM.into()),
+            }
+        }
+        Ok(_) => problems.push(String::new(), FORM.into()),
+    }
+    (records, problems)
 }
 
-/// One record: what [`usage_records`] takes in its list. The places of problems are names of fields.
+/// One record of the list. The places of problems are within it.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn usage_record(value: Value, now: Timestamp) -> Result<Record, Vec<Problem>> {
+fn usage_record(value: Value, now: Timestamp) -> Result<Record, Vec<Problem>> {
     let Value::Object(fields) = value else {
         return Err(vec![Problem { at: String::new(), message: "a record is an object".into() }]);
     };
@@ -90,34 +101,38 @@ pub fn usage_record(value: Value, now: Timestamp) -> Result<Record, Vec<Problem>
         reader.wrong("trigger", "a record is of an action or of a trigger".into());
     }
     let at = reader.time(now);
-    let executions = reader.count("executions");
-    let Some(executions) = executions.or_else(|| reader.missing("executions")) else {
-        return Err(reader.end());
-    };
+    let executions = reader.count("executions").or_else(|| reader.missing("executions"));
     let errors = reader.count("errors").unwrap_or(0);
+    // Of how many there were nothing is known; what else is off is told all the same.
+    let executions = executions.unwrap_or(MOST);
     if errors > executions {
         reader.wrong("errors", format!("{errors} of {executions} executions"));
     }
     let mean = reader.mean();
-    let (latency_ms, latency) = match reader.histogram() {
+    let (latency_ms, latency_count, latency) = match reader.histogram() {
         Some(latency) => {
-            let known = latency.0.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
+            let known = latency.count();
             if known > executions {
                 reader.wrong("latency", format!("{known} of {executions} executions"));
             }
-            (mean.map_or_else(|| middle(&latency), |mean| in_all(mean, known)), latency)
+            (mean.map_or_else(|| middle(&latency), |mean| in_all(mean, known)), known, latency)
         }
         None => mean.map_or_else(Default::default, |mean| {
             let mut latency = Histogram::default();
-            latency.0[class(mean)] = executions;
-            (in_all(mean, executions), latency)
+            if executions == 1 {
+                latency.0[class(mean)] = 1;
+            }
+            (in_all(mean, executions), executions, latency)
         }),
     };
+    if latency_ms > MOST_MS {
+        reader.wrong("latencyMs", format!("{latency_ms} milliseconds in all: at most {MOST_MS}"));
+    }
     let problems = reader.end();
     if !problems.is_empty() {
         return Err(problems);
     }
-    let observed = Observed { executions, errors, latency_ms, latency };
+    let observed = Observed { executions, errors, latency_ms, latency_count, latency };
     Ok(Record { environment, integration, version, action, trigger, at, observed })
 }
 
@@ -152,11 +167,11 @@ struct Reader {
 
 impl Reader {
     fn wrong(&mut self, at: &str, message: String) {
-        self.problems.push(Problem { at: at.to_owned(), message });
+        self.problems.push(Problem { at: format!("/{at}"), message });
     }
 
     fn missing<T>(&mut self, at: &str) -> Option<T> {
-        if !self.problems.iter().any(|problem| problem.at == at) {
+        if !self.problems.iter().any(|problem| problem.at.strip_prefix('/') == Some(at)) {
             self.wrong(at, "is missing".into());
         }
         None
@@ -190,6 +205,10 @@ impl Reader {
         match value.as_str().map(str::parse::<Timestamp>) {
             Some(Ok(at)) if at.duration_since(now) > AHEAD => {
                 self.wrong("at", "is more than a day ahead".into());
+                now
+            }
+            Some(Ok(at)) if now.duration_since(at) > BACK => {
+                self.wrong("at", format!("is more than {} hours ago", BACK.as_hours()));
                 now
             }
             Some(Ok(at)) => at,
@@ -265,7 +284,8 @@ impl Reader {
     fn end(mut self) -> Vec<Problem> {
         for name in std::mem::take(&mut self.fields).keys() {
             if !FIELDS.contains(&name.as_str()) && name != "latency" {
-                self.wrong(&quoted(name), "is no field of a record".into());
+                let message = format!("a record has no field {}", quoted(name));
+                self.problems.push(Problem { at: String::new(), message });
             }
         }
         self.problems
@@ -284,30 +304,37 @@ fn quoted(name: &str) -> String {
     format!("`{short}{}`", if name.chars().nth(40).is_some() { "…" } else { "" })
 }
 
-/// The problems of several records, of which some are told.
-#[derive(Default)]
-struct Problems {
+/// The problems of a report, of which some are told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Problems {
     told: Vec<Problem>,
     more: usize,
 }
 
 impl Problems {
-    fn of(&mut self, record: &str, wrong: Vec<Problem>) {
-        for Problem { at, message } in wrong {
-            if self.told.len() < MOST_TOLD {
-                let at = format!("{record}{at}").trim_end_matches('.').to_owned();
-                self.told.push(Problem { at, message });
-            } else {
-                self.more += 1;
-            }
+    /// Something else is wrong, at a JSON pointer into the report.
+    pub fn push(&mut self, at: String, message: String) {
+        if self.told.len() < MOST_TOLD {
+            self.told.push(Problem { at, message });
+        } else {
+            self.more += 1;
         }
     }
 
-    fn or<T>(mut self, read: T) -> Result<T, Vec<Problem>> {
-        if self.more > 0 {
-            self.told.push(Problem { at: String::new(), message: format!("and {} more", self.more) });
+    /// Nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// Those that are told, and how many there are besides.
+    #[must_use]
+    pub fn told(self) -> Vec<Problem> {
+        let Self { mut told, more } = self;
+        if more > 0 {
+            told.push(Problem { at: String::new(), message: format!("and {more} more") });
         }
-        if self.told.is_empty() { Ok(read) } else { Err(self.told) }
+        told
     }
 }
 
@@ -323,8 +350,11 @@ mod tests {
 
     fn report(records: &Value) -> Result<Vec<Record>, Vec<String>> {
         let json = json!({ "records": records }).to_string();
-        let told = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect();
-        usage_records(json.as_bytes(), now()).map_err(told)
+        let (records, problems) = usage_records(json.as_bytes(), now());
+        match problems.is_empty() {
+            true => Ok(records.into_iter().map(|(_, record)| record).collect()),
+            false => Err(problems.told().iter().map(ToString::to_string).collect()),
+        }
     }
 
     fn with(more: Value) -> Value {
@@ -343,7 +373,7 @@ mod tests {
     #[test]
     fn a_record_says_who_what_when_and_how_often() {
         let one = report(&json!([with(json!({
-            "action": "create-refund", "at": "2026-11-20T10:00:00Z", "errors": 2, "trigger": null
+            "action": "create-refund", "at": "2026-11-21T10:00:00Z", "errors": 2, "trigger": null
         }))]));
         let expected = Record {
             environment: "production".into(),
@@ -351,7 +381,7 @@ mod tests {
             version: "1.1.0".into(),
             action: Some("create-refund".into()),
             trigger: None,
-            at: "2026-11-20T10:00:00Z".parse().expect("a time"),
+            at: "2026-11-21T10:00:00Z".parse().expect("a time"),
             observed: Observed { executions: 10, errors: 2, ..Observed::default() },
         };
         assert_eq!(one, Ok(vec![expected]));
@@ -360,22 +390,28 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_counts_in_its_class_and_a_histogram_as_it_is() {
+    fn a_mean_is_in_no_class_and_one_time_and_a_histogram_are() {
         for (ms, class) in [(0.0, 0), (10.0, 0), (10.5, 1), (30_000.0, 10), (30_000.5, 11), (1e9, 11)] {
-            let Observed { latency, latency_ms, .. } = observed(json!({ "latencyMs": ms }));
-            assert_eq!((latency.0[class], latency.0.iter().sum::<u64>()), (10, 10), "{ms}");
-            assert_eq!(latency_ms as f64, ms * 10.0);
+            let ten = observed(json!({ "latencyMs": ms }));
+            assert_eq!((ten.latency_ms as f64, ten.latency_count), (ms * 10.0, 10));
+            assert_eq!(ten.latency.count(), 0, "{ms}");
+            let one = observed(json!({ "executions": 1, "latencyMs": ms }));
+            assert_eq!((one.latency.0[class], one.latency.count(), one.latency_count), (1, 1, 1), "{ms}");
         }
         let list = json!([1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 3]);
         let object = json!({ "10": 1, "50": 2, "+Inf": 3 });
         for latency in [list, object] {
             let read = observed(json!({ "latency": latency.clone() }));
             assert_eq!(read.latency.0, [1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 3]);
-            assert_eq!(read.latency_ms, 5 + 2 * 37 + 3 * 30_000);
+            assert_eq!((read.latency_ms, read.latency_count), (5 + 2 * 37 + 3 * 30_000, 6));
             assert_eq!(observed(json!({ "latency": latency, "latencyMs": 20 })).latency_ms, 6 * 20);
         }
-        let most = observed(json!({ "executions": 1_000_000_000, "latencyMs": 1e9 }));
-        assert!(i64::try_from(most.latency_ms).is_ok());
+        let most = json!({ "executions": 1_000_000_000, "latencyMs": 10_000 });
+        assert_eq!(observed(most).latency_ms, MOST_MS);
+        let more = report(&json!([with(json!({ "executions": 1_000_000_000, "latencyMs": 1e9 }))]));
+        assert!(
+            more.expect_err("bad")[0].starts_with("/records/0/latencyMs: 1000000000000000000 milliseconds")
+        );
     }
 
     #[test]
@@ -389,26 +425,29 @@ mod tests {
             {},
             with(json!({ "environment": "a\nb", "latency": { "11": 1 }, "at": "2026-11-23T14:08:30Z" })),
             with(json!({ "latency": { "10": 11 } })),
+            with(json!({ "at": "2001-01-01T00:00:00Z" })),
         ]);
         assert_eq!(
             report(&bad).expect_err("bad"),
             [
-                "records[0].version: `v2` is not a semantic version",
-                "records[0].trigger: a record is of an action or of a trigger",
-                "records[0].errors: 11 of 10 executions",
-                "records[0].latencyMs: is no number of milliseconds from 0 to 1000000000",
-                "records[1].at: is no time such as 2026-11-21T14:08:30Z",
-                "records[1].executions: is no whole number from 0 to 1000000000",
-                "records[1].`colour`: is no field of a record",
-                "records[2]: a record is an object",
-                "records[3].environment: is missing",
-                "records[3].integration: is missing",
-                "records[3].version: is missing",
-                "records[3].executions: is missing",
-                "records[4].environment: is no text of 1 to 253 bytes",
-                "records[4].at: is more than a day ahead",
-                "records[4].latency: `11` is no class: 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, +Inf",
-                "records[5].latency: 11 of 10 executions",
+                "/records/0/version: `v2` is not a semantic version",
+                "/records/0/trigger: a record is of an action or of a trigger",
+                "/records/0/errors: 11 of 10 executions",
+                "/records/0/latencyMs: is no number of milliseconds from 0 to 1000000000",
+                "/records/1/at: is no time such as 2026-11-21T14:08:30Z",
+                "/records/1/executions: is no whole number from 0 to 1000000000",
+                "/records/1/latency: is neither 12 counts nor an object of them: 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, +Inf",
+                "/records/1: a record has no field `colour`",
+                "/records/2: a record is an object",
+                "/records/3/environment: is missing",
+                "/records/3/integration: is missing",
+                "/records/3/version: is missing",
+                "/records/3/executions: is missing",
+                "/records/4/environment: is no text of 1 to 253 bytes",
+                "/records/4/at: is more than a day ahead",
+                "/records/4/latency: `11` is no class: 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, +Inf",
+                "/records/5/latency: 11 of 10 executions",
+                "/records/6/at: is more than 24 hours ago",
             ]
         );
     }
@@ -416,7 +455,8 @@ mod tests {
     #[test]
     fn what_is_no_report_is_told_in_short() {
         let said = |json: &[u8]| {
-            let problems = usage_records(json, now()).expect_err("bad");
+            let (_, problems) = usage_records(json, now());
+            let problems = problems.told();
             assert!(problems.len() <= MOST_TOLD + 1);
             problems.last().map(ToString::to_string).unwrap_or_default()
         };
@@ -428,7 +468,7 @@ mod tests {
         assert_eq!(said(b"{\"records\": {}}"), form);
         assert_eq!(said(b"{\"records\": [], \"more\": 1}"), "a report has no field `more`");
         let many = json!({ "records": vec![7; MOST_RECORDS + 1] }).to_string();
-        assert_eq!(said(many.as_bytes()), "10001 records: at most 10000 come at a time");
+        assert_eq!(said(many.as_bytes()), "/records: 10001 records: at most 10000 come at a time");
         let wrong = json!({ "records": vec![7; MOST_RECORDS] }).to_string();
         assert_eq!(said(wrong.as_bytes()), "and 9900 more");
     }

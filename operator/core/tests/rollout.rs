@@ -54,7 +54,7 @@ fn begun(strategy: serde_json::Value) -> Rollout {
 }
 
 fn verdict(outcome: Outcome) -> Verdict {
-    Verdict { outcome, reason: format!("{outcome:?}"), checks: Vec::new() }
+    Verdict { version: String::new(), outcome, reason: format!("{outcome:?}"), checks: Vec::new() }
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -235,6 +235,87 @@ fn a_comparison_has_its_weights_until_it_ends() {
 }
 
 #[test]
+fn a_comparison_whose_time_is_over_before_it_begins_waits_for_somebody() {
+    let strategy = |until: Timestamp, analysis: serde_json::Value| {
+        json!({
+            "type": "AB", "until": until, "analysis": analysis,
+            "variants": [{ "version": "1.1.0", "weight": 20 }],
+        })
+    };
+    for analysis in [json!(null), json!({ "interval": "1m", "deadline": "2h" })] {
+        let over =
+            settle(begun(strategy(at(-100_000), analysis.clone())), at(0), Outcome::Inconclusive, false);
+        // A freeze window may last longer than the comparison was to.
+        let frozen = settle(begun(strategy(at(600), analysis)), at(0), Outcome::Inconclusive, true);
+        assert_eq!(frozen.state, State::Pending);
+        let late = settle(frozen, at(600), Outcome::Inconclusive, false);
+        for rollout in [over, late] {
+            assert_eq!(told(&rollout), (State::Paused, 1, 0));
+            assert!(rollout.variants.iter().all(|variant| variant.weight == 0));
+            let reason = &rollout.events.last().unwrap().reason;
+            assert_eq!(reason, "its time was over before it began: waits until somebody advances it");
+            let later = settle(rollout.clone(), at(200_000), Outcome::Inconclusive, false);
+            assert_eq!(later.state, State::Paused);
+            let all = obey(&later, Command::Advance, "jane", at(200_000), None).unwrap();
+            assert_eq!(told(&all), (State::Completed, 2, 10_000));
+            // Who resumes it gives an analysis the time that it has.
+            let resumed = obey(&later, Command::Resume, "jane", at(200_000), None).unwrap();
+            let resumed = settle(resumed, at(200_000), Outcome::Inconclusive, false);
+            let analysed = resumed.strategy.analysis.is_some();
+            assert_eq!(resumed.state, if analysed { State::Progressing } else { State::Completed });
+        }
+    }
+}
+
+#[test]
+fn an_old_success_lets_nothing_pass() {
+    let analysis = json!({ "interval": "1m", "deadline": "2h" });
+    let step = json!({ "weight": 10, "hold": "1m", "pause": true });
+    let strategy =
+        json!({ "type": "Staged", "steps": [step, { "weight": 50, "hold": "1m" }], "analysis": analysis });
+    let paused =
+        settle(settle(begun(strategy), at(0), Outcome::Success, false), at(60), Outcome::Success, false);
+    assert_eq!(told(&paused), (State::Paused, 1, 1000));
+    let paused = settle(paused, at(120), Outcome::Inconclusive, false);
+    let resumed = obey(&paused, Command::Resume, "jane", at(130), None).unwrap();
+    let waits = settle(resumed, at(130), Outcome::Inconclusive, false);
+    assert_eq!(
+        told(&waits),
+        (State::Progressing, 1, 1000),
+        "it was looked at anew, and is not known to be good"
+    );
+    let second = settle(waits, at(190), Outcome::Success, false);
+    assert_eq!(told(&second), (State::Progressing, 2, 5000));
+
+    let completing = settle(second, at(250), Outcome::Success, true);
+    assert_eq!(completing.state, State::Completing);
+    let doubted = settle(completing.clone(), at(310), Outcome::Inconclusive, true);
+    assert_eq!(told(&doubted), (State::Progressing, 2, 5000));
+    assert_eq!(doubted.events.last().unwrap().reason, "no longer known to be good: Inconclusive");
+    let open = settle(doubted.clone(), at(320), Outcome::Inconclusive, false);
+    assert_eq!(told(&open), (State::Progressing, 2, 5000), "the freeze is over, and nobody gets it");
+    assert_eq!(settle(open, at(370), Outcome::Success, false).state, State::Completed);
+    // The deadline fires as in any other step, also in a freeze.
+    let late = settle(doubted, at(250 + 7200), Outcome::Inconclusive, true);
+    assert_eq!(late.state, State::Aborted);
+    assert_eq!(
+        settle(completing, at(310), Outcome::Success, false).events.last().unwrap().reason,
+        "the freeze is over"
+    );
+}
+
+#[test]
+fn what_was_to_be_compared_and_is_none_of_the_variants_says_so() {
+    let mut rollout = begun(json!({ "type": "Manual" }));
+    let manual = settle(rollout.clone(), at(0), Outcome::Success, false);
+    assert_eq!(manual.events.last().unwrap().reason, "waits until somebody advances it");
+    rollout.strategy.variants = vec![sower_crds::rollout::Variant { weight: 20.0, ..Default::default() }];
+    let named = settle(rollout, at(0), Outcome::Success, false);
+    let reason = &named.events.last().unwrap().reason;
+    assert_eq!(reason, "no variant is 1.1.0: waits until somebody advances it");
+}
+
+#[test]
 fn what_cannot_be_obeyed_is_said() {
     let rollout = settle(begun(two_steps(json!(null))), at(0), Outcome::Success, false);
     let table = [
@@ -301,6 +382,23 @@ fn strategies() -> impl Strategy<Value = serde_json::Value> {
         }
         strategy
     })
+}
+
+/// Those, and comparisons that end after a time, or at one that may have passed.
+fn all_strategies() -> impl Strategy<Value = serde_json::Value> {
+    let until = prop_oneof![
+        (1u32..2000).prop_map(|seconds| format!("{seconds}s")),
+        (-2000i64..2000).prop_map(|seconds| at(seconds).to_string()),
+    ];
+    let compared = (strategies(), until).prop_map(|(staged, until)| {
+        let variants = json!([{ "version": "1.1.0", "weight": 20, "match": { "keys": ["acme"] } }]);
+        let mut strategy = json!({ "type": "AB", "until": until, "variants": variants });
+        if staged["analysis"].is_object() {
+            strategy["analysis"] = staged["analysis"].clone();
+        }
+        strategy
+    });
+    prop_oneof![3 => strategies(), 1 => compared]
 }
 
 /// The model: the same rules, said once more with counters in place of times. Time only goes on.
@@ -408,14 +506,7 @@ impl Model {
             self.state = State::RolledBack;
             return false;
         }
-        if self.state == State::Completing {
-            if !frozen {
-                self.state = State::Completed;
-                self.step += 1;
-            }
-            return false;
-        }
-        if self.state != State::Progressing {
+        if !matches!(self.state, State::Progressing | State::Completing) {
             return false;
         }
         let mut good = over && (self.analysis.is_none() || outcome == Some(Outcome::Success));
@@ -448,6 +539,8 @@ impl Model {
             return true;
         }
         let bad = outcome != Some(Outcome::Success);
+        // What is no longer known to be good has not proved itself.
+        self.state = State::Progressing;
         if bad && self.analysis.as_ref().is_some_and(|(.., deadline)| self.held >= hold + deadline) {
             self.state = State::Aborted;
         }
@@ -462,6 +555,7 @@ impl Model {
             (Command::Pause, _) => (self.state, self.paused_by_hand) = (State::Paused, true),
             (Command::Resume, State::Paused) => {
                 self.released |= !self.paused_by_hand;
+                self.last = None;
                 self.state = if self.step == 0 { State::Pending } else { State::Progressing };
             }
             (Command::Advance, _) if !frozen => self.next(),
@@ -504,10 +598,11 @@ proptest! {
 
     #[test]
     fn what_it_promises_holds_whatever_the_clock_does(
-        strategy in strategies(),
+        strategy in all_strategies(),
         events in prop::collection::vec(happens(true), 1..40),
     ) {
         let (mut rollout, mut now, mut proved) = (begun(strategy.clone()), 0i64, 0u32);
+        let mut had = false;
         for event in events {
             let before = rollout.clone();
             let (seen, frozen) = match &event {
@@ -544,8 +639,7 @@ proptest! {
             let promotes = strategy["analysis"]["inconclusive"] == "Promote";
             if rollout.step > before.step && before.step > 0 && analysed && !promotes {
                 // It may have waited for a freeze to end since.
-                let proved_before = before.progress.last == Some(Outcome::Success)
-                    || before.state == State::Completing;
+                let proved_before = before.progress.last == Some(Outcome::Success);
                 let good = seen == Some(Outcome::Success) || before.step <= proved || proved_before;
                 prop_assert!(good, "no step is passed without a good verdict or somebody who says so");
             }
@@ -554,6 +648,15 @@ proptest! {
                 prop_assert!(rollout.deadline().is_none_or(|deadline| deadline > at(now)), "a deadline fires");
             }
             prop_assert!(rollout.state != State::Completed || rollout.weight == 10_000);
+            had |= rollout.weight > 0 && rollout.state != State::Completed;
+            if strategy["type"] == "AB" && rollout.state == State::Completed && !had {
+                let said = rollout.events.iter().any(|event| event.by.is_some());
+                prop_assert!(said, "nobody had it, and nobody said so");
+            }
+            if let Happens::Time { seen, frozen, .. } = &event {
+                let settled = settle(rollout.clone(), at(now), *seen, *frozen);
+                prop_assert!(settled.due_at.is_none_or(|due| due > at(now)), "due in the past: {settled:#?}");
+            }
             let again: Rollout = rollout.clone();
             let stored = serde_json::to_string(&(&again.events, &again.progress, &again.variants)).unwrap();
             let read: (Vec<_>, Progress, Vec<_>) = serde_json::from_str(&stored).unwrap();

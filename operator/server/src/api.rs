@@ -15,6 +15,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use sower_core::rollout::bucket::Live;
 use sower_core::usage::Record;
+use sower_core::usage_report::Problems;
 use tokio::sync::Semaphore;
 
 pub use access::Access;
@@ -56,8 +57,20 @@ pub trait Environments: Send + Sync + 'static {
     /// The versions of an integration that are live in an environment; none where it is not carried.
     fn live<'a>(&'a self, environment: &'a Named, integration: &'a str) -> Answer<'a, Option<Live>>;
 
-    /// Writes what consumers reported, with the environments that they named.
-    fn record<'a>(&'a self, records: Vec<(Named, Record)>) -> Answer<'a, ()>;
+    /// Writes what consumers reported, if nothing is wrong with any of it: the problems that are known, and what they name
+    /// that is not there.
+    fn record<'a>(&'a self, records: Vec<Placed>, problems: Problems) -> Answer<'a, ()>;
+}
+
+/// A record of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// A JSON pointer to it.
+    pub at: String,
+    /// The environment that it names.
+    pub named: Named,
+    /// The record.
+    pub record: Record,
 }
 
 /// The API, as far as it is set up by others.

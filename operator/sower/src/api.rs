@@ -6,14 +6,11 @@ use std::sync::Arc;
 use sower_controllers::asking::{Asking, Astray};
 use sower_core::rollout::bucket::Live;
 use sower_core::usage::Record;
-use sower_core::usage_report::Problem;
-use sower_server::api::{Answer, Environments, Named, Refusal};
-use sower_store::{ErrorKind, Store, StoreError};
+use sower_core::usage_report::{Problem, Problems};
+use sower_server::api::{Answer, Environments, Named, Placed, Refusal};
+use sower_store::{ErrorKind, Store, StoreError, Unknown};
 
 use crate::commands::standalone::Files;
-
-/// Unknown versions of an environment that are told.
-const MOST_TOLD: usize = 20;
 
 /// The Environments of a cluster.
 pub struct Cluster(pub Arc<Asking>);
@@ -54,8 +51,8 @@ impl Environments for Cluster {
         Box::pin(live(self, environment, integration))
     }
 
-    fn record<'a>(&'a self, records: Vec<(Named, Record)>) -> Answer<'a, ()> {
-        Box::pin(record(self, records))
+    fn record<'a>(&'a self, records: Vec<Placed>, problems: Problems) -> Answer<'a, ()> {
+        Box::pin(record(self, records, problems))
     }
 }
 
@@ -64,8 +61,8 @@ impl Environments for Files {
         Box::pin(live(self, environment, integration))
     }
 
-    fn record<'a>(&'a self, records: Vec<(Named, Record)>) -> Answer<'a, ()> {
-        Box::pin(record(self, records))
+    fn record<'a>(&'a self, records: Vec<Placed>, problems: Problems) -> Answer<'a, ()> {
+        Box::pin(record(self, records, problems))
     }
 }
 
@@ -80,33 +77,45 @@ async fn live(from: &impl Opens, environment: &Named, integration: &str) -> Resu
 }
 
 /// Writes records into the database of each environment: all that go into one, or none of them. Nothing is written before
-/// every environment is found, and every version known: what is made up would fill tables.
-async fn record(into: &impl Opens, records: Vec<(Named, Record)>) -> Result<(), Refusal> {
-    let mut by_name: BTreeMap<Named, Vec<Record>> = BTreeMap::new();
-    for (named, record) in records {
-        by_name.entry(named).or_default().push(record);
+/// every environment is found, and every version, action and trigger known: what is made up would fill tables.
+async fn record(into: &impl Opens, records: Vec<Placed>, mut problems: Problems) -> Result<(), Refusal> {
+    let mut by_name: BTreeMap<Named, Vec<Placed>> = BTreeMap::new();
+    for placed in records {
+        by_name.entry(placed.named.clone()).or_default().push(placed);
     }
     let mut databases: Vec<(Store, Vec<String>, Vec<Record>)> = Vec::new();
-    let mut problems = Vec::new();
     for (named, records) in by_name {
-        let store = into.open(&named).await?;
-        let wanted = records.iter().map(|record| (record.integration.as_str(), record.version.as_str()));
-        let unknown = store.unknown_versions(&named.name, &wanted.collect()).await;
-        let unknown = unknown.map_err(|error| refusal(&error))?.into_iter().take(MOST_TOLD);
-        problems.extend(unknown.map(|(id, version)| Problem {
-            at: String::new(),
-            message: format!("`{}` never carried `{id}` {version}", named.name),
-        }));
+        let store = match into.open(&named).await {
+            Ok(store) => store,
+            Err(Refusal::NotFound(why)) => {
+                records.iter().for_each(|one| problems.push(format!("{}/environment", one.at), why.clone()));
+                continue;
+            }
+            Err(Refusal::Several { name, choices }) => {
+                let why = format!("several environments are called `{name}`: {}", choices.join(", "));
+                records.iter().for_each(|one| problems.push(format!("{}/environment", one.at), why.clone()));
+                continue;
+            }
+            Err(refused) => return Err(refused),
+        };
+        let asked: Vec<&Record> = records.iter().map(|placed| &placed.record).collect();
+        let unknown = store.unknown_usage(&named.name, &asked).await.map_err(|error| refusal(&error))?;
+        for (index, unknown) in unknown {
+            let Placed { at, record, .. } = &records[index];
+            let (field, why) = made_up(record, unknown);
+            problems.push(format!("{at}/{field}"), why);
+        }
+        let records = records.into_iter().map(|placed| placed.record);
         match databases.iter_mut().find(|(other, ..)| other.url() == store.url()) {
             Some((_, names, all)) => {
                 names.push(named.name);
                 all.extend(records);
             }
-            None => databases.push((store, vec![named.name], records)),
+            None => databases.push((store, vec![named.name], records.collect())),
         }
     }
     if !problems.is_empty() {
-        return Err(Refusal::BadReport(problems));
+        return Err(Refusal::BadReport(problems.told()));
     }
     let mut written: Vec<String> = Vec::new();
     for (store, names, records) in databases {
@@ -124,6 +133,20 @@ async fn record(into: &impl Opens, records: Vec<(Named, Record)>) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Which field of a record names what never was, and what is wrong with it.
+fn made_up(record: &Record, unknown: Unknown) -> (&'static str, String) {
+    let Record { environment, integration, version, action, trigger, .. } = record;
+    let none = |what: &str, name: &Option<String>| {
+        let name = name.as_deref().unwrap_or_default();
+        format!("`{integration}` {version} has no {what} `{name}` in `{environment}`")
+    };
+    match unknown {
+        Unknown::Version => ("version", format!("`{environment}` never carried `{integration}` {version}")),
+        Unknown::Action => ("action", none("action", action)),
+        Unknown::Trigger => ("trigger", none("trigger", trigger)),
+    }
 }
 
 /// What a database refused, as others may read it: no address.

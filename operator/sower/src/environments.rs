@@ -1,12 +1,14 @@
 //! The Environments of a checkout: their documents on disk, and what is wrong with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use sower_core::manifest::{LoadedEnvironment, load_environments};
 use sower_core::problem::{self, Code, Problem};
 use sower_core::promotion::depends::{Waits, circle, waits_for};
+use sower_crds::EnvironmentSpec;
+use sower_crds::environment::{Database, Migrate};
 
 use crate::failure::Failure;
 
@@ -55,6 +57,21 @@ impl Broken {
     }
 }
 
+/// What stands for an environment whose file says nothing: its name, for what its rows alone are enough. Its database is
+/// taken as it is.
+#[must_use]
+pub fn unread(name: &str, path: &str) -> LoadedEnvironment {
+    let database = Database { migrate: Migrate::Never, ..Database::default() };
+    LoadedEnvironment {
+        name: name.to_owned(),
+        spec: EnvironmentSpec { database: Some(database), ..EnvironmentSpec::default() },
+        freeze_override: None,
+        path: path.to_owned(),
+        document: 0,
+        lines: BTreeMap::new(),
+    }
+}
+
 /// A file, and the line and column in it.
 type Place<'a> = (&'a str, (u32, u32));
 
@@ -78,7 +95,7 @@ impl EnvironmentFiles {
     /// Reads a file, or every YAML and JSON file of a folder. Problems name them below `shown`.
     ///
     /// # Errors
-    /// Usage, where the path is not there or cannot be read.
+    /// Usage, where the folder is not there or cannot be listed.
     pub fn read(path: &Path, shown: &Path) -> Result<Self, Failure> {
         let files = if path.is_dir() { listed(path)? } else { vec![path.to_path_buf()] };
         let mut all = Self::default();
@@ -87,9 +104,12 @@ impl EnvironmentFiles {
                 Ok(below) if !below.as_os_str().is_empty() => shown.join(below),
                 _ => shown.to_path_buf(),
             };
-            let bytes =
-                read(&file).map_err(|error| Failure::usage(format!("{}: {error}", shown.display())))?;
-            all.add(&shown.display().to_string(), &bytes);
+            let shown = shown.display().to_string();
+            match read(&file) {
+                Ok(bytes) => all.add(&shown, &bytes),
+                // One that cannot be read keeps nobody from the others.
+                Err(error) => all.unreadable(&shown, &error),
+            }
         }
         all.refuse_duplicates();
         all.refuse_circles();
@@ -127,6 +147,30 @@ impl EnvironmentFiles {
         self.environments.extend(loaded);
         self.problems.extend(problems);
         self.texts.insert(shown.to_owned(), String::from_utf8_lossy(bytes).into_owned());
+    }
+
+    /// Notes a file of which nothing can be read.
+    fn unreadable(&mut self, shown: &str, error: &std::io::Error) {
+        let code = match error.kind() {
+            std::io::ErrorKind::FileTooLarge => Code::TooLarge,
+            _ => Code::Syntax,
+        };
+        let problem = Problem {
+            code,
+            severity: code.severity(),
+            file: shown.to_owned(),
+            line: 1,
+            column: 1,
+            length: 1,
+            pointer: String::new(),
+            message: format!("the file cannot be read: {error}"),
+            expected: String::new(),
+            hint: None,
+            integration: None,
+        };
+        self.invalid += 1;
+        self.broken.extend(own_name(shown).map(|name| Broken::new(name, &problem)));
+        self.problems.push(problem);
     }
 
     /// Of several Environments of one name, be they valid or not, none can be taken: which one was meant?
@@ -171,6 +215,29 @@ impl EnvironmentFiles {
             self.broken.push(Broken::new(name, &problem));
             self.problems.push(problem);
         }
+    }
+
+    /// The names of its Environments, valid or not.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let documents = self.documents.iter().map(|(name, _)| name.as_str());
+        documents.chain(self.broken.iter().map(|broken| broken.name.as_str()))
+    }
+
+    /// What an Environment waits for that is neither here nor among `others`: it could never be seeded. They are taken all the
+    /// same: who is seeded from elsewhere meanwhile is told that it waits.
+    #[must_use]
+    pub fn not_there(&self, others: &Self) -> Vec<Problem> {
+        let known: BTreeSet<&str> = self.names().chain(others.names()).collect();
+        let mut problems = Vec::new();
+        for one in &self.environments {
+            let on = one.spec.depends_on.iter().enumerate();
+            let on = on.map(|(at, on)| (format!("/dependsOn/{at}/name"), on.name.as_str()));
+            let from = one.spec.promotion.iter();
+            let from = from.map(|promotion| ("/promotion/from".to_owned(), promotion.from.as_str()));
+            let missing = on.chain(from).filter(|(_, name)| !known.contains(name));
+            problems.extend(missing.map(|(pointer, name)| not_there(one, &pointer, name, &known)));
+        }
+        problems
     }
 
     /// Line and column of the value of `metadata.name`, which so many documents before it in its file have too; the first
@@ -230,6 +297,25 @@ fn duplicate(name: &str, file: &str, (line, column): (u32, u32), others: &str) -
     }
 }
 
+fn not_there(one: &LoadedEnvironment, pointer: &str, name: &str, known: &BTreeSet<&str>) -> Problem {
+    let (line, column) = one.lines.get(pointer).copied().unwrap_or((1, 1));
+    let near = known.iter().map(|other| (strsim::damerau_levenshtein(other, name), other));
+    let near = near.filter(|(distance, other)| *distance <= 2 && **other != one.name).min();
+    Problem {
+        code: Code::UnknownReference,
+        severity: Code::UnknownReference.severity(),
+        file: one.path.clone(),
+        line,
+        column,
+        length: u32::try_from(name.chars().count()).unwrap_or(1),
+        pointer: format!("/spec{pointer}"),
+        message: format!("no environment is called `{name}`"),
+        expected: "names no environment".into(),
+        hint: near.map(|(_, near)| format!("did you mean `{near}`?")),
+        integration: None,
+    }
+}
+
 fn in_a_circle(one: &LoadedEnvironment, circle: &[&str]) -> Problem {
     let next = circle.get(1).copied().unwrap_or(&one.name);
     let on = one.spec.depends_on.iter().position(|on| on.name == next);
@@ -269,7 +355,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(std::io::Error::other("larger than 5 MiB"));
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "larger than 5 MiB"));
     }
     Ok(bytes)
 }
@@ -324,6 +410,44 @@ mod tests {
         };
         assert_eq!(places(&one_file), ["e/a.yaml:4:9", "e/a.yaml:11:9"]);
         assert_eq!(places(&two_files), ["e/a.yaml:4:9", "e/b.yaml:4:9"]);
+    }
+
+    #[test]
+    fn who_waits_for_nobody_that_is_there_is_told_so() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = format!(
+            "{DOCUMENT}  dependsOn: [{{ name: staging }}, {{ name: broken }}]\n  promotion: {{ from: stagin }}\n"
+        );
+        std::fs::write(folder.path().join("qa.yaml"), text).expect("written");
+        std::fs::write(folder.path().join("broken.yaml"), "kind: [\n").expect("written");
+        let read = || EnvironmentFiles::read(folder.path(), Path::new("e")).expect("read");
+        let told = |others: &EnvironmentFiles| {
+            let problems = read().not_there(others);
+            problems.iter().map(|p| format!("{p} {:?}", p.hint)).collect::<Vec<_>>()
+        };
+        let stagin = "e/qa.yaml:7:16: error[unknown-reference]: no environment is called `stagin`";
+        let staging = "e/qa.yaml:6:17: error[unknown-reference]: no environment is called `staging` None";
+        assert_eq!(told(&EnvironmentFiles::default()), [staging.to_owned(), format!("{stagin} None")]);
+        let mut others = EnvironmentFiles::default();
+        others.add("s.yaml", DOCUMENT.replace("qa", "staging").replace("spec:\n", "spec: {}\n").as_bytes());
+        let meant = "Some(\"did you mean `staging`?\")";
+        assert_eq!(told(&others), [format!("{stagin} {meant}")]);
+        // It is taken all the same.
+        assert_eq!(read().environments.len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_keeps_nobody_from_the_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("qa.yaml"), format!("{DOCUMENT}  prune: true\n")).expect("written");
+        let large = std::fs::File::create(folder.path().join("large.yaml")).expect("made");
+        large.set_len(LARGEST + 1).expect("grown");
+        let files = EnvironmentFiles::read(folder.path(), Path::new("e")).expect("read");
+        assert_eq!(files.environments.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["qa"]);
+        let broken: Vec<(&str, &str)> =
+            files.broken.iter().map(|one| (one.name.as_str(), one.problem.as_str())).collect();
+        assert_eq!(broken, [("large", "e/large.yaml:1:1 too-large")]);
+        assert_eq!(files.invalid, 1);
     }
 
     #[test]

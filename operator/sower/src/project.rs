@@ -3,19 +3,21 @@
 use std::path::Path;
 
 use sower_controllers::metrics::Metrics;
+use sower_controllers::rollout::Steps;
 use sower_controllers::seeding::{Job, Seeder};
 use sower_core::manifest::LoadedEnvironment;
+use sower_store::StoreError;
 
 use crate::choice::{self, Asked};
 use crate::databases::Databases;
-use crate::environments::EnvironmentFiles;
+use crate::environments::{EnvironmentFiles, unread};
 use crate::failure::Failure;
-use crate::job;
 use crate::neighbours::Neighbours;
 use crate::origin::{self, Secrets};
 use crate::output::problems;
 use crate::output::style::Style;
 use crate::settings::{Settings, without_password};
+use crate::{databases, job};
 
 /// A checkout.
 pub struct Project {
@@ -40,6 +42,34 @@ impl Project {
         let files = origin::environment_files(&settings)?;
         let secrets = Secrets::of(&files);
         Ok(Self { settings, files, secrets, databases: Databases::default() })
+    }
+
+    /// One whose Environments cannot be read at all, for what needs no more than rows.
+    ///
+    /// # Errors
+    /// Usage, where an address of a database is none.
+    pub fn of_rows(settings: Settings) -> Result<Self, Failure> {
+        settings.addresses()?;
+        let (files, secrets) = (EnvironmentFiles::default(), Secrets::default());
+        Ok(Self { settings, files, secrets, databases: Databases::default() })
+    }
+
+    /// An environment whose file cannot be read, or is gone: where the database that is set knows it, by its name alone.
+    ///
+    /// # Errors
+    /// Where that database does not answer.
+    pub async fn by_rows(&self, name: &str) -> Result<Option<LoadedEnvironment>, StoreError> {
+        let broken = self.files.broken.iter().find(|broken| broken.name == name);
+        let environment = unread(name, broken.map_or("", |broken| &broken.path));
+        if databases::url(&self.settings, name)?.file().is_some_and(|file| !file.exists()) {
+            return Ok(None);
+        }
+        let known = match self.databases.of(&self.settings, &environment).await {
+            Ok(store) => store.environment(name).await?.is_some(),
+            Err(StoreError::SchemaMissing { found: None, .. }) => false,
+            Err(error) => return Err(error),
+        };
+        Ok(known.then_some(environment))
     }
 
     /// The valid Environments, by name.
@@ -92,6 +122,19 @@ impl Project {
     /// Usage, where a source cannot be read with files.
     pub fn job(&self, environment: &LoadedEnvironment) -> Result<Job, Failure> {
         job::job(&self.settings, environment, &self.secrets)
+    }
+
+    /// Its rollouts, which go on whether its sources can be read or not.
+    #[must_use]
+    pub fn steps<'a>(&'a self, environment: &'a LoadedEnvironment) -> Steps<'a> {
+        Steps {
+            environment: &environment.name,
+            spec: &environment.spec,
+            keeper: job::KEEPER,
+            epoch: None,
+            freeze_override: environment.freeze_override,
+            secrets: &self.secrets,
+        }
     }
 
     /// The environments that wait for each other.

@@ -2,6 +2,7 @@
 //! says where all of it is.
 
 mod from;
+mod others;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex as Lock, PoisonError};
 
 use sower_controllers::doors::Database;
 use sower_controllers::reason::Reason;
-use sower_controllers::seeding::{Job, Planned, Seeder, SeedingError, Upstream};
+use sower_controllers::seeding::{Job, Planned, Seeder, SeedingError};
 use sower_controllers::status::credentials;
 use sower_core::manifest::LoadedEnvironment;
 use sower_crds::Environment;
@@ -300,19 +301,6 @@ impl Session {
                 Err(self.led_back(Trouble::new(&error, member.name()).showing(secret), member))
             }
         }
-    }
-
-    /// The environment that one is promoted from, asked as this command asks.
-    async fn upstream(&self, member: &Member) -> Option<Upstream> {
-        let from = &member.loaded.spec.promotion.as_ref()?.from;
-        let same = |other: &&Member| other.name() == from && other.namespace() == member.namespace();
-        let Some(other) = self.everyone.iter().find(same) else {
-            return Some(Upstream::Away("no environment is called so".to_owned()));
-        };
-        Some(match self.store(other).await {
-            Ok(store) => Upstream::Open { environment: from.clone(), store },
-            Err(failure) => Upstream::Away(failure.message),
-        })
     }
 
     /// The Secret whose credentials a server was shown for a source, and what renews them.

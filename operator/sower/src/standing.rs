@@ -6,12 +6,14 @@ mod status;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use sower_controllers::reason::Reason;
 use sower_core::report::Failure as Entry;
 use sower_crds::environment::{Counts, EnvironmentSpec, PlanStatus, RolloutStatus, WaitingStatus};
 use sower_store::{Listed, Logged};
 
 use crate::commands::seed::{FOREIGN_ROW, is_whole_file};
 use crate::failure::Failure;
+use crate::neighbours::Unmet;
 use crate::output::document::Fields;
 use crate::session::{Member, Session};
 
@@ -175,6 +177,23 @@ pub fn unlisted<'a>(
 }
 
 impl Standing {
+    /// Another environment is not as this one wants it: it is not seeded, whatever its rows say.
+    pub fn waits_for(&mut self, Unmet { on, why }: &Unmet) {
+        if self.reason == Reason::Suspended.as_str() {
+            return;
+        }
+        self.ready = "False".to_owned();
+        self.reason = Reason::DependencyNotReady.as_str().to_owned();
+        self.message.clone_from(why);
+        self.needs = vec![(format!("sower status -e {on}"), "see what it waits for".to_owned())];
+        for ready in self.conditions.iter_mut().filter(|condition| condition.kind == "Ready") {
+            ready.status.clone_from(&self.ready);
+            ready.reason.clone_from(&self.reason);
+            ready.message.clone_from(&self.message);
+            ready.since = None;
+        }
+    }
+
     /// What its failures leave out.
     #[must_use]
     pub fn unlisted(&self) -> Option<String> {

@@ -64,7 +64,9 @@ impl Trouble {
             match command.as_str() {
                 DOCTOR if source => command.push_str(&settings.given),
                 DOCTOR => command.push_str(&settings.database_flag()),
-                again if again.starts_with("sower seed ") => command.push_str(&settings.given),
+                again if again.starts_with("sower seed ") || again.starts_with("sower status") => {
+                    command.push_str(&settings.given);
+                }
                 _ => {}
             }
         }

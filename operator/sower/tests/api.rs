@@ -197,18 +197,33 @@ fn a_report_is_recorded_whole_or_refused_whole() {
     let bad = with(record("production", &json!({ "errors": 11, "version": "one" })));
     let (status, body) = running.report(&bad);
     let expected = json!({ "error": "the report is refused whole", "problems": [
-        { "at": "records[1].version", "message": "`one` is not a semantic version" },
-        { "at": "records[1].errors", "message": "11 of 10 executions" },
+        { "at": "/records/1/version", "message": "`one` is not a semantic version" },
+        { "at": "/records/1/errors", "message": "11 of 10 executions" },
     ] });
     assert_eq!((status, body), (400, expected));
-    let (status, body) = running.report(&with(record("nowhere", &json!({}))));
-    assert_eq!((status, &body["error"]), (404, &json!("no environment is called `nowhere`")));
-    let (status, body) =
-        running.report(&with(record("production", &json!({ "at": "2001-01-01T00:00:00Z" }))));
-    assert!(status == 400 && body["problems"][0]["message"].is_string(), "{status} {body}");
-    let (status, body) = running.report(&with(record("production", &json!({ "version": "9.9.9" }))));
-    let never = json!({ "at": "", "message": "`production` never carried `stripe` 9.9.9" });
-    assert_eq!((status, &body["problems"]), (400, &json!([never])));
+    for (other, at, message) in [
+        (record("nowhere", &json!({})), "environment", "no environment is called `nowhere`"),
+        (record("production", &json!({ "at": "2001-01-01T00:00:00Z" })), "at", "is more than 24 hours ago"),
+        (
+            record("production", &json!({ "version": "9.9.9" })),
+            "version",
+            "`production` never carried `stripe` 9.9.9",
+        ),
+        (
+            record("production", &json!({ "action": "pay" })),
+            "action",
+            "`stripe` 1.0.0 has no action `pay` in `production`",
+        ),
+        (
+            record("production", &json!({ "trigger": "list" })),
+            "trigger",
+            "`stripe` 1.0.0 has no trigger `list` in `production`",
+        ),
+    ] {
+        let (status, body) = running.report(&with(other));
+        let expected = json!([{ "at": format!("/records/1/{at}"), "message": message }]);
+        assert_eq!((status, &body["problems"]), (400, &expected));
+    }
     let large = format!("{{\"records\": [{}]}}", " ".repeat(1 << 20));
     for (kind, body, status, error) in [
         ("application/json", "{", 400, "the report is refused whole"),

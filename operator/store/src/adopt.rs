@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sower_core::adopt::{DefinitionThere, HandMade, RowThere};
+use sower_core::drift::Mend;
 use sower_core::plan::{Operation, Verb};
 use sower_core::rows::{Kind, RegistryRow};
 
@@ -16,6 +17,7 @@ use crate::environment::AppliedSource;
 use crate::error::StoreError;
 use crate::memory::{self, ManifestDelta};
 use crate::open::Store;
+use crate::rollouts::RolloutDelta;
 use crate::seeding::{Applied, Counts, Seeding, advance, complete};
 use crate::session::{Bind, Tx, time};
 
@@ -72,7 +74,7 @@ impl Store {
         let fence = &seeding.fence;
         let environment = fence.environment.as_str();
         let (now, seq) = (time(Timestamp::now()), fence.base + 1);
-        let mend = BTreeSet::new();
+        let mend = Mend::NOTHING;
         let nothing = || Anew { reseed: false, merged: BTreeSet::new(), mend: &mend };
         let writing = Writing { environment, seeding: &seeding.id, anew: nothing(), now: &now };
         let mut counts = Counts::default();
@@ -100,13 +102,23 @@ impl Store {
             adoptions.iter().partition(|one| one.operation.verb == Verb::Create);
         let created: Vec<(&Operation, Option<Arc<str>>)> =
             created.into_iter().map(|one| (&one.operation, None)).collect();
-        apply::changes(&mut tx, &writing, seq, &created, &BTreeSet::new()).await?;
+        apply::changes(&mut tx, &writing, seq, &created, &BTreeSet::new(), &BTreeMap::new()).await?;
         let updated: Vec<(&Operation, Option<Arc<str>>)> =
             updated.into_iter().map(|one| (&one.operation, Some(one.manifest.clone()))).collect();
         if !updated.is_empty() {
-            let no_documents = ManifestDelta::default();
-            apply::apply(&mut tx, seeding, seq, updated, nothing(), &now, &no_documents, applied, &[])
-                .await?;
+            let (no_documents, no_rollouts) = (ManifestDelta::default(), RolloutDelta::default());
+            apply::apply(
+                &mut tx,
+                seeding,
+                seq,
+                updated,
+                nothing(),
+                &now,
+                &no_documents,
+                applied,
+                no_rollouts,
+            )
+            .await?;
         }
         let ids: Vec<&str> = adoptions.iter().map(|one| one.operation.id.as_str()).collect();
         memory::settle_status(&mut tx, environment, &ids, &now).await?;

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use sower_core::drift::Registry;
-use sower_core::plan::{Operation, Verb};
-use sower_core::rollout::Rollout;
+use sower_core::drift::{Mend, Registry};
+use sower_core::plan::{Content, Operation, Verb};
+use sower_core::rollout::{Rollout, State};
 use sower_core::rows::Rows;
 
 use crate::bulk::{Bulk, Column};
@@ -14,6 +14,7 @@ use crate::environment::AppliedSource;
 use crate::error::StoreError;
 use crate::memory::{self, ManifestDelta, document_id};
 use crate::registry;
+use crate::rollouts::RolloutDelta;
 use crate::seeding::{Counts, Seeding};
 use crate::session::{Bind, Tx};
 
@@ -58,12 +59,12 @@ pub(crate) struct Anew<'a> {
     /// Those of these integrations: hands changed them, and what was stored with them is not what is there.
     pub merged: BTreeSet<&'a str>,
     /// These rows: they drifted.
-    pub mend: &'a BTreeSet<(Registry, String)>,
+    pub mend: &'a Mend,
 }
 
 impl Anew<'_> {
     pub(crate) fn mends(&self, registry: Registry, id: &str) -> bool {
-        !self.mend.is_empty() && self.mend.contains(&(registry, id.to_owned()))
+        !self.mend.rows.is_empty() && self.mend.rows.contains(&(registry, id.to_owned()))
     }
 
     pub(crate) fn writes(&self, integration: &str) -> bool {
@@ -90,12 +91,13 @@ pub(crate) async fn apply(
     now: &str,
     manifests: &ManifestDelta<'_>,
     applied: &BTreeMap<String, AppliedSource>,
-    begin: &[Rollout],
+    rollouts: RolloutDelta<'_>,
 ) -> Result<Counts, StoreError> {
     let writing = Writing { environment: &seeding.fence.environment, seeding: &seeding.id, anew, now };
     let mut counts = Counts::default();
+    counts.rows_written += crate::candidates::mend(tx, &writing, &writing.anew.mend.beside).await?;
     let staged = operations.extract_if(.., |(operation, _)| operation.staged).collect::<Vec<_>>();
-    counts.rows_written += stage(tx, &writing, staged, begin, &mut counts).await?;
+    counts.rows_written += stage(tx, &writing, staged, rollouts.begin, &mut counts).await?;
 
     let gone: Vec<&str> =
         operations.iter().filter(|(o, _)| o.verb == Verb::Remove).map(|(o, _)| o.id.as_str()).collect();
@@ -103,7 +105,8 @@ pub(crate) async fn apply(
     let new: Vec<&str> =
         operations.iter().filter(|(o, _)| o.verb == Verb::Create).map(|(o, _)| o.id.as_str()).collect();
     let restored = crate::remove::kept(tx, &writing, &new).await?;
-    changes(tx, &writing, seq, &operations, &restored).await?;
+    let ended: Ended<'_> = rollouts.end.iter().map(|one| (one.integration.as_str(), one)).collect();
+    changes(tx, &writing, seq, &operations, &restored, &ended).await?;
 
     // A piece at a time, so that no more manifests are held than were handed over.
     for piece in operations.chunks_mut(ROWS) {
@@ -131,6 +134,7 @@ pub(crate) async fn apply(
     for (operation, _) in &operations {
         match operation.verb {
             Verb::Create => counts.created += 1,
+            Verb::Update | Verb::Move if is_withdrawn(&ended, operation) => counts.withdrawn += 1,
             Verb::Update | Verb::Move => counts.updated += 1,
             Verb::Remove => counts.deleted += 1,
         }
@@ -334,25 +338,42 @@ pub(crate) async fn versions(
     Ok(())
 }
 
+/// The rollouts that end, by integration.
+pub(crate) type Ended<'a> = BTreeMap<&'a str, &'a Rollout>;
+
+/// The sources are back at what all have: nothing but the rollout ends.
+fn is_withdrawn(ended: &Ended<'_>, operation: &Operation) -> bool {
+    ended.get(operation.id.as_str()).is_some_and(|rollout| {
+        rollout.state == State::Superseded && operation.to.as_ref() == Some(&rollout.from)
+    })
+}
+
+/// Notes what is changed of what all have: where a rollout ends, that was its stable version, whatever git had offered.
 pub(crate) async fn changes(
     tx: &mut Tx,
     writing: &Writing<'_>,
     seq: i64,
     operations: &[(&Operation, Option<Arc<str>>)],
     restored: &BTreeSet<String>,
+    ended: &Ended<'_>,
 ) -> Result<(), StoreError> {
     let name = |operation: &Operation| match operation.verb {
         Verb::Create if restored.contains(&operation.id) => RESTORE,
         verb => verb.as_str(),
     };
-    for chunk in operations.chunks(ROWS) {
+    let before = |operation: &Operation| ended.get(operation.id.as_str()).map(|rollout| &rollout.from);
+    let changed: Vec<&(&Operation, Option<Arc<str>>)> =
+        operations.iter().filter(|(operation, _)| !is_withdrawn(ended, operation)).collect();
+    for chunk in changed.chunks(ROWS) {
+        let from: Vec<Option<&Content>> =
+            chunk.iter().map(|(o, _)| o.from.as_ref().map(|from| before(o).unwrap_or(from))).collect();
         let columns = vec![
             ("environment", Column::Same(writing.environment)),
             ("integration_id", texts!(chunk, |o| Some(o.0.id.as_str()))),
             ("seq", Column::Int(chunk.iter().map(|_| seq).collect())),
             ("operation", texts!(chunk, |o| Some(name(o.0)))),
-            ("from_version", texts!(chunk, |o| o.0.from.as_ref().map(|from| from.version.as_str()))),
-            ("from_checksum", texts!(chunk, |o| o.0.from.as_ref().map(|from| from.checksum.as_str()))),
+            ("from_version", texts!(from, |from| from.map(|from| from.version.as_str()))),
+            ("from_checksum", texts!(from, |from| from.map(|from| from.checksum.as_str()))),
             ("to_version", texts!(chunk, |o| o.0.to.as_ref().map(|to| to.version.as_str()))),
             ("to_checksum", texts!(chunk, |o| o.0.to.as_ref().map(|to| to.checksum.as_str()))),
             ("source", texts!(chunk, |o| o.0.to.as_ref().map(|_| o.0.source.as_str()))),

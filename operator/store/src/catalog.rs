@@ -75,6 +75,12 @@ const LISTED: &str = "d.environment, d.id, d.name, d.version, d.status, \
      EXISTS (SELECT 1 FROM seeding_conflicts c WHERE c.environment = d.environment AND c.integration_id = d.id \
        AND c.resolved_at IS NULL)";
 
+/// What was rolled out and never reached all: no seeding made it everybody's.
+const TRIED: &str = "SELECT r.integration_id, r.to_checksum FROM integration_rollouts r \
+     WHERE r.environment = $1 AND r.integration_id = ANY($2) AND r.to_checksum = ANY($3) \
+     AND NOT EXISTS (SELECT 1 FROM seeding_changes c WHERE c.environment = r.environment \
+       AND c.integration_id = r.integration_id AND c.to_checksum = r.to_checksum)";
+
 impl Store {
     /// All that a plan needs to know of an environment, in two statements over one state of the database.
     ///
@@ -101,7 +107,7 @@ impl Store {
         self.which_of(environment, asked, "reading earlier versions", sql).await
     }
 
-    /// Which of these contents (integration and checksum) were rolled out at some time and reached all in none of their rollouts.
+    /// Which of these contents (integration and checksum) were rolled out at some time, and never reached all in any way.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -110,11 +116,20 @@ impl Store {
         environment: &str,
         asked: &[(String, String)],
     ) -> Result<BTreeSet<(String, String)>, StoreError> {
-        let sql = "SELECT r.integration_id, r.to_checksum FROM integration_rollouts r \
-             WHERE r.environment = $1 AND r.integration_id = ANY($2) AND r.to_checksum = ANY($3) \
-             AND NOT EXISTS (SELECT 1 FROM integration_rollouts c WHERE c.environment = r.environment \
-               AND c.integration_id = r.integration_id AND c.to_checksum = r.to_checksum AND c.state = 'Completed')";
-        self.which_of(environment, asked, "reading earlier rollouts", sql).await
+        self.which_of(environment, asked, "reading earlier rollouts", TRIED).await
+    }
+
+    /// Which of them went back, too: one of their rollouts was aborted or rolled back.
+    ///
+    /// # Errors
+    /// As [`Store::tried`].
+    pub async fn went_back(
+        &self,
+        environment: &str,
+        asked: &[(String, String)],
+    ) -> Result<BTreeSet<(String, String)>, StoreError> {
+        let sql = format!("{TRIED} AND r.state IN ('Aborted', 'RolledBack')");
+        self.which_of(environment, asked, "reading earlier rollouts", &sql).await
     }
 
     async fn which_of(
@@ -122,7 +137,7 @@ impl Store {
         environment: &str,
         asked: &[(String, String)],
         doing: &'static str,
-        sql: &'static str,
+        sql: &str,
     ) -> Result<BTreeSet<(String, String)>, StoreError> {
         if asked.is_empty() {
             return Ok(BTreeSet::new());
@@ -163,6 +178,28 @@ impl Store {
             .await?;
         tx.commit().await?;
         rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?.into()))).collect()
+    }
+
+    /// What is carried whose manifest mentions an integration: id, version and manifest.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn mentioning(
+        &self,
+        environment: &str,
+        id: &str,
+    ) -> Result<Vec<(String, String, String)>, StoreError> {
+        let mut tx = self.read().await?;
+        let rows = tx
+            .rows(
+                "reading what mentions an integration",
+                "SELECT id, version, manifest::text FROM integration_definitions WHERE environment = $1 AND id <> $2 \
+                 AND status <> 'removed' AND manifest::text LIKE $3 ORDER BY id",
+                &[environment.into(), id.into(), (&format!("%\"{id}%")).into()],
+            )
+            .await?;
+        tx.commit().await?;
+        rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?, row.text(2)?))).collect()
     }
 
     /// The canonical bytes of contents (integration and checksum) that the environment carried at some time, by

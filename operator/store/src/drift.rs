@@ -1,7 +1,10 @@
 //! Looking for drift: rows that no longer are what the last seeding wrote.
 //!
 //! An environment is looked through by pages of integrations, in one transaction that reads. PostgreSQL hashes by itself and
-//! says which integrations are sound; of the others, and on SQLite of all, the rows are read and compared one by one.
+//! says which integrations are sound; of the others, and on SQLite of all, the rows are read and compared one by one. What
+//! lives beside the stable rows is looked at for itself: of few integrations a rollout is under way.
+
+mod beside;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,8 +74,9 @@ impl Store {
                 drift.integrations += compare(&mut tx, environment, ids, ignored, &mut rows).await?;
             }
         }
-        tx.done();
         drift.rows = rows.into_values().collect();
+        drift.rows.extend(beside::beside(&mut tx, environment, ignored).await?);
+        tx.done();
         drift.rows.sort_unstable();
         Ok(drift)
     }
@@ -419,20 +423,22 @@ async fn registry(tx: &mut Tx, binds: &[Bind<'_>], by: &str) -> Result<Vec<Held>
         )
     });
     let rows = tx.rows("reading registry rows", &each.join(" UNION ALL "), binds).await?;
-    let mut held = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let name = row.text(0)?;
-        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.as_str() == name) else { continue };
-        held.push(Held {
-            kind,
-            id: row.text(1)?,
-            integration: row.text(2)?,
-            identifier: row.text(3)?,
-            name: row.text(4)?,
-            category: row.maybe_text(5)?,
-            definition: row.text(6)?,
-            hash: row.maybe_bytes(7)?,
-        });
-    }
-    Ok(held)
+    rows.iter().filter_map(|row| held(row).transpose()).collect()
+}
+
+/// A row of a registry, of its kind, id, integration, identifier, name, category, definition and hash; none where nobody knows
+/// such a kind.
+fn held(row: &Row) -> Result<Option<Held>, StoreError> {
+    let name = row.text(0)?;
+    let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.as_str() == name) else { return Ok(None) };
+    Ok(Some(Held {
+        kind,
+        id: row.text(1)?,
+        integration: row.text(2)?,
+        identifier: row.text(3)?,
+        name: row.text(4)?,
+        category: row.maybe_text(5)?,
+        definition: row.text(6)?,
+        hash: row.maybe_bytes(7)?,
+    }))
 }

@@ -67,6 +67,8 @@ pub struct EnvironmentRow {
     pub rollback: Option<HandledRollback>,
     /// Whether its usage has to be looked at.
     pub usage: UsageLooked,
+    /// Somebody let something in that waits for another environment, and nothing came of it yet.
+    pub admits: bool,
 }
 
 impl EnvironmentRow {
@@ -107,7 +109,8 @@ const COLUMNS: &str = "e.name::text, e.keeper, e.epoch, e.holder, e.seq, e.appli
        AND p.status = 'approved'), \
      (SELECT count(*) FROM (SELECT 1 FROM public.integration_usage u WHERE u.environment = e.name \
        ORDER BY u.resolution, u.minute LIMIT 1) AS o), \
-     @time(e.usage_at), e.usage_kept";
+     @time(e.usage_at), e.usage_kept, \
+     (SELECT count(*) FROM public.promotion_admissions a WHERE a.environment = e.name)";
 
 impl Store {
     /// The row of one environment, if there is one. One statement.
@@ -311,6 +314,7 @@ fn read(row: &Row) -> Result<EnvironmentRow, StoreError> {
         forgotten: row.int(13)?,
         rollback: row.maybe_text(14)?.map(|text| parse(&text, "what came of a rollback")).transpose()?,
         usage: UsageLooked { some: row.int(17)? > 0, due_at: row.maybe_time(18)?, kept: row.maybe_text(19)? },
+        admits: row.int(20)? > 0,
     })
 }
 

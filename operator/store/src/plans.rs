@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sower_core::drift::Registry;
+use sower_core::drift::{Beside, Mend, Registry};
 use sower_core::plan::{Conflict, Operation, Plan};
 use sower_core::report::Failure;
 
@@ -84,7 +84,7 @@ pub struct Pinned {
     /// Rows that do not differ are written too.
     pub reseed: bool,
     /// Rows that drifted, and that it corrects.
-    pub mend: BTreeSet<(Registry, String)>,
+    pub mend: Mend,
     /// Integrations that hands changed, and that it merges: all of their rows are written.
     pub merged: BTreeSet<String>,
 }
@@ -105,6 +105,10 @@ pub(crate) struct Document {
     reseed: bool,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     mend: BTreeSet<(Registry, String)>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    mend_beside: BTreeSet<Beside>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    mend_rollouts: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     merged: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -139,7 +143,9 @@ impl Document {
             metadata: pinned.metadata.clone(),
             reason: pinned.reason.clone(),
             reseed: pinned.reseed,
-            mend: pinned.mend.clone(),
+            mend: pinned.mend.rows.clone(),
+            mend_beside: pinned.mend.beside.clone(),
+            mend_rollouts: pinned.mend.rollouts.clone(),
             merged: pinned.merged.clone(),
             put_back: plan.put_back.clone(),
             lifted: plan.lifted.clone(),
@@ -251,7 +257,9 @@ impl Store {
             metadata,
             reason,
             reseed,
-            mend,
+            mend: rows,
+            mend_beside: beside,
+            mend_rollouts: rollouts,
             merged,
             put_back,
             lifted,
@@ -285,7 +293,7 @@ impl Store {
             metadata,
             reason,
             reseed,
-            mend,
+            mend: Mend { rows, beside, rollouts },
             merged,
         }))
     }

@@ -13,7 +13,6 @@ use crate::bulk::{Bulk, Column};
 use crate::environment::{Fence, lock};
 use crate::error::StoreError;
 use crate::open::Store;
-use crate::plans::{OF_NO_SEEDING, retire};
 use crate::session::{Bind, Tx, parse, time, to_json};
 
 /// What an environment remembers of promotion.
@@ -34,8 +33,8 @@ pub struct PromotionDelta<'a> {
     pub fresh: &'a [(Wanted, Arc<str>)],
     /// Offers (integration and checksum) that go.
     pub stale: &'a [(String, String)],
-    /// Integrations of which what somebody let in is done with.
-    pub settled: &'a [String],
+    /// Contents (integration and checksum) of which it means nothing any more that somebody let them in.
+    pub settled: &'a [(String, String)],
     /// All of it goes.
     pub ends: bool,
 }
@@ -210,8 +209,18 @@ impl Store {
             let bulk = Bulk { table: "promotion_admissions", columns, on_conflict };
             tx.bulk("letting in by hand", bulk).await?;
         }
-        // What was planned meanwhile knows nothing of it.
-        retire(&mut tx, &fence.environment, OF_NO_SEEDING).await?;
+        tx.commit().await
+    }
+
+    /// Notes what changes without a seeding: a guard holds the plan.
+    ///
+    /// # Errors
+    /// As [`Store::begin`].
+    pub async fn remember(&self, fence: &Fence, delta: &PromotionDelta<'_>) -> Result<(), StoreError> {
+        let now = time(Timestamp::now());
+        let mut tx = self.write().await?;
+        lock(&mut tx, fence).await?;
+        write(&mut tx, &fence.environment, delta, &now).await?;
         tx.commit().await
     }
 }
@@ -231,20 +240,8 @@ pub(crate) async fn write(
         }
         return Ok(());
     }
-    for chunk in stale.chunks(ROWS) {
-        // A checksum is that of one integration alone: the id is part of the content.
-        let (ids, checksums): (Vec<&str>, Vec<&str>) =
-            chunk.iter().map(|(id, checksum)| (id.as_str(), checksum.as_str())).unzip();
-        let binds = [environment.into(), Bind::Texts(&ids), Bind::Texts(&checksums)];
-        let sql = "DELETE FROM promotion_offers \
-             WHERE environment = $1 AND integration_id = ANY($2) AND checksum = ANY($3)";
-        tx.run("forgetting what was offered", sql, &binds).await?;
-    }
-    for ids in settled.chunks(ROWS) {
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let sql = "DELETE FROM promotion_admissions WHERE environment = $1 AND integration_id = ANY($2)";
-        tx.run("forgetting what was let in by hand", sql, &[environment.into(), Bind::Texts(&ids)]).await?;
-    }
+    forget(tx, environment, "promotion_offers", stale).await?;
+    forget(tx, environment, "promotion_admissions", settled).await?;
     if fresh.is_empty() {
         return Ok(());
     }
@@ -253,6 +250,26 @@ pub(crate) async fn write(
     let seq = last.map(|row| row.int(0)).transpose()?.unwrap_or(0) + 1;
     for chunk in chunks(fresh, |(_, manifest)| manifest.len() + 1024) {
         offers(tx, environment, chunk, seq, now).await?;
+    }
+    Ok(())
+}
+
+/// Deletes the rows of these contents.
+async fn forget(
+    tx: &mut Tx,
+    environment: &str,
+    table: &str,
+    contents: &[(String, String)],
+) -> Result<(), StoreError> {
+    let sql = format!(
+        "DELETE FROM {table} WHERE environment = $1 AND integration_id = ANY($2) AND checksum = ANY($3)"
+    );
+    for chunk in contents.chunks(ROWS) {
+        // A checksum is that of one integration alone: the id is part of the content.
+        let (ids, checksums): (Vec<&str>, Vec<&str>) =
+            chunk.iter().map(|(id, checksum)| (id.as_str(), checksum.as_str())).unzip();
+        let binds = [environment.into(), Bind::Texts(&ids), Bind::Texts(&checksums)];
+        tx.run("forgetting what waited", &sql, &binds).await?;
     }
     Ok(())
 }

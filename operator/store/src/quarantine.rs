@@ -13,7 +13,17 @@ use crate::error::StoreError;
 use crate::open::Store;
 use crate::plans::{OF_NO_SEEDING, retire};
 use crate::rollback::HandledRollback;
+use crate::rollouts::HandledCommand;
 use crate::session::{Bind, Row, Tx, time};
+
+/// What came of the annotation that something is obeyed for: noted with what is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered<'a> {
+    /// A rollback.
+    Rollback(&'a HandledRollback),
+    /// A command to a rollout.
+    Command(&'a HandledCommand),
+}
 
 /// Something that is kept out, or was asked back and not taken yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +135,7 @@ impl Store {
 
     /// Asks back what the last rollback keeps out, or all that is kept out of one integration; says what that is. The next
     /// seeding looks at everything, and takes it if git still says so. Nothing is written where nothing is kept out, but for
-    /// `handled`.
+    /// what a rollback is answered.
     ///
     /// # Errors
     /// As [`Store::begin`].
@@ -133,7 +143,30 @@ impl Store {
         &self,
         fence: &Fence,
         integration: Option<&str>,
-        handled: Option<&HandledRollback>,
+        answered: Option<Answered<'_>>,
+    ) -> Result<Vec<Quarantined>, StoreError> {
+        self.asked_back(fence, (integration, None), answered).await
+    }
+
+    /// [`Store::ask_back`] of one content of an integration alone.
+    ///
+    /// # Errors
+    /// As [`Store::begin`].
+    pub async fn ask_back_content(
+        &self,
+        fence: &Fence,
+        integration: &str,
+        checksum: &str,
+        answered: Option<Answered<'_>>,
+    ) -> Result<Vec<Quarantined>, StoreError> {
+        self.asked_back(fence, (Some(integration), Some(checksum)), answered).await
+    }
+
+    async fn asked_back(
+        &self,
+        fence: &Fence,
+        (integration, checksum): (Option<&str>, Option<&str>),
+        answered: Option<Answered<'_>>,
     ) -> Result<Vec<Quarantined>, StoreError> {
         let environment = Bind::Text(&fence.environment);
         let now = time(Timestamp::now());
@@ -142,13 +175,14 @@ impl Store {
         let open = "FROM integration_quarantine WHERE environment = $1 AND lifted_at IS NULL AND asked_back_at IS NULL";
         let which = format!(
             "q.environment = $1 AND q.lifted_at IS NULL AND q.asked_back_at IS NULL AND (q.integration_id = $2 \
-             OR ($2::text IS NULL AND q.seeding = (SELECT max(seeding) {open})))"
+             OR ($2::text IS NULL AND q.seeding = (SELECT max(seeding) {open}))) \
+             AND ($3::text IS NULL OR q.checksum = $3)"
         );
         let rows = tx
             .rows(
                 "reading what is asked back",
                 &format!("{OPEN} AND {which} ORDER BY q.integration_id, q.checksum"),
-                &[environment, Bind::Maybe(integration)],
+                &[environment, Bind::Maybe(integration), Bind::Maybe(checksum)],
             )
             .await?;
         let asked = rows.iter().map(quarantined).collect::<Result<Vec<_>, _>>()?;
@@ -156,10 +190,10 @@ impl Store {
             tx.run(
                 "asking back what is kept out",
                 &format!(
-                    "UPDATE integration_quarantine AS q SET asked_back_at = $3::timestamptz, lifted_at = \
-                     CASE WHEN q.checksum <> '' AND {NEVER_CARRIED} THEN $3::timestamptz END WHERE {which}"
+                    "UPDATE integration_quarantine AS q SET asked_back_at = $4::timestamptz, lifted_at = \
+                     CASE WHEN q.checksum <> '' AND {NEVER_CARRIED} THEN $4::timestamptz END WHERE {which}"
                 ),
-                &[environment, Bind::Maybe(integration), (&now).into()],
+                &[environment, Bind::Maybe(integration), Bind::Maybe(checksum), (&now).into()],
             )
             .await?;
             tx.run(
@@ -169,8 +203,15 @@ impl Store {
             )
             .await?;
         }
-        if let Some(handled) = handled {
-            crate::rollback::note(&mut tx, &fence.environment, Some(handled), &now).await?;
+        match answered {
+            Some(Answered::Rollback(handled)) => {
+                crate::rollback::note(&mut tx, &fence.environment, Some(handled), &now).await?;
+            }
+            Some(Answered::Command(_)) if asked.is_empty() => {}
+            Some(Answered::Command(handled)) => {
+                crate::rollouts::note(&mut tx, &fence.environment, Some(handled)).await?;
+            }
+            None => {}
         }
         tx.commit().await?;
         Ok(asked)

@@ -1,5 +1,7 @@
 //! Rollouts: what is under way, what came of it, and how one moves. They begin and end with seedings.
 
+pub(crate) mod seal;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -115,6 +117,7 @@ impl Store {
         let mut tx = self.write().await?;
         lock(&mut tx, fence).await?;
         update(&mut tx, Some(&before.events), after, &time(Timestamp::now())).await?;
+        reseal(&mut tx, before, after).await?;
         note(&mut tx, &fence.environment, handled).await?;
         tx.commit().await
     }
@@ -204,9 +207,9 @@ pub(crate) async fn begin(
             WHAT,
             "INSERT INTO integration_rollouts (id, environment, integration_id, from_version, from_checksum, to_version, \
              to_checksum, variants, salt, step, weight, state, reasons, strategy, progress, source, path, revision, seeding, \
-             started_at, step_started_at, due_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8::json, $9, $10, $11, \
-             $12, $13::json, $14::json, $15::json, $16, $17, $18, $19, $20::timestamptz, $21::timestamptz, \
-             $22::timestamptz, $23::timestamptz)",
+             started_at, step_started_at, due_at, updated_at, row_hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8::json, $9, \
+             $10, $11, $12, $13::json, $14::json, $15::json, $16, $17, $18, $19, $20::timestamptz, $21::timestamptz, \
+             $22::timestamptz, $23::timestamptz, $24)",
             &[
                 (&rollout.id).into(),
                 (&rollout.environment).into(),
@@ -231,6 +234,7 @@ pub(crate) async fn begin(
                 (&time(rollout.step_started_at)).into(),
                 Bind::Maybe(rollout.due_at.map(time).as_deref()),
                 now.into(),
+                (&seal::seal(rollout)?).into(),
             ],
         )
         .await?;
@@ -260,6 +264,14 @@ pub(crate) async fn end(
         )
         .await?;
     }
+    Ok(())
+}
+
+/// Writes the hash of what it is now, where it was what Sower had made of it: another's hand stays to be seen.
+async fn reseal(tx: &mut Tx, before: &Rollout, after: &Rollout) -> Result<(), StoreError> {
+    let (before, now) = (seal::seal(before)?, seal::seal(after)?);
+    let sql = "UPDATE integration_rollouts SET row_hash = $3 WHERE id = $1 AND row_hash = $2";
+    tx.run("sealing a rollout", sql, &[(&after.id).into(), (&before).into(), (&now).into()]).await?;
     Ok(())
 }
 

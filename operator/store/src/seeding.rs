@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use sower_core::drift::Registry;
+use sower_core::drift::Mend;
 use sower_core::plan::{Conflict, Operation};
 use sower_core::report::Failure;
 
@@ -58,7 +58,7 @@ pub struct Write<'a> {
     /// Rows that do not differ are written too.
     pub reseed: bool,
     /// Rows that drifted: what is stored of them says nothing of what they hold, so they are written too.
-    pub mend: &'a BTreeSet<(Registry, String)>,
+    pub mend: &'a Mend,
     /// Those of the operations that are merges with what hands changed.
     pub merges: Vec<Merging<'a>>,
     /// Integrations whose rows are all written too: they were merged earlier, when the plan was made.
@@ -123,6 +123,8 @@ pub struct Counts {
     pub restored: usize,
     /// Integrations updated or moved.
     pub updated: usize,
+    /// Integrations whose rollout ended, and of which all keep what they have.
+    pub withdrawn: usize,
     /// Integrations of which a rollout began.
     pub staged: usize,
     /// Integrations deleted.
@@ -238,18 +240,9 @@ impl Store {
         let merged = merged.chain(earlier.iter().map(String::as_str)).collect();
         let anew = Anew { reseed, merged, mend };
         rollouts::end(&mut tx, environment, rollouts.end, &now).await?;
-        let counts = crate::apply::apply(
-            &mut tx,
-            seeding,
-            seq,
-            operations,
-            anew,
-            &now,
-            &manifests,
-            applied,
-            rollouts.begin,
-        )
-        .await?;
+        let counts =
+            crate::apply::apply(&mut tx, seeding, seq, operations, anew, &now, &manifests, applied, rollouts)
+                .await?;
         rollouts::begin(&mut tx, rollouts.begin, &seeding.id, &now).await?;
         rollouts::note(&mut tx, environment, rollouts.handled).await?;
         crate::conflicts::settle(&mut tx, environment, conflicts, Some(&seeding.id), &written, &now).await?;

@@ -3,14 +3,16 @@
 //! None of it is part of a seeding: whoever counts needs no fence, and a seeding waits for nobody who counts.
 
 mod roll_up;
+mod unknown;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use sower_core::usage::{BOUNDS_MS, Histogram, Observed, Record, bad_records};
 
 pub use roll_up::{RolledUp, UsageLooked, UsageRetention};
+pub use unknown::Unknown;
 
 use crate::apply::ROWS;
 use crate::bulk::{Bulk, Column};
@@ -19,6 +21,8 @@ use crate::open::Store;
 use crate::seeding::new_id;
 use crate::session::{Bind, Row, time};
 
+/// The columns of [`Observed`] but those of its histogram.
+const COUNTS: [&str; 4] = ["execution_count", "error_count", "latency_ms", "latency_count"];
 /// The columns of a histogram, class by class.
 const CLASSES: [&str; BOUNDS_MS.len() + 1] = [
     "ms_10", "ms_25", "ms_50", "ms_100", "ms_250", "ms_500", "ms_1000", "ms_2500", "ms_5000", "ms_10000",
@@ -106,6 +110,25 @@ impl Store {
         self.by_version(environment, integration, since, "minute >= $3::timestamptz").await
     }
 
+    /// The executions of an integration by version, of all buckets that end after `since`: of the one that it lies in, those
+    /// before it count too.
+    ///
+    /// # Errors
+    /// As [`Store::usage_since`].
+    pub async fn usage_over(
+        &self,
+        environment: &str,
+        integration: &str,
+        since: Timestamp,
+    ) -> Result<BTreeMap<String, Observed>, StoreError> {
+        let [hour, day] = [Length::Hour, Length::Day].map(|length| time(length.begin(since)));
+        let when = format!(
+            "minute >= '{day}'::timestamptz AND (minute >= $3::timestamptz OR resolution = 'day' \
+             OR (resolution = 'hour' AND minute >= '{hour}'::timestamptz))"
+        );
+        self.by_version(environment, integration, since, &when).await
+    }
+
     /// The executions of an integration by version, of the one minute of `at`.
     ///
     /// # Errors
@@ -175,38 +198,6 @@ impl Store {
         };
         rows.iter().map(used).collect()
     }
-
-    /// Those of these integrations and versions that an environment does not carry, never carried, and has in no rollout.
-    ///
-    /// # Errors
-    /// As [`Store::usage_since`].
-    pub async fn unknown_versions(
-        &self,
-        environment: &str,
-        wanted: &BTreeSet<(&str, &str)>,
-    ) -> Result<BTreeSet<(String, String)>, StoreError> {
-        let sql = "SELECT id, version FROM integration_definitions \
-             WHERE environment = $1 AND id = ANY($2) AND version = ANY($3) UNION \
-             SELECT integration_id, version FROM integration_versions \
-             WHERE environment = $1 AND integration_id = ANY($2) AND version = ANY($3) UNION \
-             SELECT integration_id, version FROM registry_candidates \
-             WHERE environment = $1 AND integration_id = ANY($2) AND version = ANY($3)";
-        let mut unknown: BTreeSet<(String, String)> =
-            wanted.iter().map(|(id, version)| ((*id).to_owned(), (*version).to_owned())).collect();
-        let mut tx = self.read().await?;
-        let wanted: Vec<(&str, &str)> = wanted.iter().copied().collect();
-        for chunk in wanted.chunks(ROWS) {
-            let (ids, versions): (BTreeSet<&str>, BTreeSet<&str>) = chunk.iter().copied().unzip();
-            let (ids, versions): (Vec<&str>, Vec<&str>) =
-                (ids.into_iter().collect(), versions.into_iter().collect());
-            let binds = [environment.into(), Bind::Texts(&ids), Bind::Texts(&versions)];
-            for row in &tx.rows("looking for versions", sql, &binds).await? {
-                unknown.remove(&(row.text(0)?, row.text(1)?));
-            }
-        }
-        tx.done();
-        Ok(unknown)
-    }
 }
 
 /// One entry a row, whoever counted.
@@ -248,7 +239,7 @@ fn bulk<'a>(chunk: &[Counted<'a>]) -> Bulk<'a> {
         ("execution_count", numbers(&|observed| observed.executions)),
         ("error_count", numbers(&|observed| observed.errors)),
         ("latency_ms", numbers(&|observed| observed.latency_ms)),
-        ("latency_count", numbers(&|observed| observed.latency.count())),
+        ("latency_count", numbers(&|observed| observed.latency_count)),
     ];
     for (class, name) in CLASSES.into_iter().enumerate() {
         columns.push((name, numbers(&|observed| observed.latency.0[class])));
@@ -258,14 +249,18 @@ fn bulk<'a>(chunk: &[Counted<'a>]) -> Bulk<'a> {
 
 /// The columns of [`Observed`], each behind a prefix.
 fn columns(before: &str, between: &str) -> String {
-    let columns = ["execution_count", "error_count", "latency_ms"].into_iter().chain(CLASSES);
-    columns.map(|column| format!("{before}{column}")).collect::<Vec<_>>().join(between)
+    COUNTS
+        .into_iter()
+        .chain(CLASSES)
+        .map(|column| format!("{before}{column}"))
+        .collect::<Vec<_>>()
+        .join(between)
 }
 
 /// The sums of the columns of [`Observed`], under their names.
 fn sums() -> String {
-    let columns = ["execution_count", "error_count", "latency_ms"].into_iter().chain(CLASSES);
-    columns.map(|column| format!("sum({column})::bigint AS {column}")).collect::<Vec<_>>().join(", ")
+    let sum = |column: &str| format!("sum({column})::bigint AS {column}");
+    COUNTS.into_iter().chain(CLASSES).map(sum).collect::<Vec<_>>().join(", ")
 }
 
 /// What [`sums`] and [`columns`] selected, from this column on.
@@ -273,9 +268,10 @@ fn observed(row: &Row, first: usize) -> Result<Observed, StoreError> {
     let number = |index: usize| Ok::<_, StoreError>(u64::try_from(row.int(first + index)?).unwrap_or(0));
     let mut latency = Histogram::default();
     for (class, count) in latency.0.iter_mut().enumerate() {
-        *count = number(3 + class)?;
+        *count = number(4 + class)?;
     }
-    Ok(Observed { executions: number(0)?, errors: number(1)?, latency_ms: number(2)?, latency })
+    let [executions, errors, latency_ms, latency_count] = [number(0)?, number(1)?, number(2)?, number(3)?];
+    Ok(Observed { executions, errors, latency_ms, latency_count, latency })
 }
 
 /// A length of a bucket: they begin at whole ones since 1970, in UTC.

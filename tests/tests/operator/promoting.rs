@@ -37,6 +37,25 @@ fn promoted(spec: Value, soak: &str) -> Value {
     with(spec, json!({ "interval": "1s", "promotion": { "from": "staging", "soak": soak } }))
 }
 
+/// Jane lets them in.
+async fn promote(bed: &Bed, ids: &str) -> Result<()> {
+    let annotations = json!({ PROMOTE: ids, PROMOTED_BY: "jane" });
+    let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
+    let params = PatchParams { field_manager: Some("gitops".into()), ..PatchParams::default() };
+    bed.namespace.api::<Environment>().patch("production", &params, &patch).await?;
+    Ok(())
+}
+
+async fn spent(bed: &Bed) -> Result<()> {
+    bed.until("the annotation is spent", async || {
+        let read = bed.read("production").await?;
+        let annotations = read.metadata.annotations.clone().unwrap_or_default();
+        ensure!(!annotations.contains_key(PROMOTE), "{annotations:?}; {}", told(&read));
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_version_comes_in_after_its_soak_and_not_before() -> Result<()> {
     let bed = Bed::make("promoted").await?;
@@ -70,22 +89,15 @@ async fn an_annotation_lets_in_what_the_other_carries_once() -> Result<()> {
     bed.seeded("staging", &first).await?;
     bed.environment("production", promoted(catalog.spec(), "24h")).await?;
     waits(&bed, "production", "oak 1.0.0").await?;
-    let annotate = async |annotations: Value| {
-        let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
-        let params = PatchParams { field_manager: Some("gitops".into()), ..PatchParams::default() };
-        bed.namespace.api::<Environment>().patch("production", &params, &patch).await.map(drop)
-    };
-    annotate(json!({ PROMOTE: "oak,nothing", PROMOTED_BY: "jane" })).await?;
+    promote(&bed, "oak,nothing").await?;
     carries(&bed, "production", "oak", "1.0.0").await?;
-    let read = bed
-        .until("the annotation is spent", async || {
-            let read = bed.read("production").await?;
-            let annotations = read.metadata.annotations.clone().unwrap_or_default();
-            ensure!(!annotations.contains_key(PROMOTE), "{annotations:?}");
-            Ok(read)
-        })
-        .await?;
-    ensure!(waiting(&read) == ["elm 1.0.0"], "{}", told(&read));
+    spent(&bed).await?;
+    bed.until("only the other one waits", async || {
+        let read = bed.read("production").await?;
+        ensure!(waiting(&read) == ["elm 1.0.0"], "{}", told(&read));
+        Ok(())
+    })
+    .await?;
     let tables = bed.tables().await?;
     let log = tables.log("production");
     let reason = log.last().context("a row")?.text("reason").to_owned();
@@ -96,13 +108,55 @@ async fn an_annotation_lets_in_what_the_other_carries_once() -> Result<()> {
     catalog.write("oak", "1.1.0")?;
     catalog.push("More")?;
     waits(&bed, "production", "oak 1.1.0").await?;
-    annotate(json!({ PROMOTE: "oak", PROMOTED_BY: "jane" })).await?;
-    bed.until("the annotation is spent", async || {
-        let annotations = bed.read("production").await?.metadata.annotations.unwrap_or_default();
-        ensure!(!annotations.contains_key(PROMOTE), "{annotations:?}");
+    promote(&bed, "oak").await?;
+    spent(&bed).await?;
+    let carried = bed.tables().await?.carried("production");
+    ensure!(carried.get("oak").map(String::as_str) == Some("1.0.0"), "{carried:?}");
+    Ok(())
+}
+
+/// What is let in by hand is what the other carries then, whatever keeps the seeding up.
+#[tokio::test]
+async fn an_annotation_is_about_what_is_carried_then() -> Result<()> {
+    let bed = Bed::make("promoted-then").await?;
+    let catalog = bed.catalog()?;
+    let first = catalog.plant(&["oak"])?;
+    bed.environment("staging", catalog.spec()).await?;
+    bed.seeded("staging", &first).await?;
+    let open = promoted(catalog.spec(), "24h");
+    let on = json!([{ "name": "staging", "expression": "status.counts.integrations > 1" }]);
+    let unmet = with(open.clone(), json!({ "retryInterval": "1s", "dependsOn": on }));
+    bed.environment("production", unmet).await?;
+    bed.until("it waits for staging", async || {
+        let read = bed.read("production").await?;
+        let ready = condition(&read, "Ready").with_context(|| told(&read))?;
+        ensure!(ready.reason == "DependencyNotReady", "{}", told(&read));
         Ok(())
     })
     .await?;
+    promote(&bed, "oak").await?;
+    spent(&bed).await?;
+    ensure!(bed.tables().await?.carried("production").is_empty(), "it depends on staging");
+    bed.environment("production", open.clone()).await?;
+    carries(&bed, "production", "oak", "1.0.0").await?;
+    let tables = bed.tables().await?;
+    let reason = tables.log("production").last().context("a row")?.text("reason").to_owned();
+    ensure!(reason == "promotion of oak 1.0.0 from staging by jane", "{reason}");
+
+    // A freeze holds it, and meanwhile both move on.
+    let second = catalog.raise(&["oak"], "1.1.0")?;
+    bed.seeded("staging", &second).await?;
+    let windows = json!({ "freezeWindows": [{ "schedule": "* * * * *", "duration": "1h" }] });
+    bed.environment("production", with(open.clone(), windows)).await?;
+    waits(&bed, "production", "oak 1.1.0").await?;
+    promote(&bed, "oak").await?;
+    spent(&bed).await?;
+    bed.reason("production", "Frozen", &second).await?;
+    let third = catalog.raise(&["oak"], "1.2.0")?;
+    bed.seeded("staging", &third).await?;
+    bed.environment("production", open).await?;
+    waits(&bed, "production", "oak 1.2.0").await?;
+    bed.seeded("production", &third).await?;
     let carried = bed.tables().await?.carried("production");
     ensure!(carried.get("oak").map(String::as_str) == Some("1.0.0"), "{carried:?}");
     Ok(())

@@ -138,6 +138,21 @@ async fn a_rollback_is_obeyed_once_and_holds_until_something_newer_arrives() -> 
     ensure!(tables.carried("production") == new, "{:?}", tables.carried("production"));
     ensure!(kept_out(&tables).is_empty(), "{:?}", kept_out(&tables));
     ensure!(tables.log("production").last().is_some_and(|row| row.text("reason") == "rollback undone"));
+
+    // An answer that never reached the status, and of which the question is gone, is none to the same question later.
+    annotate(&bed, json!({ ROLLBACK: null })).await?;
+    bed.until("nothing is asked", async || {
+        let read = bed.read("production").await?;
+        ensure!(read.status.is_some_and(|status| status.rollback.is_none()));
+        Ok(())
+    })
+    .await?;
+    let left = r#"{"request":"undo","message":"long ago"}"#;
+    sqlx::query("UPDATE environments SET rollback = $1::json").bind(left).execute(&bed.pool).await?;
+    bed.restart().await?;
+    bed.reconcile("production").await?;
+    let undone = roll_back(&bed, "undo").await?;
+    ensure!(undone.message.starts_with("Nothing to undo"), "{undone:?}");
     Ok(())
 }
 

@@ -227,7 +227,13 @@ mod tests {
     fn a_look_that_failed_is_made_again_soon_and_forgets_nothing() {
         let now = Instant::now();
         let mut watch = looked(now);
-        let row = Drifted { integration: "a".into(), registry: None, id: "a".into(), what: What::Missing };
+        let row = Drifted {
+            integration: "a".into(),
+            registry: None,
+            id: "a".into(),
+            version: None,
+            what: What::Missing,
+        };
         watch.begin(now);
         watch.end(now, INTERVAL, Found::of(&[row], Some(3)));
         watch.begin(now);

@@ -16,7 +16,7 @@ use crate::cluster::Scope;
 use crate::cluster_source;
 use crate::reason::Reason;
 use crate::secrets;
-use crate::seeding::{Job, Origin, SeedingError, SourceInput};
+use crate::seeding::{Job, Origin, Promote, SeedingError, SourceInput};
 use crate::stores::{Database, DefaultDatabase};
 
 /// What references may name.
@@ -124,7 +124,7 @@ pub async fn job(
         resolve: super::resolve::asked(environment)?,
         freeze_override,
         upstream: None,
-        promote: super::neighbours::asked(environment)?,
+        promote: Promote::default(),
         epoch: None,
     })
 }

@@ -1,14 +1,16 @@
 //! The Environments that one waits for: whether they are as it wants them, and where their rows are. Needs a client.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kube::{Api, ResourceExt as _};
 use sower_core::promotion::depends::{self, Waits, waits_for};
 use sower_core::sentence;
 use sower_crds::{Environment, PROMOTE, PROMOTED_BY};
+use sower_store::{Admitted, Fence, Store};
 
 use super::approving::asker;
-use super::{Context, dereference};
+use super::{Context, dereference, take_over};
 use crate::reason::Reason;
 use crate::secrets::PATIENCE;
 use crate::seeding::{Kind, Promote, SeedingError, Upstream};
@@ -105,11 +107,58 @@ async fn open(context: &Context, environment: &Environment, from: &str) -> Resul
     Ok(Upstream::Open { environment: from.to_owned(), store })
 }
 
+/// Lets in what the annotation names, as the other environment carries it now: whatever keeps the seeding up then, and whatever
+/// is carried by the time that it is done. The annotation is spent; the Environment without it, where there was one.
+///
+/// # Errors
+/// Where the annotation cannot be read, or what it lets in cannot be noted.
+pub async fn let_in(
+    context: &Context,
+    environment: &Environment,
+    store: &Store,
+    (keeper, take_over, epoch): (&str, bool, Option<i64>),
+) -> Result<Option<Environment>, SeedingError> {
+    let Promote { ids, by } = asked(environment)?;
+    if ids.is_empty() {
+        return Ok(None);
+    }
+    let name = environment.name_any();
+    let shown = match upstream(context, environment).await {
+        Some(Upstream::Open { environment, store }) => {
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            store.shown(&environment, &ids).await.map_err(|error| error.to_string())
+        }
+        Some(Upstream::Away(why)) => Err(why),
+        None => Ok(BTreeMap::new()),
+    };
+    let shown = shown.unwrap_or_else(|why| {
+        tracing::warn!("nothing is let in by {by}: {}", sentence::cut(&why));
+        BTreeMap::new()
+    });
+    let admitted = shown.into_iter().map(|(integration, (content, _))| {
+        let checksum = content.checksum;
+        Admitted { integration, checksum }
+    });
+    let admitted: Vec<Admitted> = admitted.collect();
+    if !admitted.is_empty() {
+        let fence = store.claim_under(&name, keeper, take_over, epoch).await?;
+        let fence = Fence { epoch: epoch.unwrap_or(fence.epoch), as_of: None, ..fence };
+        store.admit(&fence, &admitted, &by).await?;
+    }
+    let resource_version = take_over::spend(&context.shared.client, environment, &[PROMOTE]).await;
+    Ok(resource_version.map(|version| {
+        let mut environment = environment.clone();
+        environment.metadata.resource_version = Some(version);
+        environment.annotations_mut().remove(PROMOTE);
+        environment
+    }))
+}
+
 /// What the annotation lets in, and who.
 ///
 /// # Errors
 /// Where it cannot be read: who asked learns that nothing came of it.
-pub fn asked(environment: &Environment) -> Result<Promote, SeedingError> {
+fn asked(environment: &Environment) -> Result<Promote, SeedingError> {
     let Some(said) = environment.annotations().get(PROMOTE) else { return Ok(Promote::default()) };
     let ids = said.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned);
     let promote = Promote { ids: ids.collect(), by: by(environment) };

@@ -11,7 +11,7 @@ use kube::{Api, ResourceExt as _};
 use sower_core::report;
 use sower_core::rollout::Rollout;
 use sower_core::snapshot::Tree as _;
-use sower_crds::{Environment, EnvironmentStatus, PROMOTE, RESOLVE, TAKE_OVER};
+use sower_crds::{Environment, EnvironmentStatus, RESOLVE, TAKE_OVER};
 use sower_store::{Store, Which};
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
@@ -169,7 +169,7 @@ async fn held_back(
     let epoch = context.term.epoch(&store, &name, &keeper, false).await?;
     let secrets = rollouts::OfNamespace { client: &shared.client, namespace: &namespace };
     let steps = rollouts::steps(environment, &name, &keeper, epoch, &secrets);
-    let command = rollouts::obey(&shared.seeder, environment, &store, &steps).await?;
+    let command = rollouts::obey(&shared.seeder, environment, &store, &steps, &context.term).await?;
     Ok((command, store.rollouts(Some(&name), Which::Standing).await?))
 }
 
@@ -328,7 +328,7 @@ async fn seed_into(
         let leads = async || shared.election.leads(&shared.client).await;
         context.term.doubt(store, &name, keeper, error, leads).await;
     };
-    match rollback::obey(&shared.seeder, environment, store, keeper, epoch).await {
+    match rollback::obey(&shared.seeder, environment, store, keeper, epoch, &context.term).await {
         Ok(Some(told)) => drop(answers.rollback.set(told)),
         Ok(None) => {}
         Err(error) if rollback::waits_for_take_over(&error, take_over) => {}
@@ -343,6 +343,12 @@ async fn seed_into(
     if let Err(error) = &moved {
         doubt(error).await;
     }
+    let without = neighbours::let_in(context, environment, store, (keeper, take_over, epoch)).await;
+    if let Err(error) = &without {
+        doubt(error).await;
+    }
+    let without = without?;
+    let environment = without.as_ref().unwrap_or(environment);
     neighbours::look(context, environment).await?;
     let job = Job { epoch, upstream: neighbours::upstream(context, environment).await, ..job? };
     approving::withdraw(&shared.seeder, store, environment, &job).await?;
@@ -382,11 +388,7 @@ async fn seed_into(
         context.scope.applied(&namespace, &name, begun);
         // An earlier plan, which somebody approved, knows nothing of what is asked for once.
         let done = seeded.planned().is_none_or(|planned| made.as_ref() == Some(&planned.plan.hash));
-        let spent = [
-            (take_over, TAKE_OVER),
-            (done && !job.resolve.is_empty(), RESOLVE),
-            (done && !job.promote.ids.is_empty(), PROMOTE),
-        ];
+        let spent = [(take_over, TAKE_OVER), (done && !job.resolve.is_empty(), RESOLVE)];
         let spent: Vec<&str> = spent.into_iter().filter(|(asked, _)| *asked).map(|(_, name)| name).collect();
         if !spent.is_empty() {
             take_over::spend(&shared.client, environment, &spent).await;
@@ -429,7 +431,7 @@ async fn roll_out(
     answers: &Answers,
 ) -> Result<(), SeedingError> {
     let seeder = &context.shared.seeder;
-    if let Some(told) = rollouts::obey(seeder, environment, store, steps).await? {
+    if let Some(told) = rollouts::obey(seeder, environment, store, steps, &context.term).await? {
         drop(answers.command.set(told));
     }
     let stepped = seeder.step_rollouts(store, steps).await?;

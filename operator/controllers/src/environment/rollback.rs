@@ -17,6 +17,7 @@ use crate::metrics::EnvironmentLabels;
 use crate::reason::Reason;
 use crate::seeding::{Rollback, RollbackError, RolledBack, Seeder, SeedingError};
 use crate::status::RollbackOutcome;
+use crate::term::Term;
 
 /// As much of an annotation as the CRD takes into a status, in characters.
 pub(super) const LONGEST: usize = 256;
@@ -34,16 +35,20 @@ pub async fn obey(
     store: &Store,
     keeper: &str,
     epoch: Option<i64>,
+    term: &Term,
 ) -> Result<Option<RollbackOutcome>, SeedingError> {
     let told = environment.status.as_ref().and_then(|status| status.rollback.as_ref());
     let name = environment.name_any();
     let Some(asked) = asked(environment) else {
-        return match told {
-            // The same may be asked again from now on.
-            Some(_) => forget(store, &name, keeper, epoch).await.map(Some),
-            None => Ok(None),
-        };
+        if told.is_none() && term.has_forgotten(store, &name, ROLLBACK) {
+            return Ok(None);
+        }
+        // The same may be asked again from now on.
+        forget(store, &name, keeper, epoch).await?;
+        term.note_forgotten(store, &name, ROLLBACK, true);
+        return Ok(told.map(|_| RollbackOutcome::default()));
     };
+    term.note_forgotten(store, &name, ROLLBACK, false);
     if told.is_some_and(|told| told.last_handled == asked) {
         return Ok(None);
     }
@@ -98,12 +103,7 @@ pub fn waits_for_take_over(error: &SeedingError, take_over: bool) -> bool {
     take_over && error.reason == Reason::KeptElsewhere
 }
 
-async fn forget(
-    store: &Store,
-    name: &str,
-    keeper: &str,
-    epoch: Option<i64>,
-) -> Result<RollbackOutcome, SeedingError> {
+async fn forget(store: &Store, name: &str, keeper: &str, epoch: Option<i64>) -> Result<(), SeedingError> {
     let row = store.environment(name).await?;
     let ours = |row: &sower_store::EnvironmentRow| row.keeper.as_deref() == Some(keeper);
     if row.filter(ours).is_some_and(|row| row.rollback.is_some()) {
@@ -111,7 +111,7 @@ async fn forget(
         fence.epoch = epoch.unwrap_or(fence.epoch);
         store.note_rollback(&fence, None).await?;
     }
-    Ok(RollbackOutcome::default())
+    Ok(())
 }
 
 /// Whether the annotation asks for something that the status does not answer yet.

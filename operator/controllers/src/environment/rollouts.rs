@@ -10,10 +10,11 @@ use sower_store::{HandledCommand, Store, Which};
 use super::approving::asker;
 use super::dereference;
 use super::rollback::{LONGEST, name_of};
-use crate::rollout::{CommandError, SecretData, Secrets, Stepped, Steps};
+use crate::rollout::{Change, CommandError, SecretData, Secrets, Stepped, Steps};
 use crate::secrets;
 use crate::seeding::{Seeder, SeedingError};
 use crate::status::RolloutCommandOutcome;
+use crate::term::Term;
 
 /// The Secrets of an Environment's namespace.
 pub struct OfNamespace<'a> {
@@ -71,9 +72,16 @@ pub async fn to_tell(
     let spoken_of = environment.status.iter().flat_map(|status| &status.rollouts);
     for RolloutStatus { integration, .. } in spoken_of {
         if rollouts.iter().all(|rollout| rollout.integration != *integration) {
-            let all = store.rollouts(Some(&environment.name_any()), Which::Of(integration)).await?;
-            let ended_well = |rollout: &Rollout| rollout.state.is_over() && !rollout.ended_badly();
-            rollouts.extend(all.into_iter().next().filter(ended_well));
+            let ends =
+                |change: &&Change| change.after.integration == *integration && change.after.state.is_over();
+            let last = match stepped.changes.iter().rfind(ends) {
+                Some(change) => Some(change.after.clone()),
+                None => {
+                    let all = store.rollouts(Some(&environment.name_any()), Which::Of(integration)).await?;
+                    all.into_iter().next()
+                }
+            };
+            rollouts.extend(last.filter(|last| last.state.is_over() && !last.ended_badly()));
         }
     }
     Ok(rollouts)
@@ -88,15 +96,19 @@ pub async fn obey(
     environment: &Environment,
     store: &Store,
     steps: &Steps<'_>,
+    term: &Term,
 ) -> Result<Option<RolloutCommandOutcome>, SeedingError> {
     let told = environment.status.as_ref().and_then(|status| status.rollout_command.as_ref());
     let Some(asked) = asked(environment) else {
-        if told.is_none() {
+        if told.is_none() && term.has_forgotten(store, steps.environment, ROLLOUT) {
             return Ok(None);
         }
+        // The same may be said again from now on.
         seeder.forget_command(store, steps).await?;
-        return Ok(Some(RolloutCommandOutcome(None)));
+        term.note_forgotten(store, steps.environment, ROLLOUT, true);
+        return Ok(told.map(|_| RolloutCommandOutcome(None)));
     };
+    term.note_forgotten(store, steps.environment, ROLLOUT, false);
     if told.is_some_and(|told| told.last_handled == asked) {
         return Ok(None);
     }

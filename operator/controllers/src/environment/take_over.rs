@@ -14,8 +14,8 @@ pub fn wanted(environment: &Environment) -> bool {
 }
 
 /// Removes annotations that were obeyed: who takes the environment over from us later is not overruled. Where the object
-/// changed meanwhile or nobody answers, the next reconcile does it.
-pub async fn spend(client: &Client, environment: &Environment, annotations: &[&str]) {
+/// changed meanwhile or nobody answers, the next reconcile does it. The object's version after it, where it was done.
+pub async fn spend(client: &Client, environment: &Environment, annotations: &[&str]) -> Option<String> {
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
     let spent: serde_json::Map<String, serde_json::Value> =
         annotations.iter().map(|name| ((*name).to_owned(), serde_json::Value::Null)).collect();
@@ -26,10 +26,14 @@ pub async fn spend(client: &Client, environment: &Environment, annotations: &[&s
     let api: Api<Environment> = Api::namespaced(client.clone(), &namespace);
     let params = PatchParams::default();
     match tokio::time::timeout(PATIENCE, api.patch_metadata(&name, &params, &Patch::Merge(&patch))).await {
-        Ok(Ok(_)) => tracing::info!("done as asked; {named} is spent"),
+        Ok(Ok(now)) => {
+            tracing::info!("done as asked; {named} is spent");
+            return now.metadata.resource_version;
+        }
         Ok(Err(error)) => tracing::warn!(%error, "{named} is not removed yet"),
         Err(_) => tracing::warn!("no answer in time: {named} is not removed yet"),
     }
+    None
 }
 
 #[cfg(test)]

@@ -353,7 +353,9 @@ mod tests {
 
         // The next state takes the place of the last one.
         (one.state, one.due_at) = (State::Paused, None);
-        let verdict = |outcome| Some(Verdict { outcome, reason: String::new(), checks: Vec::new() });
+        let verdict = |outcome| {
+            Some(Verdict { version: String::new(), outcome, reason: String::new(), checks: Vec::new() })
+        };
         one.verdict = verdict(Outcome::Inconclusive);
         bed.metrics.rollouts(&at("e"), &[one.clone()]);
         assert_eq!(bed.of("rollout_info"), [info("Paused")]);

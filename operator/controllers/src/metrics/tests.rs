@@ -98,6 +98,7 @@ fn served() -> BTreeSet<String> {
     metrics.fetched(&at, "catalog", Duration::from_millis(3));
     let mut rollout = crate::status::tests::rollout("stripe", sower_core::rollout::State::Progressing);
     rollout.verdict = Some(sower_core::rollout::Verdict {
+        version: String::new(),
         outcome: sower_core::rollout::analysis::Outcome::Success,
         reason: String::new(),
         checks: Vec::new(),

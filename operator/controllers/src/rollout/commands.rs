@@ -1,12 +1,19 @@
 //! What somebody says to a rollout: obeyed once, whoever leads.
 
+use std::time::Duration;
+
+use sower_core::plan::Content;
 use sower_core::rollout::machine::obey;
 use sower_core::rollout::{Command, Rollout, State};
-use sower_store::{HandledCommand, Store, StoreError, Which};
+use sower_store::{Answered, EnvironmentRow, HandledCommand, Store, StoreError, Which};
 
-use super::steps::{Change, Steps, counted};
+use super::steps::{Change, Steps, whole};
 use super::writing;
 use crate::seeding::{Seeder, SeedingError};
+
+/// How often a command is said again that something else came in between of, and how soon.
+const TRIES: u32 = 10;
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,11 +43,32 @@ impl From<StoreError> for CommandError {
 
 impl Seeder {
     /// Gives a command to the rollout of an integration. Where it is `asked` by an annotation, what came of it is noted in the
-    /// same transaction.
+    /// same transaction. Whoever seeds or moves it at the same time does not keep it from being obeyed.
     ///
     /// # Errors
     /// [`CommandError::Impossible`] where there is nothing to obey; nothing was written then but the note.
     pub async fn command_rollout(
+        &self,
+        store: &Store,
+        steps: &Steps<'_>,
+        integration: &str,
+        command: Command,
+        by: &str,
+        asked: Option<&str>,
+    ) -> Result<Commanded, CommandError> {
+        let mut tries = 1..=TRIES;
+        loop {
+            match (self.command_once(store, steps, integration, command, by, asked).await, tries.next()) {
+                // It is said to what is there by now.
+                (Err(CommandError::Seeding(error)), Some(number)) if error.superseded => {
+                    tokio::time::sleep(AGAIN * number).await;
+                }
+                (done, _) => return done,
+            }
+        }
+    }
+
+    async fn command_once(
         &self,
         store: &Store,
         steps: &Steps<'_>,
@@ -58,11 +86,11 @@ impl Seeder {
                 None => CommandError::Impossible(format!("{} was never seeded", steps.environment)),
             });
         };
-        let done = self.command(store, steps, integration, command, by, asked).await;
+        let done = self.command(store, steps, &row, integration, command, by, asked).await;
         if let (Some(request), Err(CommandError::Impossible(message))) = (asked, &done) {
             let handled =
                 HandledCommand { request: request.to_owned(), message: message.clone(), failed: true };
-            store.note_rollout_command(&writing::fence(store, steps, &row).await?, Some(&handled)).await?;
+            store.note_rollout_command(&writing::fence(steps, &row), Some(&handled)).await?;
         }
         done
     }
@@ -75,7 +103,7 @@ impl Seeder {
         if let Some(row) = steps.row(store).await?
             && store.rollout_command(steps.environment).await?.is_some()
         {
-            store.note_rollout_command(&writing::fence(store, steps, &row).await?, None).await?;
+            store.note_rollout_command(&writing::fence(steps, &row), None).await?;
         }
         Ok(())
     }
@@ -93,15 +121,17 @@ impl Seeder {
     ) -> Result<Commanded, CommandError> {
         if let Some(row) = steps.row(store).await? {
             let handled = HandledCommand { request: asked.to_owned(), message: why.clone(), failed: true };
-            store.note_rollout_command(&writing::fence(store, steps, &row).await?, Some(&handled)).await?;
+            store.note_rollout_command(&writing::fence(steps, &row), Some(&handled)).await?;
         }
         Err(CommandError::Impossible(why))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "those of the command, and the row")]
     async fn command(
         &self,
         store: &Store,
         steps: &Steps<'_>,
+        row: &EnvironmentRow,
         integration: &str,
         command: Command,
         by: &str,
@@ -113,23 +143,22 @@ impl Seeder {
             return Err(CommandError::Impossible(format!("{integration} has no rollout in {environment}")));
         };
         if command == Command::Retry && before.state.is_over() {
-            return retry(store, steps, &before, asked).await;
+            return retry(store, steps, row, &before, asked).await;
         }
         let moment = steps.moment();
         let frozen = steps.frozen(integration, &moment).map(|frozen| frozen.told(moment.now));
         let after = obey(&before, command, by, moment.now, frozen.as_deref())
             .map_err(|why| CommandError::Impossible(format!("{integration}: {why}")))?;
-        let after = counted(store, &before, after).await?;
+        let after = whole(store, &before, after).await?;
         let message = after.line();
         let handled = asked.map(|request| HandledCommand {
             request: request.to_owned(),
             message: message.clone(),
             failed: false,
         });
-        let seeding = self.write_rollout(store, steps, &before, &after, handled.as_ref()).await?;
-        let change = Change { before, after, seeding };
-        self.count_change(&steps.labels(), &change);
-        Ok(Commanded { message, change: Some(change) })
+        let seeding = self.write_rollout(store, steps, row, &before, &after, handled.as_ref()).await?;
+        self.count_move(&steps.labels(), &after);
+        Ok(Commanded { message, change: Some(Change { before, after, seeding }) })
     }
 }
 
@@ -137,40 +166,42 @@ impl Seeder {
 async fn retry(
     store: &Store,
     steps: &Steps<'_>,
+    row: &EnvironmentRow,
     before: &Rollout,
     asked: Option<&str>,
 ) -> Result<Commanded, CommandError> {
-    let Rollout { integration, to, state, .. } = before;
+    let Rollout { integration, state, .. } = before;
     if !matches!(state, State::Aborted | State::RolledBack) {
         let state = state.as_str();
         return Err(CommandError::Impossible(format!(
             "the last rollout of {integration} was neither aborted nor rolled back ({state})"
         )));
     }
-    let row = steps
-        .row(store)
-        .await?
-        .ok_or_else(|| StoreError::Gone { environment: steps.environment.to_owned() })?;
-    let fence = writing::fence(store, steps, &row).await?;
-    let back = store.ask_back(&fence, Some(integration), None).await?;
-    // Who died before it was noted had asked it back already.
-    let asked_back = async || {
-        let open = store.quarantined(Some(steps.environment)).await?;
-        let ours = |open: &sower_store::Quarantined| {
-            open.integration == *integration && open.asked_back_at.is_some()
-        };
-        Ok::<_, StoreError>(open.iter().any(ours))
-    };
-    if back.is_empty() && !asked_back().await? {
-        return Err(CommandError::Impossible(format!(
-            "nothing of {integration} is kept out: the next seeding takes what the sources have"
-        )));
-    }
+    let Content { version, checksum } = before.blamed();
     let message =
-        format!("{integration} {} is tried again, from the first step, with the next seeding", to.version);
-    if let Some(request) = asked {
-        let handled = HandledCommand { request: request.to_owned(), message: message.clone(), failed: false };
-        store.note_rollout_command(&fence, Some(&handled)).await?;
+        format!("{integration} {version} is tried again, from the first step, with the next seeding");
+    let handled = asked.map(|request| HandledCommand {
+        request: request.to_owned(),
+        message: message.clone(),
+        failed: false,
+    });
+    let fence = writing::fence(steps, row);
+    let answered = handled.as_ref().map(Answered::Command);
+    let back = store.ask_back_content(&fence, integration, &checksum, answered).await?;
+    if back.is_empty() {
+        // Somebody may have asked it back before.
+        let open = store.quarantined(Some(steps.environment)).await?;
+        let asked_back = open.iter().any(|open| {
+            open.integration == *integration && open.checksum == checksum && open.asked_back_at.is_some()
+        });
+        if !asked_back {
+            return Err(CommandError::Impossible(format!(
+                "{integration} {version} is not kept out: the next seeding takes what the sources have"
+            )));
+        }
+        if handled.is_some() {
+            store.note_rollout_command(&fence, handled.as_ref()).await?;
+        }
     }
     Ok(Commanded { message, change: None })
 }

@@ -10,7 +10,8 @@ use sower_core::usage::Observed;
 use sower_crds::rollout::PrometheusQuery;
 use sower_store::{Store, StoreError};
 
-use super::prometheus::{self, Names, ask};
+use super::prometheus::{self, Names};
+use super::questions::Questions;
 
 /// What a Secret holds, or why it cannot be read: in a clause that holds nothing of it.
 pub type SecretData = Result<BTreeMap<String, Vec<u8>>, String>;
@@ -31,54 +32,84 @@ impl Secrets for NoSecrets {
     }
 }
 
-/// The verdict of a look made now; none where its step has no analysis.
-pub(super) async fn look(
-    store: &Store,
-    secrets: &dyn Secrets,
-    rollout: &Rollout,
-) -> Result<Option<Verdict>, StoreError> {
-    let Some(analysis) = analysis(rollout) else { return Ok(None) };
-    let all = store.usage_since(&rollout.environment, &rollout.integration, rollout.step_started_at).await?;
-    let of = |version: &str| -> Observed {
-        let before = rollout.progress.before.get(version).copied().unwrap_or_default();
-        all.get(version).copied().unwrap_or_default().minus(&before)
-    };
-    let stable = of(&rollout.from.version);
-    let known = named(&analysis.prometheus, secrets).await;
-    let mut worst: Option<Verdict> = None;
-    for version in live(rollout) {
+/// What Prometheus servers answer of each version that is tried.
+pub(super) type Answers = BTreeMap<String, BTreeMap<String, Result<f64, String>>>;
+
+/// Asks the Prometheus servers of the step that a rollout is in. It reads no database: who waits for it has that to himself.
+pub(super) async fn ask(secrets: &dyn Secrets, questions: &Questions, rollout: &Rollout) -> Answers {
+    let Some(analysis) = analysis(rollout) else { return Answers::new() };
+    let known = named(&analysis.prometheus, secrets, questions).await;
+    let asked = live(rollout).into_iter().map(async |version| {
         let names = Names {
             environment: &rollout.environment,
             integration: &rollout.integration,
             candidate: version,
             stable: &rollout.from.version,
         };
-        let prometheus = ask(&analysis.prometheus, names, &known).await;
+        (version.to_owned(), prometheus::ask(&analysis.prometheus, names, &known, questions).await)
+    });
+    join_all(asked).await.into_iter().collect()
+}
+
+/// The verdict of a look made now: that of the worst of the versions that are tried; none where the step has no analysis. Where
+/// usage cannot be read, that is told beside it, and decides nothing: a deadline goes on.
+pub(super) async fn judge(
+    store: &Store,
+    rollout: &Rollout,
+    mut answers: Answers,
+) -> Result<(Option<Verdict>, Option<StoreError>), StoreError> {
+    let Some(analysis) = analysis(rollout) else { return Ok((None, None)) };
+    let all = store.usage_since(&rollout.environment, &rollout.integration, rollout.step_started_at).await;
+    let (all, unread) = match all {
+        Ok(all) => (all, None),
+        Err(error @ (StoreError::Query { .. } | StoreError::Unreadable { .. })) => {
+            (BTreeMap::new(), Some(error))
+        }
+        Err(error) => return Err(error),
+    };
+    let of = |version: &str| -> Observed {
+        let before = rollout.progress.before.get(version).copied().unwrap_or_default();
+        all.get(version).copied().unwrap_or_default().minus(&before)
+    };
+    let stable = of(&rollout.from.version);
+    let mut worst: Option<Verdict> = None;
+    for version in live(rollout) {
+        let prometheus = answers.remove(version).unwrap_or_default();
         let evidence = Evidence { candidate: of(version), stable, prometheus };
-        let verdict = analyse(&analysis, &evidence, (&rollout.from.version, version));
+        let mut verdict = analyse(&analysis, &evidence, (&rollout.from.version, version));
+        if version != rollout.to.version {
+            verdict.reason = format!("{}, of {version}", verdict.reason);
+        }
         if worst.as_ref().is_none_or(|worst| badness(verdict.outcome) > badness(worst.outcome)) {
             worst = Some(verdict);
         }
     }
-    Ok(worst)
+    if let (Some(verdict), Some(error)) = (&mut worst, &unread) {
+        (verdict.outcome, verdict.reason) = (Outcome::Inconclusive, error.to_string());
+    }
+    Ok((worst, unread))
 }
 
 /// The Secrets that the queries name.
-async fn named(queries: &[PrometheusQuery], secrets: &dyn Secrets) -> prometheus::Secrets {
+async fn named(
+    queries: &[PrometheusQuery],
+    secrets: &dyn Secrets,
+    questions: &Questions,
+) -> prometheus::Secrets {
     let names: BTreeSet<&str> =
         queries.iter().filter_map(|query| Some(query.secret_ref.as_ref()?.name.as_str())).collect();
-    let read = names.into_iter().map(async |name| (name.to_owned(), secrets.read(name).await));
+    let read = names.into_iter().map(async |name| {
+        let data = questions.in_time(secrets.read(name)).await;
+        (name.to_owned(), data.unwrap_or_else(|| Err(format!("the secret {name} was not read in time"))))
+    });
     join_all(read).await.into_iter().collect()
 }
 
-/// The versions that are tried, each once.
+/// The versions that are tried, each once: what all are to get is always one of them.
 fn live(rollout: &Rollout) -> Vec<&str> {
-    let mut versions: Vec<&str> = rollout
-        .variants
-        .iter()
-        .filter(|variant| variant.checksum != rollout.from.checksum)
-        .map(|variant| variant.version.as_str())
-        .collect();
+    let tried = rollout.variants.iter().filter(|variant| variant.checksum != rollout.from.checksum);
+    let mut versions: Vec<&str> =
+        tried.map(|variant| variant.version.as_str()).chain([rollout.to.version.as_str()]).collect();
     versions.sort_unstable();
     versions.dedup();
     versions

@@ -5,9 +5,11 @@
 mod commands;
 mod evidence;
 pub mod prometheus;
+mod questions;
 mod steps;
 mod writing;
 
 pub use commands::{CommandError, Commanded};
 pub use evidence::{NoSecrets, SecretData, Secrets};
+pub use questions::Questions;
 pub use steps::{Change, Stepped, Steps};

@@ -1,7 +1,6 @@
 //! Questions to Prometheus servers, bounded in time and size.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -13,10 +12,9 @@ use sower_core::manifest::server;
 use sower_core::sentence::cut;
 use sower_crds::rollout::PrometheusQuery;
 
+use super::questions::Questions;
 use crate::web;
 
-/// How long a server may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are read: one number is asked for.
 const LONGEST: usize = 64 << 10;
 
@@ -42,12 +40,19 @@ pub async fn ask(
     queries: &[PrometheusQuery],
     names: Names<'_>,
     secrets: &Secrets,
+    questions: &Questions,
 ) -> BTreeMap<String, Result<f64, String>> {
-    let asked = queries.iter().map(async |query| (query.name.clone(), one(query, names, secrets).await));
+    let asked =
+        queries.iter().map(async |query| (query.name.clone(), one(query, names, secrets, questions).await));
     join_all(asked).await.into_iter().collect()
 }
 
-async fn one(query: &PrometheusQuery, names: Names<'_>, secrets: &Secrets) -> Result<f64, String> {
+async fn one(
+    query: &PrometheusQuery,
+    names: Names<'_>,
+    secrets: &Secrets,
+    questions: &Questions,
+) -> Result<f64, String> {
     let none = BTreeMap::new();
     let data = match &query.secret_ref {
         None => &none,
@@ -58,10 +63,9 @@ async fn one(query: &PrometheusQuery, names: Names<'_>, secrets: &Secrets) -> Re
     };
     let request = request(query, names, data)?;
     let host = request.uri().host().unwrap_or_default().to_owned();
-    let answer = tokio::time::timeout(PATIENCE, web::ask(request, data.get("ca.crt"), LONGEST)).await;
-    let answer = answer
-        .unwrap_or_else(|_| Err("no answer in time".to_owned()))
-        .map_err(|cause| cut(&format!("{host} does not answer: {cause}")))?;
+    let asked = web::ask(request, data.get("ca.crt"), LONGEST);
+    let answer = questions.answer(&query.address, asked).await;
+    let answer = answer.map_err(|cause| cut(&format!("{host} does not answer: {cause}")))?;
     let body = answer.body.ok_or_else(|| format!("{host} answers more than one number"))?;
     match answer.status {
         200 => number(&body).map_err(|why| format!("{host} {why}")),

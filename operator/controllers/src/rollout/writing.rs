@@ -6,7 +6,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use sower_core::catalog::Place;
-use sower_core::plan::{Operation, Verb};
+use sower_core::drift::Mend;
+use sower_core::plan::{Content, Operation, Verb};
 use sower_core::rollback::KeptOut;
 use sower_core::rollout::{Rollout, State};
 use sower_store::{
@@ -35,13 +36,14 @@ pub(super) struct Written {
 }
 
 /// The fence of the row that was read. A rollout takes nothing from what moves without a seeding.
-pub(super) async fn fence(
-    store: &Store,
-    steps: &Steps<'_>,
-    row: &EnvironmentRow,
-) -> Result<Fence, StoreError> {
-    let fence = store.claim_under(steps.environment, steps.keeper, false, steps.epoch).await?;
-    Ok(Fence { epoch: steps.epoch.unwrap_or(fence.epoch), base: row.seq, as_of: None, ..fence })
+pub(super) fn fence(steps: &Steps<'_>, row: &EnvironmentRow) -> Fence {
+    Fence {
+        environment: steps.environment.to_owned(),
+        keeper: steps.keeper.to_owned(),
+        epoch: steps.epoch.unwrap_or(row.epoch),
+        base: row.seq,
+        as_of: None,
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a seeding, as they come to be")]
@@ -55,7 +57,7 @@ pub(super) async fn end(
     handled: Option<&HandledCommand>,
     started: Instant,
 ) -> Result<Written, StoreError> {
-    let fence = fence(store, steps, row).await?;
+    let fence = fence(steps, row);
     let reason = reason(rollout);
     let operation = operation(rollout);
     let operations = match ending {
@@ -86,7 +88,7 @@ pub(super) async fn end(
     let write = Write {
         operations,
         reseed: false,
-        mend: &BTreeSet::new(),
+        mend: &Mend::NOTHING,
         merges: Vec::new(),
         merged: &nothing,
         conflicts: &conflicts,
@@ -127,7 +129,8 @@ fn reason(rollout: &Rollout) -> String {
     let by = last.and_then(|event| event.by.as_ref()).map(|by| format!(" by {by}")).unwrap_or_default();
     match rollout.state {
         State::Completed => {
-            format!("rollout of {integration} {} -> {} completed{by}", from.version, to.version)
+            let left = why.split_once("; ").map(|(_, left)| format!(": {left}")).unwrap_or_default();
+            format!("rollout of {integration} {} -> {} completed{by}{left}", from.version, to.version)
         }
         State::RolledBack => format!("rollout of {integration} {} rolled back: {why}", to.version),
         State::Aborted if by.is_empty() => format!("rollout of {integration} {} aborted: {why}", to.version),
@@ -155,13 +158,10 @@ fn operation(rollout: &Rollout) -> Operation {
     }
 }
 
-/// What stays out from now on: what the sources offer, until they offer something else.
+/// What stays out from now on, until the sources offer something newer.
 fn kept_out(rollout: &Rollout) -> [KeptOut; 1] {
-    [KeptOut {
-        integration: rollout.integration.clone(),
-        checksum: rollout.to.checksum.clone(),
-        version: Some(rollout.to.version.clone()),
-    }]
+    let Content { version, checksum } = rollout.blamed();
+    [KeptOut { integration: rollout.integration.clone(), checksum, version: Some(version) }]
 }
 
 /// What has no column of its own in the log row.

@@ -297,8 +297,8 @@ impl Seeder {
             return Ok(Approved::Waits(pinned::hold(planned, &pinned, held, started)));
         }
         match pinned::apply(store, job, &self.holder, planned, pinned, &approval.by, started).await {
-            Ok((seeded, rows)) => {
-                self.wrote(job, rows);
+            Ok((seeded, wrote)) => {
+                self.count_written(&job.labels(), wrote.rows, &wrote.ended);
                 Ok(Approved::Applied(seeded))
             }
             Err(StoreError::RowsChanged { integrations }) => {
@@ -348,16 +348,10 @@ impl Seeder {
             }
             Gate::Open => {
                 let by = Some(approval.by.as_str());
-                let (seeded, rows) = seeded::apply(store, job, &self.holder, made, by, started).await?;
-                self.wrote(job, rows);
+                let (seeded, wrote) = seeded::apply(store, job, &self.holder, made, by, started).await?;
+                self.count_written(&job.labels(), wrote.rows, &wrote.ended);
                 Ok(Approved::Applied(seeded))
             }
-        }
-    }
-
-    fn wrote(&self, job: &Job, rows: u64) {
-        if let Some(metrics) = &self.metrics {
-            metrics.wrote(&job.labels(), rows);
         }
     }
 }

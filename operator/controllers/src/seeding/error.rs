@@ -39,7 +39,7 @@ pub struct SeedingError {
     pub keeper: Option<Box<str>>,
     /// The database was made anew or restored since it was opened: it is to be opened again.
     pub tables_gone: bool,
-    /// Another seeding began meanwhile and closed this one: that may have done what was asked for.
+    /// Another process seeded or moved the environment meanwhile, and nothing was written: that may have done what was asked for.
     pub superseded: bool,
     /// What was read before it went wrong, where that says something.
     pub read: Option<Box<Read>>,
@@ -155,7 +155,7 @@ impl From<StoreError> for SeedingError {
             StoreError::TablesGone { .. } => {
                 Self { tables_gone: true, ..Self::new(Reason::SeedingFailed, kind, full) }
             }
-            StoreError::Superseded { .. } | StoreError::Stale { .. } => {
+            StoreError::Superseded { .. } | StoreError::Stale { .. } | StoreError::Moved { .. } => {
                 Self { superseded: true, ..Self::new(Reason::SeedingFailed, kind, full) }
             }
             StoreError::BadUrl(_) => Self::new(Reason::InvalidSpec, kind, full),

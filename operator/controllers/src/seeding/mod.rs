@@ -17,6 +17,7 @@ mod planned;
 mod policy;
 mod promoting;
 mod reading;
+mod remembering;
 mod retain;
 mod rollback;
 mod seeded;
@@ -30,6 +31,7 @@ use jiff::Timestamp;
 use sower_core::gate::{Gate, Held};
 use sower_core::plan::{Operation, Plan, State};
 use sower_core::report::Report;
+use sower_core::rollout::Rollout;
 use sower_core::rows;
 use sower_source::Fetcher;
 use sower_store::{EnvironmentRow, Store};
@@ -48,6 +50,7 @@ pub use promoting::{noted_waiting, soaked_at};
 pub use reading::{ReadSource, Reading};
 pub use retain::retention;
 pub use rollback::{Rollback, RollbackError, RolledBack};
+pub use staging::not_compared;
 
 pub(crate) use seeded::elapsed;
 
@@ -212,6 +215,16 @@ impl Seeder {
         }
     }
 
+    /// Counts what a seeding wrote, and the rollouts that ended with it.
+    fn count_written(&self, at: &EnvironmentLabels, rows: u64, ended: &[Rollout]) {
+        if let Some(metrics) = &self.metrics {
+            metrics.wrote(at, rows);
+        }
+        for rollout in ended {
+            self.count_move(at, rollout);
+        }
+    }
+
     /// Notes in the environment's row why a seeding wrote nothing: where no resource has a status that says so.
     #[must_use]
     pub fn noting(mut self) -> Self {
@@ -309,7 +322,7 @@ impl Seeder {
         seeded::refuse_other_keeper(row.as_ref(), job)?;
         planned::stands_on(job, &self.platform)?;
         // Who asks for something of their own gets that.
-        let whole = job.only.is_none() && !job.reseed && job.resolve.is_empty() && job.promote.ids.is_empty();
+        let whole = job.only.is_none() && !job.reseed && job.resolve.is_empty();
         let approved = match whole {
             true => self.remembered_approval(store, job, row.as_ref(), cancel).await?,
             false => None,
@@ -331,21 +344,23 @@ impl Seeder {
         // Newer commits make the next plan; with nothing newer, the one that is approved is told.
         let newer = |of: &Planned| !planned.plan.is_empty() && of.plan.hash != planned.plan.hash;
         let opens = match waits {
-            Some(waits) if !newer(&waits.0) => return Ok(still(waits)),
+            Some(waits) if !newer(&waits.0) => {
+                remembering::remember(store, job, &planned).await?;
+                return Ok(still(waits));
+            }
             Some((_, held, _)) => held.frozen,
             None => None,
         };
         match planned.gate.clone() {
             Gate::Held(held) => {
+                remembering::remember(store, job, &planned).await?;
                 pinned::pin(store, job, &planned).await?;
                 let held = Held { frozen: held.frozen.or(opens), ..held };
                 Ok(seeded::hold(planned, held, started))
             }
             Gate::Open => {
-                let (seeded, rows) = seeded::apply(store, job, &self.holder, planned, None, started).await?;
-                if let Some(metrics) = &self.metrics {
-                    metrics.wrote(&job.labels(), rows);
-                }
+                let (seeded, wrote) = seeded::apply(store, job, &self.holder, planned, None, started).await?;
+                self.count_written(&job.labels(), wrote.rows, &wrote.ended);
                 Ok(seeded)
             }
         }

@@ -81,9 +81,12 @@ pub(super) struct Noted {
     /// The bundled files that lie elsewhere than the manifests of their source.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     outside: Vec<Outside>,
-    /// What waits for another environment: then the next reconcile looks again.
+    /// What waits for another environment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     waiting: Vec<Waiting>,
+    /// While this stands, all of it waits on; none: the next reconcile looks again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waits_on: Option<WaitsOn>,
     /// Number of all of it, where it is too much to be noted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     all_waiting: Option<usize>,
@@ -93,6 +96,28 @@ pub(super) struct Noted {
     /// Why the seeding after it wrote nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trouble: Option<Trouble>,
+}
+
+/// What keeps everything waiting that waits for another environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct WaitsOn {
+    /// The last seeding of that one.
+    seq: i64,
+    /// When the next soak ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+}
+
+impl WaitsOn {
+    fn of(planned: &Planned) -> Option<Self> {
+        let admission = planned.state.admission.as_ref().filter(|admission| !admission.watches)?;
+        Some(Self { seq: admission.seen?, until: admission.next_at })
+    }
+
+    async fn stands(&self, job: &Job) -> bool {
+        self.until.is_none_or(|until| job.moment().now < until)
+            && promoting::seen(job).await == Some(self.seq)
+    }
 }
 
 /// A bundled file, as it was.
@@ -169,18 +194,18 @@ pub(super) async fn already(
         && row.selection_hash.as_deref() == Some(&selection_hash(&job.spec, platform, rows::MAPPING))
         && row.keeper.as_deref() == Some(&job.keeper)
         && row.running.is_none();
-    if !same
-        || job.reseed
-        || job.only.is_some()
-        || !job.mend.is_empty()
-        || !job.resolve.is_empty()
-        || !job.promote.ids.is_empty()
-    {
+    if !same || job.reseed || job.only.is_some() || !job.mend.is_empty() || !job.resolve.is_empty() {
         return Ok(None);
     }
     let Ok(mut noted) = serde_json::from_value::<Noted>(row.summary.clone()) else { return Ok(None) };
-    if noted.look_again || noted.trouble.is_some() || !noted.waiting.is_empty() {
+    if noted.look_again || row.admits || noted.trouble.is_some() {
         return Ok(None);
+    }
+    if !noted.waiting.is_empty() {
+        match &noted.waits_on {
+            Some(waits_on) if waits_on.stands(job).await => {}
+            _ => return Ok(None),
+        }
     }
     if !noted.outside.is_empty() {
         let (outside, snapshots) = (std::mem::take(&mut noted.outside), snapshots.to_vec());
@@ -205,7 +230,7 @@ pub(super) async fn already(
         orphaned: noted.orphaned,
         prune_disabled: noted.prune_disabled,
         quarantined: noted.quarantined,
-        waiting: Vec::new(),
+        waiting: noted.waiting,
         conflicts: noted.conflicts,
         errors: noted.failures,
         excluded: noted.excluded,
@@ -272,6 +297,7 @@ pub(super) fn note(planned: &Planned, failures: &[Failure]) -> Value {
         attention: attention(planned).filter(|_| !look_again),
         unmerged: if look_again { BTreeMap::new() } else { unmerged },
         outside: if look_again { Vec::new() } else { outside },
+        waits_on: WaitsOn::of(planned).filter(|_| !waiting.is_empty() && waiting.len() <= NOTED_WAITING),
         all_waiting: Some(waiting.len()).filter(|all| *all > NOTED_WAITING),
         waiting: waiting.into_iter().take(NOTED_WAITING).collect(),
         promotes: planned.state.admission.as_ref().is_some_and(|admission| !admission.ends),

@@ -6,6 +6,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde_json::Value;
 use sower_core::catalog::SourceCatalog;
+use sower_core::drift::Mend;
 use sower_core::gate::{Gate, Held};
 use sower_core::hash::{approvable_hash, spec_digest};
 use sower_core::plan::Verb;
@@ -166,7 +167,7 @@ fn pinned(job: &Job, planned: &Planned, held: &Held) -> Pinned {
         metadata,
         reason: seeded::reason(job, planned, &mends),
         reseed: job.reseed,
-        mend: mends.iter().map(|row| (row.registry, row.id.clone())).collect(),
+        mend: Mend::of(mends.iter().copied()),
         merged: seeded::merges(planned).iter().map(|merge| merge.integration.to_owned()).collect(),
     }
 }
@@ -217,7 +218,7 @@ pub(super) async fn apply(
     pinned: Pinned,
     by: &str,
     started: Instant,
-) -> Result<(Seeded, u64), StoreError> {
+) -> Result<(Seeded, seeded::Wrote), StoreError> {
     // What moved without a seeding takes nothing from the plan.
     let fence = Fence { as_of: None, ..seeded::claim(store, job, &planned).await? };
     let mut applied = pinned.applied.clone();
@@ -241,7 +242,7 @@ pub(super) async fn apply(
         metadata: metadata.clone(),
         started: Timestamp::now() - started.elapsed(),
     };
-    let rollouts = staging::rollouts(store, job, &pinned.plan, &planned.state).await?;
+    let rollouts = staging::rollouts(store, job, &pinned.plan, &planned.state, &pinned.mend).await?;
     let seeding = store.begin(begin).await?;
     let write = Write {
         operations: pinned.plan.operations.iter().map(|operation| (operation, None)).collect(),
@@ -277,7 +278,8 @@ pub(super) async fn apply(
     let written = seeded::write_or_fail(store, &seeding, write).await?;
     let number = format!("{}-{}", job.environment, written.seq);
     let report = report(&planned, &pinned, Outcome::Completed, Some(number), &written.counts, started);
-    Ok((Seeded::Applied { planned: Box::new(planned), report }, written.counts.rows_written))
+    let wrote = seeded::Wrote { rows: written.counts.rows_written, ended: rollouts.end };
+    Ok((Seeded::Applied { planned: Box::new(planned), report }, wrote))
 }
 
 /// Another guard holds a plan that is approved.
@@ -310,10 +312,10 @@ fn report(
         status,
         integrations_processed: plan.processed,
         created: plan.created(),
-        updated: plan.updated() - plan.staged(),
+        updated: plan.updated() - plan.staged() - counts.withdrawn,
         staged: plan.staged(),
         deleted: plan.deleted(),
-        unchanged: plan.unchanged,
+        unchanged: plan.unchanged + counts.withdrawn,
         actions_created: counts.actions_created,
         triggers_created: counts.triggers_created,
         connections_created: counts.connections_created,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use semver::Version;
 use sower_core::catalog::{Place, SourceCatalog};
 use sower_core::diff::{Wish, diff};
-use sower_core::drift::Left;
+use sower_core::drift::{Left, Mend};
 use sower_core::freeze::bad_windows;
 use sower_core::gate::gate;
 use sower_core::hash::{selection_hash, spec_digest};
@@ -45,11 +45,16 @@ pub(super) async fn make(
     let (mut state, foreign_rows) = (here.state, here.foreign_rows);
     let left = left(store, job).await?;
     state.take_as_left(&left);
+    // What another's hand made of a rollout is nothing that git is held against: it ends.
+    for tampered in &Mend::of(job.mend.iter()).rollouts {
+        state.rollouts.remove(tampered);
+    }
     state.take_targets();
     let (job, platform, remembered) = (job.clone(), platform.clone(), known.clone());
     let (mut reading, selection, mut state, job, platform) = blocking(move || {
         let mut reading = reading::load(snapshots, &remembered)?;
-        reading.note_mute(&state);
+        let carried = state.rows.values().filter(|row| !row.removed);
+        reading.note_mute(carried.map(|row| (row.source.as_str(), row.path.as_str())));
         let catalogs = reading.lend();
         let mut selection = select(&job.environment, &job.spec, &platform, &catalogs);
         once(&mut selection, &job.resolve);

@@ -1,30 +1,26 @@
 //! What another environment lets in: what it shows is asked, core decides.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use semver::Version;
-use serde_json::Value;
-use sower_core::catalog::{Dependency, Found, SourceCatalog};
+use sower_core::catalog::{Found, SourceCatalog, needs};
 use sower_core::plan::{State, Wanted};
 use sower_core::promotion::{
-    Admission, Asked, Carried, Rules, Shown, There, Waiting, Why, admit, to_remember,
+    Absent, Admission, Asked, Carried, Rules, Shown, There, Waiting, Why, absent, admit,
 };
 use sower_core::resolution::once;
 use sower_core::resolve::winners;
-use sower_core::rollout::stages::stages_something;
 use sower_core::rows;
 use sower_core::select::{Selection, select};
 use sower_core::snapshot::Revision;
 use sower_core::usage::Observed;
-use sower_store::{EnvironmentRow, PromotionDelta, Remembered, Store, StoreError};
+use sower_store::{EnvironmentRow, Remembered, Store, StoreError};
 
 use super::Planned;
 use super::error::SeedingError;
 use super::job::{Job, Upstream};
 use super::noted;
-use super::planned::blocking;
 use super::reading::Reading;
 
 /// Integrations whose manifests are held at once.
@@ -52,14 +48,18 @@ pub(super) async fn look(
     let rules = Rules::of(spec);
     let mut remembered = store.promotion(&job.environment).await?;
     remembered.offers = still_selected(job, platform, remembered.offers);
+    let offered = remembered.offers.values().flatten().map(|offer| &offer.place);
+    reading.note_mute(offered.map(|place| (place.source.as_str(), place.path.as_str())));
     let catalogs = reading.lend();
     let heads: BTreeMap<String, _> = winners(&job.spec, &catalogs, selection, state)
         .into_iter()
         .map(|(id, w)| (id.to_owned(), w.clone()))
         .collect();
+    let Absent { gone, withdrawn } = absent(&job.spec, &catalogs, selection, state, &remembered.offers);
     reading.give_back(catalogs);
-    let gone = gone(selection, state);
-    let there = there(job, &rules, state, &heads, &gone).await;
+    let seen = seen(job).await;
+    let headless = remembered.offers.keys().filter(|id| !heads.contains_key(*id) && !withdrawn.contains(*id));
+    let there = there(job, &rules, state, &heads, gone.iter().chain(headless)).await;
     let here = here(store, job, state, &heads, &remembered, &there).await?;
     let by_hand = by_hand(job, &heads, &remembered);
     let names: BTreeSet<(String, String)> = by_hand.keys().cloned().collect();
@@ -73,17 +73,17 @@ pub(super) async fn look(
             here: &here,
             foreign: &state.foreign,
             gone: &gone,
+            withdrawn: &withdrawn,
             quarantine: &state.quarantine,
             by_hand: &names,
             under_way: &remembered.under_way,
             now: job.moment().now,
         };
-        let mut admission = admit(asked);
-        let fresh: Vec<_> =
-            to_remember(&asked, &admission, stages_something(&job.spec)).into_iter().cloned().collect();
-        admission.fresh = with_contents(reading, state, fresh).await?;
-        admission
+        Admission { seen, ..admit(asked) }
     };
+    for (wanted, bytes) in &mut admission.fresh {
+        *bytes = state.merges.manifest(&wanted.summary.id, &wanted.summary.checksum).cloned();
+    }
     for wanted in admission.let_in.values() {
         let pair = (wanted.summary.id.clone(), wanted.summary.checksum.clone());
         if let Some(by) = by_hand.get(&pair) {
@@ -134,30 +134,26 @@ fn still_selected(
     kept.filter(|(_, offers)| !offers.is_empty()).collect()
 }
 
-/// The integrations that are carried and that no source has any more.
-fn gone(selection: &Selection, state: &State) -> BTreeSet<String> {
-    let wanted = selection.wanted.iter().map(|wanted| wanted.summary.id.as_str());
-    let excluded = selection.excluded.iter().map(|excluded| excluded.id.as_str());
-    let invalid = selection.invalid.iter().map(|(id, _)| id.as_str());
-    let known: BTreeSet<&str> = wanted.chain(excluded).chain(invalid).collect();
-    let carried = state.rows.values().filter(|row| !row.removed && !known.contains(row.id.as_str()));
-    carried.map(|row| row.id.clone()).collect()
+/// Number of the last seeding of the other environment, if it can be read.
+pub(super) async fn seen(job: &Job) -> Option<i64> {
+    let Some(Upstream::Open { environment, store }) = &job.upstream else { return None };
+    store.environment(environment).await.ok().flatten().map(|row| row.seq)
 }
 
-/// What the other environment shows of what differs here.
-async fn there(
+/// What the other environment shows of what differs here, and of others beside.
+async fn there<'a>(
     job: &Job,
     rules: &Rules,
     state: &State,
-    heads: &BTreeMap<String, Wanted>,
-    gone: &BTreeSet<String>,
+    heads: &'a BTreeMap<String, Wanted>,
+    beside: impl Iterator<Item = &'a String>,
 ) -> There {
     let differs = |(id, wanted): &(&String, &Wanted)| {
         let here = state.rows.get(*id).filter(|row| !row.removed);
         here.is_none_or(|row| row.content.checksum != wanted.summary.checksum)
     };
     let differing = heads.iter().filter(differs).map(|(id, _)| id.as_str());
-    let ids: Vec<&str> = differing.chain(gone.iter().map(String::as_str)).collect();
+    let ids: Vec<&str> = differing.chain(beside.map(String::as_str)).collect();
     if ids.is_empty() {
         return There::Carries(BTreeMap::new());
     }
@@ -191,7 +187,7 @@ async fn shown(
         let asks = rules.asks_for_usage() && soaked.is_ok_and(|at| at <= now);
         let observed = match asks {
             true => {
-                let mut by_version = store.usage_since(environment, &id, since).await?;
+                let mut by_version = store.usage_over(environment, &id, since).await?;
                 by_version.remove(&content.version).unwrap_or_default()
             }
             false => Observed::default(),
@@ -222,11 +218,13 @@ async fn here(
     }
     // Where nothing comes, nothing has to be whole.
     let comes = match there {
-        There::Carries(shown) => heads.iter().any(|(id, head)| {
-            let offers = remembered.offers.get(id).into_iter().flatten();
-            let shown = shown.get(id).map(|shown| shown.content.checksum.as_str());
-            std::iter::once(head).chain(offers).any(|one| Some(one.summary.checksum.as_str()) == shown)
-        }),
+        There::Carries(shown) => {
+            let mut candidates = heads.values().chain(remembered.offers.values().flatten());
+            candidates.any(|one| {
+                let shown = shown.get(&one.summary.id);
+                shown.is_some_and(|shown| shown.content.checksum == one.summary.checksum)
+            })
+        }
         There::Away(_) => false,
     };
     if !comes {
@@ -240,17 +238,6 @@ async fn here(
         }
     }
     Ok(here)
-}
-
-/// What a manifest that was seeded needs.
-fn needs(manifest: &str) -> Vec<Dependency> {
-    let value: Value = serde_json::from_str(manifest).unwrap_or_default();
-    let all = value["dependencies"].as_array().into_iter().flatten();
-    let read = |text: &str| {
-        let (id, range) = text.split_once('@').map_or((text, None), |(id, range)| (id, Some(range)));
-        Dependency { id: id.to_owned(), range: range.map(str::to_owned), line: 0 }
-    };
-    all.filter_map(Value::as_str).map(read).collect()
 }
 
 /// What somebody lets in, and who.
@@ -267,34 +254,6 @@ fn by_hand(
         }
     }
     by_hand
-}
-
-/// The bytes of what is to be remembered; what cannot be read is not.
-async fn with_contents(
-    reading: &mut Reading,
-    state: &State,
-    fresh: Vec<Wanted>,
-) -> Result<Vec<(Wanted, Arc<str>)>, SeedingError> {
-    if fresh.is_empty() {
-        return Ok(Vec::new());
-    }
-    let made = |wanted: &Wanted| state.merges.manifest(&wanted.summary.id, &wanted.summary.checksum).cloned();
-    let fresh: Vec<_> = fresh.into_iter().map(|wanted| (made(&wanted), wanted)).collect();
-    let lent = std::mem::replace(reading, Reading { sources: Vec::new() });
-    let (back, fresh) = blocking(move || {
-        let one = |(made, wanted): (Option<Arc<str>>, Wanted)| {
-            let read = || {
-                lent.manifest(&wanted.place).filter(|text| rows::checksum(text) == wanted.summary.checksum)
-            };
-            let bytes = made.or_else(read)?;
-            Some((wanted, bytes))
-        };
-        let fresh = fresh.into_iter().filter_map(one).collect();
-        (lent, fresh)
-    })
-    .await?;
-    *reading = back;
-    Ok(fresh)
 }
 
 /// Puts what is let in in the place of what the sources offer now, with its bytes.
@@ -322,42 +281,14 @@ async fn bring_back(
         };
         let Some(wanted) = admission.let_in.get(id) else { continue };
         state.merges.unions.remove(id);
+        // What cannot be read keeps nothing out that was offered before.
+        selection.invalid.retain(|(invalid, _)| invalid != id);
         state.merges.offered.insert(id.clone(), sower_core::merges::of_offer(wanted, &bytes));
         let from = selection.wanted.partition_point(|one| one.summary.id.as_str() < id.as_str());
         let to = selection.wanted.partition_point(|one| one.summary.id.as_str() <= id.as_str());
         selection.wanted.splice(from..to, [wanted.clone()]);
     }
     Ok(())
-}
-
-/// What a seeding of this plan changes of what is remembered.
-pub(super) struct Delta {
-    fresh: Vec<(Wanted, Arc<str>)>,
-    stale: Vec<(String, String)>,
-    settled: Vec<String>,
-    ends: bool,
-}
-
-impl Delta {
-    /// Of a plan; one of some integrations says nothing of the others.
-    pub(super) fn of(planned: &Planned) -> Self {
-        let Some(admission) = &planned.state.admission else {
-            return Self { fresh: Vec::new(), stale: Vec::new(), settled: Vec::new(), ends: false };
-        };
-        let scope = planned.plan.scope.as_ref();
-        let within = |id: &str| scope.is_none_or(|only| only.contains(id));
-        Self {
-            fresh: admission.fresh.iter().filter(|(wanted, _)| within(&wanted.summary.id)).cloned().collect(),
-            stale: admission.stale.iter().filter(|(id, _)| within(id)).cloned().collect(),
-            settled: admission.by_hand.keys().filter(|id| within(id)).cloned().collect(),
-            ends: admission.ends && scope.is_none(),
-        }
-    }
-
-    pub(super) fn changes(&self) -> PromotionDelta<'_> {
-        let Self { fresh, stale, settled, ends } = self;
-        PromotionDelta { fresh, stale, settled, ends: *ends }
-    }
 }
 
 /// What waits, of a plan.

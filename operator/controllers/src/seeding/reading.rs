@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use sower_core::catalog::{Found, Place, SourceCatalog};
 use sower_core::manifest::{self, Limits, ResourceEntry, Unread};
-use sower_core::plan::State;
 use sower_core::problem::{self, Problem};
 use sower_core::snapshot::{FileEntry, Tree, full_revision, short_revision};
 use sower_crds::environment::{EnvironmentSpec, SeedingStrategy};
@@ -69,17 +68,18 @@ impl Reading {
         self.sources.iter().map(|s| s.catalog.clone()).collect()
     }
 
-    /// Notes the rows whose file is there without a document in it.
-    pub(super) fn note_mute(&mut self, state: &State) {
+    /// Notes of what was read earlier, by source and path, whose file is there without a document in it.
+    pub(super) fn note_mute<'a>(&mut self, known: impl Iterator<Item = (&'a str, &'a str)> + Clone) {
         for ReadSource { snapshot, catalog } in &mut self.sources {
             let Files::Tree(tree) = &snapshot.files else { continue };
-            let rows = state.rows.values().filter(|row| row.source == snapshot.name && !row.removed);
+            let known = known.clone().filter(|(source, _)| *source == snapshot.name).map(|(_, path)| path);
             let silent = |path: &str| {
                 let at = catalog.found.partition_point(|f| f.place.path.as_str() < path);
                 let found = catalog.found.get(at).is_some_and(|f| f.place.path == path);
                 !found && tree.files().binary_search_by(|file| file.path.as_str().cmp(path)).is_ok()
             };
-            catalog.mute = rows.map(|row| &row.path).filter(|path| silent(path)).cloned().collect();
+            let mute: Vec<String> = known.filter(|path| silent(path)).map(str::to_owned).collect();
+            catalog.mute.extend(mute);
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use sower_core::drift::Mend;
 use sower_core::hash::spec_digest;
 use sower_core::plan::{KeptWhy, Plan, State};
 use sower_core::report::{Failure, Outcome, Report};
@@ -18,8 +19,8 @@ use sower_core::select::lists_out;
 use sower_core::snapshot::{full_revision, short_revision};
 use sower_crds::environment::EnvironmentSpec;
 use sower_store::{
-    Begin, EnvironmentRow, Fence, HandledRollback, Here, ManifestDelta, PromotionDelta, QuarantineDelta,
-    Quarantined, Refused, RolloutDelta, Store, StoreError, Which, Write,
+    Answered, Begin, EnvironmentRow, Fence, HandledRollback, Here, ManifestDelta, PromotionDelta,
+    QuarantineDelta, Quarantined, Refused, RolloutDelta, Store, StoreError, Which, Write,
 };
 
 use super::error::SeedingError;
@@ -316,7 +317,7 @@ impl Seeder {
         let write = Write {
             operations: plan.operations.iter().map(|operation| (operation, None)).collect(),
             reseed: false,
-            mend: &BTreeSet::new(),
+            mend: &Mend::NOTHING,
             merges: Vec::new(),
             merged: &BTreeSet::new(),
             conflicts: &conflicts,
@@ -342,9 +343,7 @@ impl Seeder {
                 report.triggers_created = counts.triggers_created;
                 report.connections_created = counts.connections_created;
                 report.duration = elapsed(started);
-                if let Some(metrics) = &self.metrics {
-                    metrics.wrote(&rollback.labels(), counts.rows_written);
-                }
+                self.count_written(&rollback.labels(), counts.rows_written, ends);
                 Ok(report)
             }
             Err(error) => {
@@ -400,7 +399,7 @@ async fn undo(store: &Store, rollback: &Rollback, row: &EnvironmentRow) -> Resul
         None => open.seeding == last,
     });
     let handled = rollback.handled(None, asked_told(&subject(environment, integration), &open), false);
-    let asked = store.ask_back(&fence, integration, handled.as_ref()).await?;
+    let asked = store.ask_back(&fence, integration, handled.as_ref().map(Answered::Rollback)).await?;
     Ok(RolledBack::AskedBack(asked))
 }
 

@@ -7,12 +7,13 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sower_core::catalog::{Found, Place};
-use sower_core::drift::Drifted;
+use sower_core::drift::{Drifted, Mend};
 use sower_core::gate::Held;
 use sower_core::hash::spec_digest;
 use sower_core::plan::{Conflict, KeptWhy, Operation, Plan};
 use sower_core::quarantine::ABSENCE;
 use sower_core::report::{Failure, Outcome, Report};
+use sower_core::rollout::Rollout;
 use sower_core::snapshot::Revision;
 use sower_store::{
     Applied, AppliedSource, Begin, Counts, EnvironmentRow, Fence, Kept, ManifestDelta, Merging,
@@ -24,6 +25,7 @@ use super::failures::{Failures, failures};
 use super::fetch::{Files, Snapshot};
 use super::job::Job;
 use super::reading::{self, ReadSource, Reading};
+use super::remembering::Delta;
 use super::{Planned, Seeded, mended, merging, noted, promoting, staging};
 use crate::reason::Reason;
 
@@ -69,8 +71,16 @@ pub(super) fn hold(planned: Planned, held: Held, started: Instant) -> Seeded {
     Seeded::Held { planned: Box::new(planned), held, report }
 }
 
-/// Writes the plan in one fenced transaction; an empty one moves the applied revision alone. Says how many rows of the
-/// catalog were written.
+/// What a seeding wrote, for those who count.
+#[derive(Default)]
+pub(super) struct Wrote {
+    /// Rows of the catalog.
+    pub(super) rows: u64,
+    /// The rollouts that ended with it.
+    pub(super) ended: Vec<Rollout>,
+}
+
+/// Writes the plan in one fenced transaction; an empty one moves the applied revision alone.
 pub(super) async fn apply(
     store: &Store,
     job: &Job,
@@ -78,7 +88,7 @@ pub(super) async fn apply(
     planned: Planned,
     approved_by: Option<&str>,
     started: Instant,
-) -> Result<(Seeded, u64), SeedingError> {
+) -> Result<(Seeded, Wrote), SeedingError> {
     let began = Timestamp::now() - started.elapsed();
     let fence = claim(store, job, &planned).await?;
     let failures = failures(&planned);
@@ -86,11 +96,12 @@ pub(super) async fn apply(
     let moved = moves(store, job, &planned, &failures.told).await?;
     let (touched, spec_digest) = (touched(&planned.plan), spec_digest(&job.spec));
     if planned.plan.is_empty() {
-        return Ok((settle(store, &fence, job, planned, moved, failures, started).await?, 0));
+        return Ok((settle(store, &fence, job, planned, moved, failures, started).await?, Wrote::default()));
     }
-    let rollouts = staging::rollouts(store, job, &planned.plan, &planned.state).await?;
+    let mend = Mend::of(mends.iter().copied());
+    let rollouts = staging::rollouts(store, job, &planned.plan, &planned.state, &mend).await?;
+    let promotion = Delta::of(&planned, &planned.plan.operations).await?;
     let metadata = metadata(&planned, &mends, &failures, started);
-    let mend = mends.iter().map(|row| (row.registry, row.id.clone())).collect();
     let outcome = {
         let begin = Begin {
             fence: &fence,
@@ -104,7 +115,6 @@ pub(super) async fn apply(
             started: began,
         };
         let seeding = store.begin(begin).await?;
-        let promotion = promoting::Delta::of(&planned);
         let write = Write {
             operations: with_manifests(&planned),
             reseed: job.reseed,
@@ -138,7 +148,8 @@ pub(super) async fn apply(
     let written = outcome?;
     let number = format!("{}-{}", job.environment, written.seq);
     let report = report(&planned, failures, Outcome::Completed, Some(number), &written.counts, started);
-    Ok((Seeded::Applied { planned: Box::new(planned), report }, written.counts.rows_written))
+    let wrote = Wrote { rows: written.counts.rows_written, ended: rollouts.end };
+    Ok((Seeded::Applied { planned: Box::new(planned), report }, wrote))
 }
 
 /// What a write of this plan stands on; takes the environment, where it is nobody's yet.
@@ -248,7 +259,7 @@ async fn settle(
     started: Instant,
 ) -> Result<Seeded, SeedingError> {
     let report = report(&planned, failures, Outcome::Unchanged, None, &Counts::default(), started);
-    let promotion = promoting::Delta::of(&planned);
+    let promotion = Delta::of(&planned, &[]).await?;
     let settle = Settle {
         fence,
         conflicts: &moved.conflicts,
@@ -460,10 +471,10 @@ fn report(
         status,
         integrations_processed: plan.processed,
         created: plan.created(),
-        updated: plan.updated() - plan.staged(),
+        updated: plan.updated() - plan.staged() - counts.withdrawn,
         staged: plan.staged(),
         deleted: plan.deleted(),
-        unchanged: plan.unchanged,
+        unchanged: plan.unchanged + counts.withdrawn,
         actions_created: counts.actions_created,
         triggers_created: counts.triggers_created,
         connections_created: counts.connections_created,

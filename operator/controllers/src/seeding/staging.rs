@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 use sower_core::catalog::Dependency;
+use sower_core::drift::Mend;
 use sower_core::gate::gate;
 use sower_core::plan::{Content, Plan, State};
 use sower_core::rollout::machine::end;
-use sower_core::rollout::stages::{pick, stages_something, strategy, variants};
+use sower_core::rollout::stages::{pick, stages_something, strategy, unknown, variants};
 use sower_core::rollout::staging::{stage, to_stage};
 use sower_core::rollout::{Event, Progress, Rollout, State as At, documentation};
 use sower_crds::rollout::{Strategy, StrategyType};
@@ -104,28 +105,33 @@ fn needs(planned: &Planned) -> BTreeMap<String, Vec<Dependency>> {
     needs.collect()
 }
 
-/// The rollouts that the seeding of a plan begins and ends.
+/// The rollouts that the seeding of a plan begins and ends: those that are replaced, and those that another's hand changed.
 pub(super) async fn rollouts(
     store: &Store,
     job: &Job,
     plan: &Plan,
     state: &State,
+    mend: &Mend,
 ) -> Result<Rollouts, StoreError> {
     let now = Timestamp::now();
     let mut rollouts = Rollouts::default();
-    if !state.rollouts.is_empty() {
+    if !state.rollouts.is_empty() || !mend.rollouts.is_empty() {
         let mut active = store.rollouts(Some(&job.environment), Which::Active).await?;
         let replaced = |rollout: &Rollout| {
             let operation = plan.operations.iter().find(|operation| operation.id == rollout.integration)?;
-            (!plan.put_back.contains(&operation.id)).then_some(operation)
+            let ends = mend.rollouts.contains(&operation.id) || !plan.put_back.contains(&operation.id);
+            ends.then_some(operation)
         };
         active.retain(|rollout| replaced(rollout).is_some());
         let ended = active.iter().map(|rollout| {
             let to = replaced(rollout).and_then(|operation| operation.to.as_ref());
-            let reason = to.map_or_else(
-                || "it is gone from the environment".to_owned(),
-                |to| format!("the sources have {} now", to.version),
-            );
+            let reason = match to {
+                Some(_) if mend.rollouts.contains(&rollout.integration) => {
+                    "its row is not what Sower wrote".to_owned()
+                }
+                Some(to) => format!("the sources have {} now", to.version),
+                None => "it is gone from the environment".to_owned(),
+            };
             end(rollout, At::Superseded, now, reason, None)
         });
         rollouts.end = ended.collect();
@@ -134,8 +140,12 @@ pub(super) async fn rollouts(
         let (Some(from), Some(to), Some(place)) = (&operation.from, &operation.to, &operation.place) else {
             continue;
         };
-        let strategy = strategy(&job.spec, &operation.id, &from.version, &to.version);
+        let mut strategy = strategy(&job.spec, &operation.id, &from.version, &to.version);
         let compared = compared(store, job, state, &strategy, (from, to), &operation.id).await?;
+        // What others are compared without is judged by nothing: it waits for somebody, and says so.
+        if strategy.kind == StrategyType::AB && !compared.iter().flatten().any(|one| one == to) {
+            strategy.kind = StrategyType::Manual;
+        }
         let (variants, shares) = variants(&strategy, from, to, &compared);
         let (id, salt) = new_rollout();
         let begun = Event {
@@ -174,7 +184,30 @@ pub(super) async fn rollouts(
     Ok(rollouts)
 }
 
-/// The contents that are compared: of each variant the one of its version, or the highest known one in its range.
+/// Of each integration of which a plan begins a comparison: the variants that nobody gets, since no such version is known.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn not_compared(
+    store: &Store,
+    job: &Job,
+    planned: &Planned,
+) -> Result<BTreeMap<String, Vec<String>>, StoreError> {
+    let mut missing = BTreeMap::new();
+    for operation in planned.plan.operations.iter().filter(|operation| operation.staged) {
+        let (Some(from), Some(to)) = (&operation.from, &operation.to) else { continue };
+        let strategy = strategy(&job.spec, &operation.id, &from.version, &to.version);
+        let found = compared(store, job, &planned.state, &strategy, (from, to), &operation.id).await?;
+        let of = unknown(&strategy, found.iter().flatten().map(|content| content.version.as_str()));
+        if !of.is_empty() {
+            missing.insert(operation.id.clone(), of);
+        }
+    }
+    Ok(missing)
+}
+
+/// The contents that are compared: of each variant the one of its version, or the highest known one in its range. What went
+/// back is none of them, whatever is in quarantine by now.
 async fn compared(
     store: &Store,
     job: &Job,
@@ -187,12 +220,16 @@ async fn compared(
         return Ok(Vec::new());
     }
     let known = store.versions(&job.environment, id).await?;
+    let contents: Vec<(String, String)> =
+        known.iter().map(|known| (id.to_owned(), known.checksum.clone())).collect();
+    let back = store.went_back(&job.environment, &contents).await?;
     let mut known: Vec<Content> = known
         .into_iter()
         .map(|known| Content { version: known.version, checksum: known.checksum })
         // Of these versions only what all have and what is offered is meant.
         .filter(|known| known.version != to.version && known.version != from.version)
         .filter(|known| !state.quarantine.holds(id, &known.checksum))
+        .filter(|known| !back.iter().any(|(_, checksum)| *checksum == known.checksum))
         .collect();
     known.extend([from.clone(), to.clone()]);
     Ok(strategy.variants.iter().map(|variant| pick(variant, &known)).collect())

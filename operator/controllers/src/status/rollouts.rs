@@ -235,8 +235,12 @@ mod tests {
         let progressing = || rollout("stripe", State::Progressing);
         let back = |id: &str, why: &str| ended(rollout(id, State::Progressing), State::RolledBack, why);
         let mut undecided = rollout("slack", State::Paused);
-        undecided.verdict =
-            Some(Verdict { outcome: Judged::Inconclusive, reason: String::new(), checks: Vec::new() });
+        undecided.verdict = Some(Verdict {
+            version: String::new(),
+            outcome: Judged::Inconclusive,
+            reason: String::new(),
+            checks: Vec::new(),
+        });
         let aborted = ended(progressing(), State::Aborted, "jane said so");
         let table: Vec<(Vec<Rollout>, &str, &str, String)> = vec![
             (vec![], "True", "Healthy", "No rollout under way".into()),

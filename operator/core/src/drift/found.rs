@@ -69,9 +69,11 @@ pub fn correctable(rows: &[Drifted]) -> Vec<Drifted> {
         .filter(|row| row.what == What::Foreign(Foreign::InPlace))
         .map(|row| row.integration.as_str())
         .collect();
-    let ours = |row: &&Drifted| match row.what {
-        What::Missing | What::Changed(_) => true,
-        What::Foreign(Foreign::Claiming) => row.registry.is_some(),
+    let ours = |row: &&Drifted| match &row.what {
+        // Of a row beside the stable ones whose content cannot be had, there is nothing to write.
+        What::Changed(columns) => !columns.is_empty() || row.version.is_none() || row.registry.is_none(),
+        What::Missing => true,
+        What::Foreign(Foreign::Claiming) => row.kind() != "integration",
         What::Foreign(Foreign::Beside | Foreign::InPlace) => false,
     };
     rows.iter().filter(ours).filter(|row| !blocked.contains(row.integration.as_str())).cloned().collect()
@@ -99,7 +101,7 @@ mod tests {
 
     fn row(integration: &str, what: What) -> Drifted {
         let (registry, id) = (Some(Kind::Action), format!("{integration}/a"));
-        Drifted { integration: integration.to_owned(), registry, id, what }
+        Drifted { integration: integration.to_owned(), registry, id, version: None, what }
     }
 
     #[test]

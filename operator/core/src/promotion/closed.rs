@@ -170,7 +170,7 @@ impl<'a> Closing<'a, '_> {
             Found::Foreign => Some("a row that Sower did not write".to_owned()),
             Found::Nothing => None,
         };
-        let waits = self.asked.heads.contains_key(need.id.as_str()) && self.comes(set, &need.id).is_none();
+        let waits = self.asked.is_offered(&need.id) && self.comes(set, &need.id).is_none();
         let waits = waits && !set.contains(need.id.as_str()) && !self.let_in.contains(need.id.as_str());
         Gap { by: by.to_owned(), needed, found, waits }
     }

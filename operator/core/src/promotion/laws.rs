@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::tests::{Scene, at, wanted};
+use super::tests::{Scene, at, taken, wanted};
 use super::*;
 
 const IDS: [&str; 4] = ["a", "b", "c", "d"];
@@ -11,12 +11,14 @@ const RANGES: [&str; 4] = ["", "^1", "^2", ">=2"];
 /// What each integration is at each place: versions from 0, as marks of contents.
 #[derive(Debug, Clone)]
 struct Plot {
-    head: u8,
+    /// None: what the sources say cannot be read, or it is gone.
+    head: Option<u8>,
+    gone: bool,
     earlier: Vec<u8>,
     here: Option<u8>,
     there: Option<(u8, i64, u64)>,
     needs: Vec<(usize, usize)>,
-    by_hand: bool,
+    by_hand: Option<u8>,
     out: bool,
 }
 
@@ -25,12 +27,14 @@ fn version(number: u8) -> String {
 }
 
 fn plot() -> impl Strategy<Value = Plot> {
-    let contents = (0u8..8, prop::collection::vec(0u8..8, 0..4), prop::option::of(0u8..8));
+    let head = prop::option::weighted(0.8, 0u8..8);
+    let contents = (head, any::<bool>(), prop::collection::vec(0u8..8, 0..4), prop::option::of(0u8..8));
     let there = prop::option::of((0u8..8, -120i64..0, 0u64..20));
     let needs = prop::collection::vec((0..IDS.len(), 0..RANGES.len()), 0..3);
-    (contents, there, needs, prop::bool::weighted(0.2), prop::bool::weighted(0.1)).prop_map(
-        |((head, earlier, here), there, needs, by_hand, out)| Plot {
+    (contents, there, needs, prop::option::weighted(0.2, 0u8..8), prop::bool::weighted(0.1)).prop_map(
+        |((head, gone, earlier, here), there, needs, by_hand, out)| Plot {
             head,
+            gone,
             earlier,
             here,
             there,
@@ -52,8 +56,12 @@ fn content(id: &str, number: u8, needs: &[(usize, usize)]) -> Wanted {
 fn scene(plots: &[Plot]) -> Scene {
     let mut scene = Scene::default().rules(|rules| rules.executions = 5);
     for (id, plot) in IDS.iter().zip(plots) {
-        let Plot { head, earlier, here, there, needs, by_hand, out } = plot;
-        scene = scene.offers(content(id, *head, needs));
+        let Plot { head, gone, earlier, here, there, needs, by_hand, out } = plot;
+        if let Some(head) = head {
+            scene = scene.offers(content(id, *head, needs));
+        } else if *gone {
+            scene.withdrawn.insert((*id).to_owned());
+        }
         let mut seen = BTreeSet::new();
         for number in earlier.iter().filter(|number| seen.insert(**number)) {
             scene = scene.offered(content(id, *number, needs));
@@ -66,14 +74,52 @@ fn scene(plots: &[Plot]) -> Scene {
         if let Some((number, since, used)) = there {
             scene = scene.shows(id, &version(*number), &format!("{id}{number}"), *since).used(id, *used, 0);
         }
-        if *by_hand {
-            scene.by_hand.insert(((*id).to_owned(), format!("v1:{id}{head}")));
+        if let Some(number) = by_hand {
+            scene.by_hand.insert(((*id).to_owned(), format!("v1:{id}{number}")));
         }
-        if *out {
+        if let Some(head) = head.filter(|_| *out) {
             scene.quarantine.keep_out(*id, format!("v1:{id}{head}"));
         }
     }
     scene
+}
+
+/// What may come of an integration once it is shown, the newest first.
+fn may_come<'a>(scene: &'a Scene, id: &str) -> Vec<&'a Wanted> {
+    let head = scene.heads.iter().find(|head| head.summary.id == id);
+    let here = scene.here.get(id).map(|carried| &carried.content.checksum);
+    let back = head.is_some_and(|head| Some(&head.summary.checksum) == here);
+    if back || scene.withdrawn.contains(id) {
+        return Vec::new();
+    }
+    let offers = scene.offers.get(id).map_or(&[][..], Vec::as_slice);
+    let carried = offers.iter().rposition(|offer| Some(&offer.summary.checksum) == here);
+    let after = &offers[carried.map_or(0, |at| at + 1)..];
+    let all = head.into_iter().chain(after.iter().rev());
+    all.filter(|wanted| !scene.quarantine.holds(id, &wanted.summary.checksum)).collect()
+}
+
+/// One seeding: what the sources offer then (none: nobody can read it), what is shown, whether a hand lets that in, and whether
+/// a guard holds the plan.
+#[derive(Debug, Clone)]
+struct Step {
+    head: Option<u8>,
+    shown: Option<u8>,
+    soaked: bool,
+    promoted: bool,
+    held: bool,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let contents = (prop::option::weighted(0.8, 0u8..5), prop::option::weighted(0.9, 0u8..5));
+    let flags = (any::<bool>(), prop::bool::weighted(0.2), prop::bool::weighted(0.4));
+    (contents, flags).prop_map(|((head, shown), (soaked, promoted, held))| Step {
+        head,
+        shown,
+        soaked,
+        promoted,
+        held,
+    })
 }
 
 fn plots() -> impl Strategy<Value = Vec<Plot>> {
@@ -133,22 +179,87 @@ proptest! {
         let scene = scene(&alone);
         let admission = scene.admit();
         let There::Carries(there) = &scene.there else { unreachable!("it answers") };
-        for head in &scene.heads {
-            let id = &head.summary.id;
-            let here = scene.here.get(id).map(|carried| carried.content.checksum.clone());
-            let offers = scene.offers.get(id).map_or(&[][..], Vec::as_slice);
-            let after = offers.iter().rposition(|o| Some(&o.summary.checksum) == here.as_ref()).map_or(0, |at| at + 1);
-            let newest_first = std::iter::once(head).chain(offers[after..].iter().rev());
+        for id in IDS {
             let may = |wanted: &&Wanted| {
                 let checksum = &wanted.summary.checksum;
                 let by_hand = scene.by_hand.contains(&pair(wanted));
                 let shown = there.get(id).filter(|shown| shown.content.checksum == *checksum);
                 let soaked = |shown: &Shown| shown.since <= at(-60) && shown.observed.executions >= 5;
-                !scene.quarantine.holds(id, checksum) && shown.is_some_and(|shown| by_hand || soaked(shown))
+                shown.is_some_and(|shown| by_hand || soaked(shown))
             };
-            let back = Some(&head.summary.checksum) == here.as_ref();
-            let expect = newest_first.filter(|_| !back).find(may).map(|wanted| &wanted.summary.checksum);
+            let expect = may_come(&scene, id).into_iter().find(may).map(|wanted| &wanted.summary.checksum);
             prop_assert_eq!(admission.let_in.get(id).map(|wanted| &wanted.summary.checksum), expect);
+        }
+    }
+
+    #[test]
+    fn what_may_still_come_is_kept_and_nothing_else(plots in plots()) {
+        let scene = scene(&plots);
+        let admission = scene.admit();
+        let changes = admission.changes(&taken(&[]));
+        let mut open: BTreeSet<(String, String)> = BTreeSet::new();
+        for id in IDS {
+            let may: BTreeSet<_> = may_come(&scene, id).into_iter().map(pair).collect();
+            for offer in scene.offers.get(id).into_iter().flatten() {
+                let kept = !changes.stale.contains(&pair(offer)) || changes.fresh.iter().any(|(fresh, _)| fresh == offer);
+                let out = scene.quarantine.holds(id, &offer.summary.checksum);
+                prop_assert!(kept == may.contains(&pair(offer)) || out, "{:?}", offer);
+            }
+            open.extend(may);
+        }
+        let expect: BTreeSet<_> = scene.by_hand.difference(&open).cloned().collect();
+        prop_assert_eq!(changes.settled, expect);
+    }
+
+    #[test]
+    fn nothing_that_was_offered_is_lost(steps in prop::collection::vec(step(), 1..12)) {
+        let (mut offers, mut by_hand) = (Vec::<Wanted>::new(), BTreeSet::new());
+        // As it is to be: what was heard and may come still, the newest last, and what a hand lets in of it.
+        let (mut here, mut heard, mut hands) = (None, Vec::<u8>::new(), BTreeSet::<u8>::new());
+        let name = |number: u8| ("a".to_owned(), format!("v1:a{number}"));
+        for Step { head, shown, soaked, promoted, held } in steps {
+            if let Some(number) = shown.filter(|_| promoted) {
+                by_hand.insert(name(number));
+                hands.insert(number);
+            }
+            let plot = Plot {
+                head, here, gone: false, earlier: Vec::new(), needs: Vec::new(), by_hand: None, out: false,
+                there: shown.map(|number| (number, if soaked { -60 } else { -59 }, 5)),
+            };
+            let mut scene = scene(&[plot]);
+            scene.offers.insert("a".to_owned(), offers.clone());
+            scene.by_hand.clone_from(&by_hand);
+            let mut admission = scene.admit();
+            let hand = admission.let_in.values().map(pair).filter(|one| by_hand.contains(one));
+            admission.by_hand = hand.map(|(id, _)| (id, "jane".to_owned())).collect();
+
+            if let Some(number) = head {
+                heard.retain(|other| *other != number);
+                heard.push(number);
+            }
+            if head.is_some() && head == here {
+                heard.clear();
+            }
+            let may = |number: &&u8| Some(**number) == shown && (soaked || hands.contains(number));
+            let expect = heard.iter().rev().find(may).copied();
+            let let_in = admission.let_in.get("a").map(pair);
+            prop_assert_eq!(&let_in, &expect.map(name));
+
+            let takes = !held && let_in.is_some();
+            let changes = admission.changes(&taken(if takes { &["a"] } else { &[] }));
+            offers.retain(|offer| !changes.stale.contains(&pair(offer)));
+            for (fresh, _) in changes.fresh {
+                offers.retain(|offer| pair(offer) != pair(fresh));
+                offers.push(fresh.clone());
+            }
+            by_hand.retain(|one| !changes.settled.contains(one));
+            if let Some(number) = expect.filter(|_| takes) {
+                here = Some(number);
+                let at = heard.iter().position(|other| *other == number).map_or(0, |at| at + 1);
+                heard.drain(..at);
+            }
+            hands.retain(|number| heard.contains(number));
+            prop_assert_eq!(&by_hand, &hands.iter().copied().map(name).collect());
         }
     }
 

@@ -63,6 +63,9 @@ pub struct Check {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
+    /// The version that is judged.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
     /// The whole of it: failure before inconclusive before success.
     pub outcome: Outcome,
     /// Why, in a clause: `success rate 95.79%, limit 99% (9 of 214 failed; 1.0.0: 0.19%)`.
@@ -93,7 +96,7 @@ pub fn analyse(analysis: &Analysis, evidence: &Evidence, (stable, candidate): (&
     judged.extend(look.expression());
     let (outcome, reason) = whole(&sample, &judged);
     let checks = std::iter::once(sample).chain(judged).map(|judged| judged.check).collect();
-    Verdict { outcome, reason, checks }
+    Verdict { version: candidate.to_owned(), outcome, reason, checks }
 }
 
 fn whole(sample: &Judged, judged: &[Judged]) -> (Outcome, String) {

@@ -2,7 +2,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sower_crds::Period;
-use sower_crds::period::parse;
 use sower_crds::rollout::{Analysis, StrategyType};
 
 use super::analysis::Outcome;
@@ -132,14 +131,16 @@ impl Rollout {
         }
     }
 
-    /// When several versions are no longer compared.
+    /// When several versions are no longer compared, as far as that is known: a duration begins with the comparison, and what
+    /// is paused has no end of its own yet.
     #[must_use]
     pub fn until(&self) -> Option<Timestamp> {
-        let until = self.strategy.until.as_deref()?;
-        match parse(until) {
-            Ok(period) => later(self.started_at, SignedDuration::try_from(period).ok()?),
-            Err(_) => until.parse().ok(),
-        }
+        self.named_end().or_else(|| {
+            let going = self.strategy.kind == StrategyType::AB && self.step > 0;
+            let hold =
+                hold(self.step_of(1).as_ref()).filter(|_| going && self.progress.paused_at.is_none())?;
+            later(self.step_started_at, hold + SignedDuration::from_millis(self.progress.paused_ms))
+        })
     }
 
     /// Its steps in their order.
@@ -188,26 +189,30 @@ impl Rollout {
         }
     }
 
-    /// What comes next if all stays well.
+    /// What comes next if all stays well. `opens` says when more consumers may get it, from a time on: that time, or when the
+    /// freeze window ends that it is in; none: never.
     #[must_use]
-    pub fn outlook(&self, now: Timestamp) -> Outlook {
+    pub fn outlook(&self, now: Timestamp, opens: &dyn Fn(Timestamp) -> Option<Timestamp>) -> Outlook {
+        let completes = |at: Timestamp| opens(at.max(now)).map_or(Outlook::Nothing, Outlook::Completes);
         match self.state {
-            State::Pending => match self.due_at {
-                Some(due) if self.strategy.kind == StrategyType::Staged => Outlook::Begins(due),
+            State::Pending => match (self.due_at, opens(now)) {
+                (Some(due), Some(open)) if open == now => Outlook::Begins(due),
+                (_, Some(open)) if open > now => Outlook::Begins(open),
                 _ => Outlook::Nothing,
             },
-            State::Completing => self.due_at.map_or(Outlook::Nothing, Outlook::Completes),
+            // It is looked at meanwhile: what is due is no end of the window.
+            State::Completing => completes(now),
             State::Progressing if self.strategy.kind == StrategyType::AB => {
-                self.until().map_or(Outlook::Nothing, Outlook::Completes)
+                self.until().map_or(Outlook::Nothing, completes)
             }
-            State::Progressing => self.ahead(now),
+            State::Progressing => self.ahead(now, opens),
             State::Paused | State::Completed | State::Aborted | State::RolledBack | State::Superseded => {
                 Outlook::Nothing
             }
         }
     }
 
-    fn ahead(&self, now: Timestamp) -> Outlook {
+    fn ahead(&self, now: Timestamp, opens: &dyn Fn(Timestamp) -> Option<Timestamp>) -> Outlook {
         let paused = SignedDuration::from_millis(self.progress.paused_ms);
         let Some(mut at) = later(self.step_started_at, paused) else { return Outlook::Nothing };
         for number in self.step.max(1)..self.steps() {
@@ -218,12 +223,17 @@ impl Rollout {
                 (None, None) => Some(at),
             };
             let Some(end) = end else { return Outlook::Nothing };
-            if analysis.is_some() && number == self.step && end <= now {
+            let is_good = self.progress.last == Some(Outcome::Success);
+            if analysis.is_some() && number == self.step && end <= now && !is_good {
                 return self.deadline().map_or(Outlook::Analysis, Outlook::Undecided);
             }
             at = end.max(now);
             if step.is_some_and(|step| step.pause) {
                 return Outlook::Pauses(at);
+            }
+            match opens(at) {
+                Some(open) => at = open,
+                None => return Outlook::Nothing,
             }
         }
         Outlook::Completes(at)
@@ -363,7 +373,7 @@ mod tests {
         let with = |change: &dyn Fn(&mut Rollout)| {
             let mut rollout = rollout();
             change(&mut rollout);
-            rollout.outlook(at(30))
+            rollout.outlook(at(30), &Some)
         };
         assert_eq!(with(&|_| ()), Outlook::Completes(at(72)));
         assert_eq!(with(&|r| (r.step, r.step_started_at) = (1, at(25))), Outlook::Completes(at(95)));
@@ -376,14 +386,61 @@ mod tests {
         assert_eq!(with(&|r| r.step_started_at = at(-40)), Outlook::Undecided(at(20 + 24 * 60)));
         assert_eq!(with(&|r| r.state = State::Paused), Outlook::Nothing);
         assert_eq!(with(&|r| (r.state, r.step) = (State::Pending, 0)), Outlook::Begins(at(31)));
-        let compared = |r: &mut Rollout| {
-            (r.strategy.kind, r.strategy.until) = (StrategyType::AB, Some("72h".into()));
+        let compared = |until: &str, paused_ms: i64| {
+            let until = until.to_owned();
+            with(&move |r: &mut Rollout| {
+                (r.step, r.progress.paused_ms) = (1, paused_ms);
+                (r.strategy.kind, r.strategy.until) = (StrategyType::AB, Some(until.clone()));
+            })
         };
-        assert_eq!(with(&compared), Outlook::Completes(at(72 * 60)));
-        let named = |r: &mut Rollout| {
-            (r.strategy.kind, r.strategy.until) = (StrategyType::AB, Some(at(99).to_string()));
+        assert_eq!(compared("72h", 0), Outlook::Completes(at(12 + 72 * 60)));
+        assert_eq!(compared("72h", 5 * 60_000), Outlook::Completes(at(17 + 72 * 60)));
+        assert_eq!(compared(&at(99).to_string(), 5 * 60_000), Outlook::Completes(at(99)));
+    }
+
+    #[test]
+    fn a_comparison_ends_when_the_machine_ends_it() {
+        let mut rollout = rollout();
+        (rollout.strategy.kind, rollout.strategy.until) = (StrategyType::AB, Some("1h".into()));
+        (rollout.step, rollout.progress.paused_ms) = (1, 5 * 60_000);
+        assert_eq!(rollout.until(), Some(at(12 + 60 + 5)));
+        assert_eq!(rollout.until(), rollout.hold_ends());
+        rollout.step = 2;
+        assert_eq!(rollout.until(), Some(at(12 + 60 + 5)), "it is over by now");
+        (rollout.step, rollout.progress.paused_at) = (1, Some(at(20)));
+        assert_eq!(rollout.until(), None);
+        (rollout.step, rollout.progress.paused_at) = (0, None);
+        assert_eq!(rollout.until(), None, "it has not begun");
+        rollout.strategy.until = Some(at(99).to_string());
+        assert_eq!(rollout.until(), Some(at(99)));
+    }
+
+    #[test]
+    fn a_freeze_window_lets_more_have_it_when_it_is_over() {
+        let until_40 = |time: Timestamp| Some(time.max(at(40)));
+        let never = |_: Timestamp| None;
+        let with = |change: &dyn Fn(&mut Rollout), opens: &dyn Fn(Timestamp) -> Option<Timestamp>| {
+            let mut rollout = rollout();
+            change(&mut rollout);
+            rollout.outlook(at(30), opens)
         };
-        assert_eq!(with(&named), Outlook::Completes(at(99)));
+        // It began before, and its hour is over after it.
+        assert_eq!(with(&|_| (), &until_40), Outlook::Completes(at(72)));
+        // The first step is over in it: the second one begins when it is over.
+        let first = |r: &mut Rollout| (r.step, r.step_started_at) = (1, at(25));
+        assert_eq!(with(&first, &until_40), Outlook::Completes(at(40 + 60)));
+        assert_eq!(with(&first, &never), Outlook::Nothing);
+        let pending = |r: &mut Rollout| (r.state, r.step, r.due_at) = (State::Pending, 0, None);
+        assert_eq!(with(&pending, &until_40), Outlook::Begins(at(40)));
+        assert_eq!(with(&pending, &never), Outlook::Nothing);
+        // What is due is a look.
+        let completing = |r: &mut Rollout| r.state = State::Completing;
+        assert_eq!(with(&completing, &until_40), Outlook::Completes(at(40)));
+        assert_eq!(with(&completing, &never), Outlook::Nothing);
+        let proved = |r: &mut Rollout| {
+            (r.step_started_at, r.progress.last) = (at(-40), Some(Outcome::Success));
+        };
+        assert_eq!(with(&proved, &until_40), Outlook::Completes(at(40)));
     }
 
     #[test]
@@ -391,6 +448,7 @@ mod tests {
         let mut rollout = rollout();
         assert!(!rollout.is_undecided(at(80)), "nothing was said");
         rollout.verdict = Some(super::super::Verdict {
+            version: String::new(),
             outcome: Outcome::Inconclusive,
             reason: String::new(),
             checks: Vec::new(),

@@ -9,11 +9,14 @@ use jiff::{SignedDuration, Timestamp};
 use sower_crds::rollout::{Analysis, Inconclusive, StrategyType};
 
 use super::analysis::{Outcome, Verdict};
-use super::stages::{Stage, stages};
+use super::stages::{Stage, not_known, stages, unknown};
 use super::{Command, Event, Progress, Rollout, State, WHOLE};
 
 /// Most events that a rollout remembers: the first, and the last of the others.
 pub const MOST_EVENTS: usize = 100;
+
+/// Why nobody gets it.
+const WAITS: &str = "waits until somebody advances it";
 
 /// What is known of a rollout at a time.
 #[derive(Debug, Clone, Copy)]
@@ -52,12 +55,7 @@ pub fn step(before: &Rollout, given: Given<'_>) -> Rollout {
                 after.enters(1, now, None);
             }
         }
-        State::Progressing => after.progresses(given),
-        State::Completing => {
-            if given.frozen.is_none() {
-                after.completes(now, "the freeze is over".to_owned(), None);
-            }
-        }
+        State::Progressing | State::Completing => after.progresses(given),
         State::Paused | State::Completed | State::Aborted | State::RolledBack | State::Superseded => {}
     }
     after.due_at = after.due(now, given.frozen.is_some());
@@ -95,6 +93,8 @@ pub fn obey(
             after.progress.resumes(now);
             // Who goes on after a pause of their own lets nothing pass that the step asks for.
             after.progress.released |= before.events.last().is_none_or(|event| event.by.is_none());
+            // What was good then need not be by now.
+            after.progress.last = None;
             let state = if after.step == 0 { State::Pending } else { State::Progressing };
             after.moves(state, now, "resumed".to_owned(), by);
         }
@@ -148,6 +148,12 @@ impl Rollout {
         stages(&self.strategy, self.started_at)
     }
 
+    /// The variants of its comparison that nobody gets, each as it is written: no version is known that is meant by them.
+    #[must_use]
+    pub fn unknown(&self) -> Vec<String> {
+        unknown(&self.strategy, self.variants.iter().map(|variant| variant.version.as_str()))
+    }
+
     fn stage(&self) -> Option<Stage> {
         let index = usize::try_from(self.step).ok()?.checked_sub(1)?;
         self.stages().into_iter().nth(index)
@@ -156,14 +162,21 @@ impl Rollout {
     /// When the time of its step is over, as far as that is known: not while it is paused.
     #[must_use]
     pub fn hold_ends(&self) -> Option<Timestamp> {
-        // A comparison that is to end at a time does so, whenever it began.
-        let named = self.strategy.until.as_deref().and_then(|until| until.parse::<Timestamp>().ok());
-        if let Some(named) = named.filter(|_| self.strategy.kind == StrategyType::AB && self.step > 0) {
-            return Some(named).filter(|_| self.progress.paused_at.is_none());
-        }
         let hold = self.stage()?.hold.unwrap_or_default();
-        after(self.step_started_at, hold, self.progress.paused_ms)
-            .filter(|_| self.progress.paused_at.is_none())
+        let since = |hold: Duration| after(self.step_started_at, hold, self.progress.paused_ms);
+        let end = match self.named_end() {
+            // A comparison that is to end at a time does so, whenever it began and however long it was paused; but not before it
+            // began.
+            Some(named) => since(Duration::ZERO).map(|began| named.max(began)),
+            None => since(hold),
+        };
+        end.filter(|_| self.progress.paused_at.is_none())
+    }
+
+    /// The time at which a comparison is to end, where it is to end at one.
+    pub(super) fn named_end(&self) -> Option<Timestamp> {
+        let until = self.strategy.until.as_deref().filter(|_| self.strategy.kind == StrategyType::AB)?;
+        until.parse().ok()
     }
 
     /// When its analysis has to have said something.
@@ -233,12 +246,16 @@ impl Rollout {
                 return self.pauses(now, "its step ends with a pause".to_owned(), None);
             }
             if let Some(until) = frozen {
-                if self.is_last() {
+                if self.is_last() && self.state != State::Completing {
                     self.moves(State::Completing, now, until.to_owned(), None);
                 }
                 return;
             }
             return self.goes_on(now, None);
+        }
+        if self.state == State::Completing {
+            let why = self.verdict.as_ref().map(|verdict| verdict.reason.as_str()).unwrap_or_default();
+            self.moves(State::Progressing, now, format!("no longer known to be good: {why}"), None);
         }
         if outcome != Some(Outcome::Success) && self.deadline().is_some_and(|deadline| deadline <= now) {
             let patience = stage.analysis.map(|analysis| analysis.deadline.to_string()).unwrap_or_default();
@@ -252,7 +269,11 @@ impl Rollout {
 
     fn goes_on(&mut self, now: Timestamp, by: Option<String>) {
         if self.is_last() {
-            let reason = if by.is_some() { "advanced" } else { "all is well" };
+            let reason = match self.state {
+                _ if by.is_some() => "advanced",
+                State::Completing => "the freeze is over",
+                _ => "all is well",
+            };
             self.completes(now, reason.to_owned(), by);
         } else {
             self.enters(self.step + 1, now, by);
@@ -268,10 +289,19 @@ impl Rollout {
         self.progress = Progress { shares, prune_disabled, ..Progress::default() };
         self.verdict = None;
         let Some(stage) = self.stage() else { return };
+        if self.strategy.kind == StrategyType::AB && self.hold_ends().is_some_and(|end| end <= now) {
+            let told = format!("its time was over before it began: {WAITS}");
+            return self.pauses(now, told, by);
+        }
         self.weigh(&stage);
         let told = match self.strategy.kind {
-            StrategyType::AB => "the comparison begins".to_owned(),
-            StrategyType::Manual => "waits until somebody advances it".to_owned(),
+            StrategyType::AB => match not_known(&self.unknown()) {
+                Some(unknown) => format!("the comparison begins; {unknown}"),
+                None => "the comparison begins".to_owned(),
+            },
+            StrategyType::Manual if self.strategy.variants.is_empty() => WAITS.to_owned(),
+            // It was to be compared.
+            StrategyType::Manual => format!("no variant is {}: {WAITS}", self.to.version),
             StrategyType::Staged | StrategyType::AllAtOnce => format!("step {step} of {}", self.steps()),
         };
         if self.strategy.kind == StrategyType::Manual {

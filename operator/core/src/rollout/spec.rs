@@ -1,6 +1,6 @@
 //! What cannot be meant in the `rollout` of an environment: the rules that a schema cannot say. Files and cluster have the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use globset::GlobBuilder;
@@ -116,7 +116,11 @@ fn strategy(strategy: &Strategy, at: &str, faults: &mut Faults) {
         ("analysis", analysis.is_some()),
     ];
     for (name, _) in given.into_iter().filter(|(name, given)| *given && absent.contains(name)) {
-        let of = if name == "steps" { "type: Staged" } else { "another type" };
+        let of = match name {
+            "steps" => "type: Staged",
+            "variants" | "until" => "type: AB",
+            _ => "type: Staged, AB or Manual",
+        };
         let why = format!("{name} says nothing with type {}", kind.as_str());
         faults.wrong(format!("{at}/{name}"), why, format!("{of}, or leave it out"));
     }
@@ -138,6 +142,7 @@ fn strategy(strategy: &Strategy, at: &str, faults: &mut Faults) {
             let pointer = format!("{at}/overrides/{index}");
             faults.wrong(pointer, "the override names nobody", "keys or labels");
         }
+        consumers(&each.keys, &each.labels, &format!("{at}/overrides/{index}"), faults);
     }
     if let Some(analysis) = analysis {
         questions::check(analysis, &format!("{at}/analysis"), faults);
@@ -207,6 +212,9 @@ fn compared(variants: &[Variant], until: Option<&str>, at: &str, faults: &mut Fa
             }
         }
         faults.found.extend(range.as_deref().and_then(|range| bad_range(&format!("{at}/range"), range)));
+        if let Some(Match { keys, labels }) = matches {
+            consumers(keys, labels, &format!("{at}/match"), faults);
+        }
         match matches {
             Some(Match { keys, labels }) if keys.is_empty() && labels.is_empty() => {
                 faults.wrong(format!("{at}/match"), "match names nobody", "keys or labels");
@@ -221,6 +229,22 @@ fn compared(variants: &[Variant], until: Option<&str>, at: &str, faults: &mut Fa
     if sum > 100.000_001 {
         let why = format!("the weights of the variants are {} percent", (sum * 100.0).round() / 100.0);
         faults.wrong(format!("{at}/variants"), why, "100 at most");
+    }
+}
+
+/// Consumers, by key and by label: texts that every database can hold, and compare.
+fn consumers(keys: &[String], labels: &BTreeMap<String, String>, at: &str, faults: &mut Faults) {
+    let mut check = |pointer: String, what: &str, text: &str| {
+        if text.chars().any(char::is_control) {
+            faults.wrong(pointer, format!("{what} holds a control character"), "a text without any");
+        }
+    };
+    for (index, key) in keys.iter().enumerate() {
+        check(format!("{at}/keys/{index}"), "the key", key);
+    }
+    for (name, value) in labels {
+        check(format!("{at}/labels"), "the name of a label", name);
+        check(format!("{at}/labels/{}", name.replace('~', "~0").replace('/', "~1")), "the label", value);
     }
 }
 

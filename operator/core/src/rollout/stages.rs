@@ -111,12 +111,34 @@ pub fn change(from: &str, to: &str) -> VersionChange {
 /// The content of a variant: that of its version, or the highest known one in its range.
 #[must_use]
 pub fn pick(variant: &sower_crds::rollout::Variant, known: &[Content]) -> Option<Content> {
-    let fits = |content: &&Content| match (&variant.version, &variant.range) {
-        (Some(version), _) => content.version == *version,
-        (None, Some(range)) => satisfies(&content.version, range),
-        (None, None) => false,
-    };
+    let fits = |content: &&Content| names(variant, &content.version);
     known.iter().filter(fits).max_by(|a, b| precedence(&a.version, &b.version)).cloned()
+}
+
+/// Whether a variant is of this version.
+fn names(variant: &sower_crds::rollout::Variant, version: &str) -> bool {
+    match (&variant.version, &variant.range) {
+        (Some(own), _) => own == version,
+        (None, Some(range)) => satisfies(version, range),
+        (None, None) => false,
+    }
+}
+
+/// The variants of a comparison that nobody gets, since none of these versions is meant by them: each as it is written.
+#[must_use]
+pub fn unknown<'a>(strategy: &Strategy, live: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
+    if strategy.kind != StrategyType::AB {
+        return Vec::new();
+    }
+    let missing = strategy.variants.iter().filter(|variant| !live.clone().any(|live| names(variant, live)));
+    missing.filter_map(|variant| variant.version.clone().or_else(|| variant.range.clone())).collect()
+}
+
+/// `0.9.0 is not known here`, of variants that nobody gets; none where there are none.
+#[must_use]
+pub fn not_known(unknown: &[String]) -> Option<String> {
+    let verb = if unknown.len() == 1 { "is" } else { "are" };
+    (!unknown.is_empty()).then(|| format!("{} {verb} not known here", unknown.join(", ")))
 }
 
 /// The live versions beside the stable one when a rollout begins, none of which anybody has but by an override. `of` are the

@@ -49,6 +49,20 @@ pub fn stage(
     for operation in plan.operations.iter_mut().filter(|operation| staged.contains(&operation.id)) {
         operation.staged = true;
     }
+    // What failed in a comparison stays out of the next one.
+    let compares = |operation: &Operation| match (&operation.from, &operation.to) {
+        (Some(from), Some(to)) => {
+            strategy(spec, &operation.id, &from.version, &to.version).kind == StrategyType::AB
+        }
+        _ => false,
+    };
+    let compared: BTreeSet<&str> = plan
+        .operations
+        .iter()
+        .filter(|operation| operation.staged && compares(operation))
+        .map(|operation| operation.id.as_str())
+        .collect();
+    plan.lifted.retain(|id| !(compared.contains(id.as_str()) && state.quarantine.holds_some(id)));
     let done: BTreeSet<&str> = plan
         .operations
         .iter()

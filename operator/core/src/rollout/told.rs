@@ -1,8 +1,24 @@
 //! A rollout for people, on one line.
 
-use super::{Rollout, State};
+use super::{Outcome, Rollout, State, Variant};
+use crate::plan::Content;
 
 impl Rollout {
+    /// The content that is to blame once everybody has the stable version again: the one that failed, else what the sources
+    /// say.
+    #[must_use]
+    pub fn blamed(&self) -> Content {
+        let failed = self
+            .verdict
+            .as_ref()
+            .filter(|verdict| self.state == State::RolledBack && verdict.outcome == Outcome::Failure);
+        let tried = self.variants.iter().filter(|variant| variant.checksum != self.from.checksum);
+        let mut tried = tried.map(|Variant { version, checksum, .. }| (version, checksum));
+        let failed = failed.and_then(|verdict| tried.find(|(version, _)| **version == verdict.version));
+        let (version, checksum) = failed.unwrap_or((&self.to.version, &self.to.checksum));
+        Content { version: version.clone(), checksum: checksum.clone() }
+    }
+
     /// `stripe 1.0.0 -> 1.1.0: step 1 of 3, 10% of consumers`.
     #[must_use]
     pub fn line(&self) -> String {

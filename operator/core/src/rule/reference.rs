@@ -3,9 +3,10 @@
 use super::Rule;
 
 pub(super) const UNKNOWN_REFERENCE: Rule = Rule {
-    summary: "A webhook, action, connection, trigger or base that is not there",
-    meaning: "The manifest names a part of itself that it does not have.",
-    remedy: "Take one of the names that the hint lists, or add the part.",
+    summary: "A webhook, action, connection, trigger, base or environment that is not there",
+    meaning: "The manifest names a part of itself that it does not have, or an Environment waits for one that its folder does not \
+              hold.",
+    remedy: "Take one of the names that the hint lists, or add what is missing.",
     wrong: "triggers:\n- { id: task.done, name: Task done, type: webhook, webhook: psuh }\nwebhooks: [{ id: push }]\n",
     right: "triggers:\n- { id: task.done, name: Task done, type: webhook, webhook: push }\nwebhooks: [{ id: push }]\n",
 };

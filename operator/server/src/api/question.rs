@@ -34,12 +34,12 @@ pub(super) fn once(fields: &[(&str, String)], name: &str) -> Result<Option<Strin
     }
 }
 
-/// An environment as it is named, where the namespace may stand beside it.
-pub(super) fn named(text: &str, namespace: Option<&str>) -> Result<Named, Refusal> {
+/// An environment as it is named, where the namespace may stand beside it; else what is wrong.
+pub(super) fn named(text: &str, namespace: Option<&str>) -> Result<Named, String> {
     let named = Named::parse(text);
     match (namespace, &named.namespace) {
         (Some(beside), Some(before)) if beside != before => {
-            Err(Refusal::Bad(format!("`{text}` and the namespace `{beside}`: which is it?")))
+            Err(format!("`{text}` and the namespace `{beside}`: which is it?"))
         }
         (Some(beside), None) => Ok(Named { namespace: Some(beside.to_owned()), ..named }),
         (Some(_) | None, _) => Ok(named),

@@ -31,7 +31,7 @@ pub(super) async fn answer(
         return Err(Refusal::Bad(format!("a key of {} bytes: at most {LONGEST_KEY}", key.len())));
     }
     let labels = labels(&fields)?;
-    let environment = named(&environment, once(&fields, "namespace")?.as_deref())?;
+    let environment = named(&environment, once(&fields, "namespace")?.as_deref()).map_err(Refusal::Bad)?;
     let live = shared.environments.live(&environment, &integration).await?;
     let live = live
         .ok_or_else(|| Refusal::NotFound(format!("`{}` does not carry `{integration}`", environment.name)))?;

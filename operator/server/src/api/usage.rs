@@ -16,7 +16,7 @@ use sower_core::usage_report::usage_records;
 
 use super::question::{fields, named, once};
 use super::refusal::json_response;
-use super::{Named, Refusal, Shared};
+use super::{Placed, Refusal, Shared};
 
 /// Bytes of the largest report.
 const LARGEST: usize = 1 << 20;
@@ -34,15 +34,20 @@ pub(super) async fn answer(
     }
     let fields = fields(&query.unwrap_or_default(), &["namespace"])?;
     let namespace = once(&fields, "namespace")?;
-    let records = usage_records(&whole(body).await?, Timestamp::now()).map_err(Refusal::BadReport)?;
-    let count = records.len();
-    let placed = records.into_iter().map(|record| {
-        let named: Named = named(&record.environment, namespace.as_deref())?;
-        Ok((named.clone(), Record { environment: named.name, ..record }))
-    });
-    let placed = placed.collect::<Result<Vec<_>, Refusal>>()?;
-    if count > 0 {
-        shared.environments.record(placed).await?;
+    let (records, mut problems) = usage_records(&whole(body).await?, Timestamp::now());
+    let mut placed = Vec::with_capacity(records.len());
+    for (index, record) in records {
+        match named(&record.environment, namespace.as_deref()) {
+            Ok(named) => {
+                let record = Record { environment: named.name.clone(), ..record };
+                placed.push(Placed { at: format!("/records/{index}"), named, record });
+            }
+            Err(why) => problems.push(format!("/records/{index}/environment"), why),
+        }
+    }
+    let count = placed.len();
+    if count > 0 || !problems.is_empty() {
+        shared.environments.record(placed, problems).await?;
     }
     Ok(json_response(StatusCode::OK, &json!({ "recorded": count })))
 }

@@ -170,7 +170,7 @@ pub struct RecordArgs {
     /// How many of them failed
     #[arg(long, value_name = "M", default_value_t = 0)]
     pub errors: u64,
-    /// How long each took in the mean, in milliseconds
+    /// How long each took in the mean, in milliseconds; an analysis of latency reads it of single executions
     #[arg(long, value_name = "L")]
     pub latency_ms: Option<u64>,
     /// The action that was executed

@@ -122,7 +122,7 @@ fn row(drifted: &Drifted) -> Value {
     };
     json!({
         "kind": drifted.kind(), "id": drifted.id, "integration": drifted.integration, "what": word(&drifted.what),
-        "columns": columns, "foreign": foreign,
+        "columns": columns, "foreign": foreign, "version": drifted.version,
     })
 }
 
@@ -137,7 +137,10 @@ fn text(found: &[(&Member, Drift)], everywhere: bool, most: usize) -> String {
         let mut table = Table::new(&["ENVIRONMENT", "KIND", "ID", "WHAT"]);
         let rows = found.iter().flat_map(|(member, drift)| drift.rows.iter().map(move |row| (*member, row)));
         for (member, row) in rows.take(most) {
-            table.row([name(member), row.kind().to_owned(), row.id.clone(), said(&row.what)]);
+            // What lives beside the stable rows is told apart by its version.
+            let version = row.version.iter().map(String::as_str);
+            let id = std::iter::once(row.id.as_str()).chain(version).collect::<Vec<_>>().join(" ");
+            table.row([name(member), row.kind().to_owned(), id, said(&row.what)]);
         }
         text = table.text() + "\n";
     }

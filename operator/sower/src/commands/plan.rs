@@ -5,14 +5,14 @@ mod markdown;
 mod text;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 use sower_controllers::drift;
 use sower_controllers::environment::{self, Resources};
 use sower_controllers::reason::Reason;
-use sower_controllers::seeding::{Job, Planned};
+use sower_controllers::seeding::{Job, Planned, not_compared};
 use sower_core::compatibility::{self, Judged};
 use sower_core::gate::{Gate, HeldReason};
 use sower_core::plan::{Kept, KeptWhy, Operation, Plan, Verb};
@@ -27,7 +27,7 @@ use crate::output::table::Table;
 use crate::output::{changes, document as program};
 use crate::session::{Member, Session};
 use crate::settings::quoted;
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, sentence};
 use document::Document;
 pub use document::field;
 pub use text::inside_of;
@@ -123,12 +123,18 @@ fn exactly(plan: &Plan, narrowed: &str, flags: &str) -> String {
 
 /// The guard of an environment that is not to be seeded.
 const SUSPENDED: &str = "suspended";
+/// The guard of an environment that somebody else seeds.
+const ELSEWHERE: &str = "another keeper";
 
 /// A plan, with what it changes inside the integrations.
 struct Made {
     planned: Planned,
     updates: Vec<(String, Vec<Judged>)>,
+    /// Of the comparisons that begin with it: the variants that nobody gets.
+    unknown: BTreeMap<String, Vec<String>>,
     guard: Option<Cow<'static, str>>,
+    /// What keeps the environment from being seeded: another that is not as it wants it. One sentence.
+    unmet: Option<String>,
     /// Unchanged rows are part of it.
     reseed: bool,
 }
@@ -161,8 +167,11 @@ async fn make(
         return Err(trouble);
     }
     let updates = updates(&store, &planned).await.map_err(|error| session.troubled(&error.into(), member))?;
-    let guard = guard(member, &job, &planned);
-    Ok(Made { planned, updates, guard, reseed })
+    let unknown = not_compared(&store, &job, &planned).await;
+    let unknown = unknown.map_err(|error| session.troubled(&error.into(), member))?;
+    let unmet = session.unmet(member).await;
+    let guard = guard(member, &job, &planned, unmet.as_deref());
+    Ok(Made { planned, updates, unknown, guard, unmet, reseed })
 }
 
 fn unnamed(failure: Failure) -> Trouble {
@@ -194,7 +203,7 @@ fn parsed(text: &str) -> Option<Value> {
 }
 
 /// What would hold the plan.
-fn guard(member: &Member, job: &Job, planned: &Planned) -> Option<Cow<'static, str>> {
+fn guard(member: &Member, job: &Job, planned: &Planned, unmet: Option<&str>) -> Option<Cow<'static, str>> {
     let elsewhere = planned
         .row
         .as_ref()
@@ -202,7 +211,8 @@ fn guard(member: &Member, job: &Job, planned: &Planned) -> Option<Cow<'static, s
         .is_some_and(|keeper| is_other(keeper, member, job));
     match &planned.gate {
         _ if member.loaded.spec.suspend => Some(SUSPENDED.into()),
-        _ if elsewhere => Some("another keeper".into()),
+        _ if elsewhere => Some(ELSEWHERE.into()),
+        _ if unmet.is_some() => unmet.map(|why| sentence(why).into()),
         Gate::Open => None,
         Gate::Held(held) => Some(match held.reason {
             HeldReason::PruneLimitExceeded => "prune limit".into(),
@@ -230,7 +240,7 @@ fn table(members: &[Member], made: &[Result<Made, Trouble>]) -> String {
     for (member, made) in members.iter().zip(made) {
         let name = member.name().to_owned();
         match made {
-            Ok(Made { planned, guard, updates: _, reseed: _ }) => {
+            Ok(Made { planned, guard, updates: _, unknown: _, unmet: _, reseed: _ }) => {
                 let plan = &planned.plan;
                 let changed = format!("+{} ~{} -{}", plan.created(), plan.updated(), plan.deleted());
                 let hash = plan.short_hash().to_owned();
@@ -258,7 +268,7 @@ impl Made {
     }
 
     fn tell(&self, session: &Session, only: &str, context: &Context) {
-        let Self { planned, updates: _, guard, reseed: _ } = self;
+        let Self { planned, updates: _, unknown: _, guard, unmet, reseed: _ } = self;
         let (plan, style) = (&planned.plan, &context.style);
         let flags = format!("{only}{}", session.flags());
         let rest = format!("sower plan -e {}{flags} | less", plan.environment);
@@ -282,6 +292,9 @@ impl Made {
         for understated in self.understated() {
             style.note(&format!("warning: {understated}"));
         }
+        if let Some(why) = unmet {
+            style.hint(&format!("It would be held: {}", sentence(why)));
+        }
         match (&planned.gate, guard.as_deref()) {
             (Gate::Held(held), _) => {
                 style.hint(&format!("It would be held: {}", seed::held_text(planned, held)));
@@ -291,7 +304,10 @@ impl Made {
                 }
             }
             (Gate::Open, Some(SUSPENDED)) => style.hint("It would be held: spec.suspend is true"),
-            (Gate::Open, Some(_)) => style.hint("It would be held: another keeper seeds this environment"),
+            (Gate::Open, Some(ELSEWHERE)) => {
+                style.hint("It would be held: another keeper seeds this environment");
+            }
+            (Gate::Open, Some(_)) => {}
             (Gate::Open, None) if plan.is_empty() => {}
             (Gate::Open, None) => {
                 style.hint(&format!("Apply it: sower seed -e {}{flags}", plan.environment));

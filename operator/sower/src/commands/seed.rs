@@ -12,7 +12,7 @@ use std::time::Instant;
 use futures::stream::{self, StreamExt as _};
 use sower_controllers::drift;
 use sower_controllers::reason::Reason;
-use sower_controllers::rollout::{Stepped, Steps};
+use sower_controllers::rollout::Stepped;
 use sower_controllers::seeding::{Job, Reading, Seeded, Seeder};
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::promotion::depends;
@@ -115,7 +115,10 @@ async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result
     for tried in &tried {
         exit = exit.worse(match &tried.result {
             Ok(seeded) => told::tell(tried, seeded, &project, args.output, &context.style),
-            Err(trouble) => trouble.failure.exit,
+            Err(trouble) => {
+                told::moved(tried, args.output, &context.style);
+                trouble.failure.exit
+            }
         });
     }
     if context.cancel.is_cancelled() && tried.iter().any(|tried| tried.result.is_err()) {
@@ -175,18 +178,39 @@ async fn one<'a>(
         milliseconds: 0,
     };
     match job {
-        Err(failure) => tried.result = Err(Trouble::of(Reason::InvalidSpec, failure)),
-        Ok(_) if environment.spec.suspend => {}
+        _ if environment.spec.suspend => {}
         Ok(job) => tried = seed(project, seeder, tried, &job, context).await,
+        Err(failure) => {
+            tried.result = Err(Trouble::of(Reason::InvalidSpec, failure));
+            if let Ok(store) = project.databases.of(&project.settings, environment).await {
+                tried = stepped_alone(project, seeder, tried, &store).await;
+            }
+        }
     }
     tried.milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tried
+}
+
+/// What cannot be seeded keeps nothing from moving that is rolled out: that waits for nobody, and no source.
+async fn stepped_alone<'a>(
+    project: &Project,
+    seeder: &Seeder,
+    mut tried: Tried<'a>,
+    store: &Store,
+) -> Tried<'a> {
+    let environment = tried.environment;
+    let done = seeder.step_each(store, &project.steps(environment), &mut tried.stepped).await;
+    if let Err(error) = done {
+        let trouble = Trouble::new(&error, &environment.name).asked_of(&project.settings);
+        tried.result = Err(trouble);
+    }
     tried
 }
 
 async fn seed<'a>(
     project: &Project,
     seeder: &Seeder,
-    tried: Tried<'a>,
+    mut tried: Tried<'a>,
     job: &Job,
     context: &Context,
 ) -> Tried<'a> {
@@ -198,13 +222,8 @@ async fn seed<'a>(
     };
     let neighbours = project.neighbours();
     if let Some(why) = neighbours.unmet(environment).await {
-        // What is rolled out waits for nobody.
-        let stepped = seeder.step_rollouts(&store, &Steps::of(job, &project.secrets)).await;
-        let result = match &stepped {
-            Ok(_) => ended(Trouble::waits(&environment.name, &why)),
-            Err(error) => ended(Trouble::new(error, &environment.name)),
-        };
-        return Tried { result, stepped: stepped.unwrap_or_default(), ..tried };
+        tried.result = ended(Trouble::waits(&environment.name, &why));
+        return stepped_alone(project, seeder, tried, &store).await;
     }
     let job = &Job { upstream: neighbours.upstream(environment).await, ..job.clone() };
     let mended = drift::mending(&store, job.clone()).await;
@@ -212,10 +231,9 @@ async fn seed<'a>(
         Ok(job) => seeder.seed(&store, &job, &context.cancel).await,
         Err(error) => Err(error),
     };
-    // Where no source can be read, what is rolled out goes on all the same.
-    let stepped = seeder.step_rollouts(&store, &Steps::of(job, &project.secrets)).await;
-    let (seeded, stepped) = match (seeded, stepped) {
-        (Ok(seeded), Ok(stepped)) => (seeded, stepped),
+    let stepped = seeder.step_each(&store, &project.steps(environment), &mut tried.stepped).await;
+    let seeded = match (seeded, stepped) {
+        (Ok(seeded), Ok(())) => seeded,
         (Err(error), _) | (_, Err(error)) => {
             let secret = project.secrets.shown(job, error.source_name.as_deref());
             let trouble = Trouble::new(&error, &environment.name).showing(secret);
@@ -231,7 +249,7 @@ async fn seed<'a>(
         let read = seeded.planned().map(|planned| &planned.reading).or(reading.as_ref());
         kept = what_stays(&store, seeded.report(), read).await;
     }
-    Tried { result: Ok(seeded), stepped, reading, kept, ..tried }
+    Tried { result: Ok(seeded), reading, kept, ..tried }
 }
 
 /// The version that stays of each integration whose manifest is refused. Where that cannot be read, less is said.

@@ -1,10 +1,8 @@
 //! `sower usage`: what consumers counted of their executions, by version; and `sower usage record`, which counts some.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use sower_core::usage::{Observed, Record, bad_records};
-use sower_store::Used;
+use sower_store::{Unknown, Used};
 
 use crate::choice::{self, Asked};
 use crate::cli::{RecordArgs, UsageArgs, Which};
@@ -69,23 +67,25 @@ fn described(Told { environment, used }: &Told) -> Fields {
         .with("executions", observed.executions)
         .with("errors", observed.errors)
         .with("successRate", observed.success_rate())
+        .with("meanMs", observed.mean_ms())
         .with("p95", observed.latency.quantile(SLOW))
         .with("lastUsed", last_used)
 }
 
 fn table(told: &[Told], all: bool, now: Timestamp) -> Table {
-    let heads = ["ENVIRONMENT", "ID", "VERSION", "EXECUTIONS", "SUCCESS", "P95", "LAST USED"];
+    let heads = ["ENVIRONMENT", "ID", "VERSION", "EXECUTIONS", "SUCCESS", "MEAN", "P95", "LAST USED"];
     let mut table = Table::new(if all { &heads } else { &heads[1..] });
     for Told { environment, used } in told {
         let Used { integration, version, observed, last_used } = used;
-        let slow = observed.latency.quantile(SLOW).map_or_else(|| "-".to_owned(), milliseconds);
+        let shown = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), milliseconds);
         let cells = [
             environment.clone(),
             integration.clone(),
             version.clone(),
             observed.executions.to_string(),
             percent(observed),
-            slow,
+            shown(observed.mean_ms()),
+            shown(observed.latency.quantile(SLOW)),
             time::ago(*last_used, now),
         ];
         table.row(cells.into_iter().skip(usize::from(!all)));
@@ -184,16 +184,27 @@ fn one<'a>(session: &'a Session, args: &RecordArgs) -> Result<&'a Member, Failur
 
 async fn count(session: &Session, member: &Member, record: &Record) -> Result<(), Failure> {
     let trouble = |error: sower_store::StoreError| session.trouble(&error.into(), member);
-    let Record { environment, integration, version, .. } = record;
+    let Record { environment, integration, version, action, trigger, .. } = record;
     let store = session.rows(member).await?;
-    let wanted = BTreeSet::from([(integration.as_str(), version.as_str())]);
-    let unknown = store.unknown_versions(environment, &wanted).await.map_err(trouble)?;
-    if !unknown.is_empty() {
+    let unknown = store.unknown_usage(environment, &[record]).await.map_err(trouble)?;
+    if let Some((_, unknown)) = unknown.first() {
         let (id, flags) = (quoted(integration), session.flags());
-        let told = format!("{environment} never carried {integration} {version}. Nothing was counted.");
+        let (what, part) = match unknown {
+            Unknown::Version => {
+                let told =
+                    format!("{environment} never carried {integration} {version}. Nothing was counted.");
+                return Err(Failure::failed(told)
+                    .next("what it carries", format!("sower get integrations -e {environment}{flags}"))
+                    .next("what it carried", format!("sower get versions {id} -e {environment}{flags}")));
+            }
+            Unknown::Action => ("action", action),
+            Unknown::Trigger => ("trigger", trigger),
+        };
+        let part = part.as_deref().unwrap_or_default();
+        let told =
+            format!("{integration} {version} has no {what} {part} in {environment}. Nothing was counted.");
         return Err(Failure::failed(told)
-            .next("what it carries", format!("sower get integrations -e {environment}{flags}"))
-            .next("what it carried", format!("sower get versions {id} -e {environment}{flags}")));
+            .next("what it has", format!("sower get integration {id} -e {environment}{flags} -o yaml")));
     }
     store.record_usage(std::slice::from_ref(record)).await.map_err(trouble)
 }

@@ -98,7 +98,11 @@ fn everything(settings: &Settings, checked: &mut Checked) -> Result<(), Failure>
         failure.next.retain(|(label, _)| label != "cluster");
         failure.next("or", "sower validate PATH")
     })?;
-    let files = origin::environment_files(settings)?;
+    let mut files = origin::environment_files(settings)?;
+    // A single file is part of something else.
+    if settings.environments.value.is_dir() {
+        files.problems.extend(files.not_there(&EnvironmentFiles::default()));
+    }
     let mut places: BTreeSet<(PathBuf, String)> = BTreeSet::new();
     for environment in &files.environments {
         places.extend(origin::on_disk(settings, &environment.name, &environment.spec));
@@ -130,7 +134,14 @@ fn named(settings: &Settings, paths: &[PathBuf], checked: &mut Checked) -> Resul
         let below = full.strip_prefix(&folder).unwrap_or(Path::new("")).to_string_lossy().into_owned();
         let disk = Disk::new(&folder, settings)?;
         let read = if full.is_dir() { disk.load(&below)? } else { disk.load_file(&below)? };
-        checked.environments(read.environments());
+        let mut files = read.environments();
+        if full.is_dir() && !files.environments.is_empty() {
+            // Others may lie where this checkout has its own.
+            let others =
+                settings.environments.value.is_dir().then(|| origin::environment_files(settings).ok());
+            files.problems.extend(files.not_there(&others.flatten().unwrap_or_default()));
+        }
+        checked.environments(files);
         checked.integrations(read);
     }
     Ok(())

@@ -48,11 +48,25 @@ pub fn operation(operation: &Operation, state: &State) -> String {
         Verb::Update if from == to => format!("{mark} {id} {to}"),
         Verb::Update => format!("{mark} {id} {from} -> {to}"),
     };
-    match (revert, staged) {
-        (_, true) => format!("{line}   (a rollout begins)"),
-        (true, false) => format!("{line}   (a revert)"),
-        (false, false) => line,
-    }
+    let begins = match (revert, staged) {
+        (_, true) => Some("a rollout begins".to_owned()),
+        (true, false) => Some("a revert".to_owned()),
+        (false, false) => None,
+    };
+    let ends = ended(operation, state).map(|version| match staged {
+        true => format!("that of {version} ends"),
+        false => format!("the rollout of {version} ends"),
+    });
+    let notes: Vec<String> = begins.into_iter().chain(ends).collect();
+    if notes.is_empty() { line } else { format!("{line}   ({})", notes.join("; ")) }
+}
+
+/// The version whose rollout ends with an operation: whatever changes what all have takes its place.
+#[must_use]
+pub fn ended<'a>(operation: &Operation, state: &'a State) -> Option<&'a str> {
+    let under_way = state.rollouts.get(&operation.id)?;
+    // What is only put back as it was leaves it be.
+    (operation.from != operation.to).then_some(under_way.to.version.as_str())
 }
 
 /// `! wordpress 1.0.0   version conflict: git has 1.0.0 too, with other content; skipped`.
@@ -201,7 +215,7 @@ pub fn deprecated(id: &str, replaced_by: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use sower_core::catalog::Place;
-    use sower_core::plan::{ConflictType, Content, Current, Resolution};
+    use sower_core::plan::{ConflictType, Content, Current, Resolution, UnderWay};
 
     use super::*;
 
@@ -237,6 +251,17 @@ mod tests {
         let reverted =
             Operation { revert: true, ..changed(Verb::Update, content("1.1.0"), content("1.0.0")) };
         assert_eq!(operation(&reverted, &State::default()), "~ stripe 1.1.0 -> 1.0.0   (a revert)");
+        let to = Content { version: "1.1.0".into(), checksum: "v1:1".into() };
+        let under_way =
+            UnderWay { id: "r".into(), to, source: "default".into(), path: "a".into(), stable: None };
+        let state = State { rollouts: [("stripe".to_owned(), under_way)].into(), ..State::default() };
+        let told = "~ stripe 1.1.0 -> 1.0.0   (a revert; the rollout of 1.1.0 ends)";
+        assert_eq!(operation(&reverted, &state), told);
+        let put_back = changed(Verb::Update, content("1.0.0"), content("1.0.0"));
+        assert_eq!(operation(&put_back, &state), "~ stripe 1.0.0   (as it was seeded)");
+        let staged = Operation { staged: true, ..changed(Verb::Update, content("1.0.0"), content("1.2.0")) };
+        let told = "~ stripe 1.0.0 -> 1.2.0   (a rollout begins; that of 1.1.0 ends)";
+        assert_eq!(operation(&staged, &state), told);
     }
 
     #[test]

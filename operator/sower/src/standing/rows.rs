@@ -23,6 +23,7 @@ use super::{Condition, LAST, Standing, is_ours, to_approve};
 use crate::commands::seed::FOREIGN_ROW;
 use crate::environments::Broken;
 use crate::failure::Failure;
+use crate::neighbours::unmet;
 use crate::session::{Member, Session};
 
 /// What the writer of an environment's row notes of its outcome.
@@ -80,6 +81,9 @@ pub(super) async fn of(session: &Session, member: &Member) -> Result<Standing, F
     let store = session.rows(member).await?;
     let failed = |error: StoreError| session.trouble(&error.into(), member);
     let mut standing = read(&store, member).await.map_err(failed)?;
+    if let Some(unmet) = unmet(session, &member.loaded).await {
+        standing.waits_for(&unmet);
+    }
     for (command, _) in standing.needs.iter_mut().filter(|(command, _)| command != "sower validate") {
         command.push_str(&session.settings.given);
     }

@@ -76,6 +76,7 @@ fn missing_changed_and_foreign_rows_are_told_apart() {
           "id": "stripe/list",
           "integration": "stripe",
           "kind": "action",
+          "version": null,
           "what": "changed"
         },
         {
@@ -84,6 +85,7 @@ fn missing_changed_and_foreign_rows_are_told_apart() {
           "id": "stripe/mine",
           "integration": "stripe",
           "kind": "action",
+          "version": null,
           "what": "foreign"
         },
         {
@@ -92,6 +94,7 @@ fn missing_changed_and_foreign_rows_are_told_apart() {
           "id": "wordpress/list",
           "integration": "wordpress",
           "kind": "action",
+          "version": null,
           "what": "missing"
         }
       ],

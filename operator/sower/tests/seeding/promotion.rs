@@ -1,5 +1,7 @@
 //! Promotion between environments as a user meets it: what waits, comes in by itself, and is let in by hand.
 
+mod meanwhile;
+
 use std::time::{Duration, Instant};
 
 use crate::checkout::{Checkout, environment};
@@ -21,8 +23,9 @@ fn checkout(production: &str) -> Checkout {
 
 const SOAKS: &str = "  promotion: { from: staging, soak: 1h }\n  pruneLimit: 100%\n";
 
-/// What was seeded into an environment so far came two hours ago.
+/// What was seeded into an environment so far came two hours ago; who waits for it looks anew.
 fn age(checkout: &Checkout, environment: &str) {
+    checkout.sql("UPDATE environments SET selection_hash = NULL");
     checkout.sql(&format!(
         "UPDATE seeding_logs SET completed_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 hours') \
          WHERE environment = '{environment}'"
@@ -222,6 +225,26 @@ fn a_hand_lets_in_what_the_other_carries_and_nothing_else() {
         let ran = checkout.run(line);
         assert!(ran.exit != 0 && ran.err.contains(told), "{line}: {} {}", ran.exit, ran.err);
     }
+}
+
+#[test]
+fn what_is_let_in_during_a_freeze_is_told_so() {
+    let began =
+        (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1)).to_zoned(jiff::tz::TimeZone::UTC);
+    let window = began.strftime("%-M %-H * * *");
+    let frozen = format!("{SOAKS}  freezeWindows:\n  - {{ schedule: \"{window}\", duration: 3h }}\n");
+    let checkout = settled(SOAKS);
+    push(&checkout, "stripe", "1.1.0");
+    seed(&checkout, "development");
+    age(&checkout, "development");
+    seed(&checkout, "staging");
+    checkout.write("environments/production.yaml", &environment("production", "\"*\"", &frozen));
+    let held = checkout.run("promote stripe --to production");
+    assert_eq!(held.exit, 4, "{}{}", held.out, held.err);
+    let told = "No row was written; stripe is let in, and comes once nothing holds the plan.";
+    assert!(held.err.contains(told) && !held.err.contains("Nothing was written"), "{}", held.err);
+    checkout.write("environments/production.yaml", &environment("production", "\"*\"", SOAKS));
+    assert!(seed(&checkout, "production").contains("~ stripe 1.0.0 -> 1.1.0"));
 }
 
 #[test]

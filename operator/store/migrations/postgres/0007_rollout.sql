@@ -29,6 +29,7 @@ CREATE TABLE integration_rollouts (
   due_at timestamptz,                             -- when it is looked at next; null: when somebody says something
   updated_at timestamptz NOT NULL,
   ended_at timestamptz,
+  row_hash text,                                  -- of who gets which version, as Sower left it; null: Sower did not write the row
   CHECK ((ended_at IS NOT NULL) = (state IN ('Completed', 'Aborted', 'RolledBack', 'Superseded')))
 );
 CREATE UNIQUE INDEX integration_rollouts_active ON integration_rollouts (environment, integration_id) WHERE ended_at IS NULL;
@@ -54,6 +55,16 @@ CREATE TABLE registry_candidates (
   seeding text COLLATE "C" NOT NULL,
   PRIMARY KEY (environment, integration_id, version, kind, id)
 );
+
+-- Another's hand is told of here, too.
+CREATE TRIGGER sower_drift AFTER INSERT OR UPDATE OR DELETE ON integration_rollouts FOR EACH ROW
+  WHEN (coalesce(current_setting('sower.seeding', true), '') = '') EXECUTE FUNCTION sower.drift_hint();
+CREATE TRIGGER sower_drift_truncate AFTER TRUNCATE ON integration_rollouts FOR EACH STATEMENT
+  WHEN (coalesce(current_setting('sower.seeding', true), '') = '') EXECUTE FUNCTION sower.drift_hint();
+CREATE TRIGGER sower_drift AFTER INSERT OR UPDATE OR DELETE ON registry_candidates FOR EACH ROW
+  WHEN (coalesce(current_setting('sower.seeding', true), '') = '') EXECUTE FUNCTION sower.drift_hint();
+CREATE TRIGGER sower_drift_truncate AFTER TRUNCATE ON registry_candidates FOR EACH STATEMENT
+  WHEN (coalesce(current_setting('sower.seeding', true), '') = '') EXECUTE FUNCTION sower.drift_hint();
 
 -- Every live version, told apart by `version`; `stable` says which one the registries hold.
 CREATE VIEW action_registry_live AS

@@ -34,6 +34,9 @@ CREATE TABLE integration_usage (
   ms_10000 bigint NOT NULL DEFAULT 0 CHECK (ms_10000 >= 0),
   ms_30000 bigint NOT NULL DEFAULT 0 CHECK (ms_30000 >= 0),
   ms_above bigint NOT NULL DEFAULT 0 CHECK (ms_above >= 0),
+  -- More is nonsense, which no sum may stumble over: a thousand billion executions in a minute, of a second each.
+  CHECK (execution_count <= 1000000000000 * CASE resolution WHEN 'minute' THEN 1 WHEN 'hour' THEN 60 ELSE 1440 END),
+  CHECK (latency_ms <= 1000000000000000 * CASE resolution WHEN 'minute' THEN 1 WHEN 'hour' THEN 60 ELSE 1440 END),
   CHECK (action_id IS NULL OR trigger_id IS NULL),
   CHECK (error_count BETWEEN 0 AND execution_count),
   CHECK (latency_count BETWEEN 0 AND execution_count),
@@ -54,7 +57,7 @@ ALTER TABLE environments
   ADD COLUMN usage_kept text;
 
 -- Adds executions of this minute. An action or a trigger is named by its identifier, or neither is; the latency is the mean of
--- these executions in milliseconds, null where it is not known.
+-- these executions in milliseconds, null where it is not known; of a single one it is its time, and counts in its class.
 CREATE OR REPLACE FUNCTION public.sower_record_usage(
   environment text, integration text, version text, action text, trigger text,
   executions bigint, errors bigint DEFAULT 0, latency_ms bigint DEFAULT NULL
@@ -64,18 +67,19 @@ CREATE OR REPLACE FUNCTION public.sower_record_usage(
     ms_30000, ms_above)
   SELECT $1, $2, $3, $2 || '/' || $4, $2 || '/' || $5, $6, coalesce($7, 0), coalesce($8 * $6, 0),
     CASE WHEN $8 IS NULL THEN 0 ELSE $6 END,
-    CASE WHEN $8 <= 10 THEN $6 ELSE 0 END,
-    CASE WHEN $8 > 10 AND $8 <= 25 THEN $6 ELSE 0 END,
-    CASE WHEN $8 > 25 AND $8 <= 50 THEN $6 ELSE 0 END,
-    CASE WHEN $8 > 50 AND $8 <= 100 THEN $6 ELSE 0 END,
-    CASE WHEN $8 > 100 AND $8 <= 250 THEN $6 ELSE 0 END,
-    CASE WHEN $8 > 250 AND $8 <= 500 THEN $6 ELSE 0 END,
-    CASE WHEN $8 > 500 AND $8 <= 1000 THEN $6 ELSE 0 END,
-    CASE WHEN $8 > 1000 AND $8 <= 2500 THEN $6 ELSE 0 END,
-    CASE WHEN $8 > 2500 AND $8 <= 5000 THEN $6 ELSE 0 END,
-    CASE WHEN $8 > 5000 AND $8 <= 10000 THEN $6 ELSE 0 END,
-    CASE WHEN $8 > 10000 AND $8 <= 30000 THEN $6 ELSE 0 END,
-    CASE WHEN $8 > 30000 THEN $6 ELSE 0 END
+    coalesce((one.ms <= 10)::int, 0),
+    coalesce((one.ms > 10 AND one.ms <= 25)::int, 0),
+    coalesce((one.ms > 25 AND one.ms <= 50)::int, 0),
+    coalesce((one.ms > 50 AND one.ms <= 100)::int, 0),
+    coalesce((one.ms > 100 AND one.ms <= 250)::int, 0),
+    coalesce((one.ms > 250 AND one.ms <= 500)::int, 0),
+    coalesce((one.ms > 500 AND one.ms <= 1000)::int, 0),
+    coalesce((one.ms > 1000 AND one.ms <= 2500)::int, 0),
+    coalesce((one.ms > 2500 AND one.ms <= 5000)::int, 0),
+    coalesce((one.ms > 5000 AND one.ms <= 10000)::int, 0),
+    coalesce((one.ms > 10000 AND one.ms <= 30000)::int, 0),
+    coalesce((one.ms > 30000)::int, 0)
+  FROM (SELECT CASE WHEN $6 = 1 THEN $8 END) AS one(ms)
   ON CONFLICT (environment, integration_id, minute, version, coalesce(action_id, ''), coalesce(trigger_id, ''), resolution)
   DO UPDATE SET execution_count = u.execution_count + excluded.execution_count,
     error_count = u.error_count + excluded.error_count, latency_ms = u.latency_ms + excluded.latency_ms,

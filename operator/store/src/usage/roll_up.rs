@@ -12,8 +12,11 @@ use crate::address::Engine;
 use crate::environment::EnvironmentRow;
 use crate::error::StoreError;
 use crate::open::Store;
-use crate::session::{Bind, Tx, time};
+use crate::session::{Bind, Row, Tx, time};
 
+/// What a row is found by, in the order of the index.
+const KEY: &str =
+    "environment, integration_id, minute, version, coalesce(action_id, ''), coalesce(trigger_id, '')";
 /// Rows that one transaction moves at most.
 const PIECE: i64 = 5_000;
 /// Transactions of one look at most; what is left is due at the next reconcile.
@@ -179,21 +182,26 @@ impl Step {
             Some(Bucket::Hour) => format!(
                 "AND NOT EXISTS (SELECT 1 FROM integration_rollouts r WHERE r.environment = u.environment \
                  AND r.integration_id = u.integration_id AND r.ended_at IS NULL AND {} <= u.minute) ",
-                minute_of(engine, "r.started_at")
+                minute_of(engine, &lesser(engine, "r.started_at", "r.step_started_at"))
             ),
             Some(Bucket::Day) | None => String::new(),
         };
         let sql = format!(
             "SELECT u.id FROM integration_usage u WHERE u.environment = $1 AND u.resolution = $2 \
-             AND u.minute < $3::timestamptz {spared}ORDER BY u.minute, u.id LIMIT $4 FOR UPDATE"
+             AND u.minute < $3::timestamptz {spared}ORDER BY u.minute, u.id LIMIT $4"
         );
         let binds = [environment.into(), self.from.into(), cutoff.into(), Bind::Int(PIECE)];
-        let rows = tx.rows("reading old usage", &sql, &binds).await?;
-        let ids = rows.iter().map(|row| row.text(0)).collect::<Result<Vec<_>, _>>()?;
-        if ids.is_empty() {
+        let old = ids(&tx.rows("reading old usage", &sql, &binds).await?)?;
+        let old: Vec<&str> = old.iter().map(String::as_str).collect();
+        // Whoever counts locks in the order of their key: in another one, each could wait for the other.
+        let sql = format!(
+            "SELECT id FROM integration_usage WHERE id = ANY($1) AND resolution = $2 ORDER BY {KEY} FOR UPDATE"
+        );
+        let there = ids(&tx.rows("locking old usage", &sql, &[Bind::Texts(&old), self.from.into()]).await?)?;
+        if there.is_empty() {
             return Ok(0);
         }
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let ids: Vec<&str> = there.iter().map(String::as_str).collect();
         if let Some(bucket) = self.to {
             tx.run("rolling usage up", &bucket.sum(engine), &[Bind::Texts(&ids)]).await?;
         }
@@ -213,13 +221,27 @@ impl Bucket {
         };
         format!(
             "INSERT INTO integration_usage AS t (environment, integration_id, version, action_id, trigger_id, resolution, \
-             minute, last_used, created_at, latency_count, {}) \
+             minute, last_used, created_at, {}) \
              SELECT environment, integration_id, version, action_id, trigger_id, '{name}', {begins}, max(last_used), \
-             min(created_at), sum(latency_count)::bigint, {} FROM integration_usage WHERE id = ANY($1) \
-             GROUP BY environment, integration_id, version, action_id, trigger_id, {begins} ON CONFLICT {ADD}",
+             min(created_at), {} FROM integration_usage WHERE id = ANY($1) \
+             GROUP BY environment, integration_id, version, action_id, trigger_id, {begins} \
+             ORDER BY environment, integration_id, {begins}, version, coalesce(action_id, ''), coalesce(trigger_id, '') \
+             ON CONFLICT {ADD}",
             columns("", ", "),
             sums()
         )
+    }
+}
+
+fn ids(rows: &[Row]) -> Result<Vec<String>, StoreError> {
+    rows.iter().map(|row| row.text(0)).collect()
+}
+
+/// The lesser of two times in columns.
+fn lesser(engine: Engine, one: &str, other: &str) -> String {
+    match engine {
+        Engine::Postgres => format!("least({one}, {other})"),
+        Engine::Sqlite => format!("min({one}, {other})"),
     }
 }
 

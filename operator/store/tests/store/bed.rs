@@ -183,8 +183,8 @@ impl Bed {
 }
 
 /// Nothing drifted.
-static NO_IDS: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
-pub static NOTHING: BTreeSet<(sower_core::drift::Registry, String)> = BTreeSet::new();
+static NO_IDS: BTreeSet<String> = BTreeSet::new();
+pub static NOTHING: sower_core::drift::Mend = sower_core::drift::Mend::NOTHING;
 
 /// A write with nothing but operations.
 pub fn write<'a>(

@@ -3,7 +3,9 @@
 
 mod account;
 mod adopt;
+mod ageing;
 mod bed;
+mod beside;
 mod drift;
 mod faults;
 mod fence;

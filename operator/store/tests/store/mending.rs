@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sower_core::catalog::Place;
-use sower_core::drift::{Drifted, Ignored, Left, correctable};
+use sower_core::drift::{Drifted, Ignored, Left, Mend, correctable};
 use sower_core::plan::{Operation, Verb};
 use sower_store::{Applied, StoreError, Write};
 
@@ -34,7 +34,7 @@ async fn mend(bed: &Bed) -> Result<Applied, StoreError> {
     let ids: BTreeSet<&str> = rows.iter().map(|row| row.integration.as_str()).collect();
     let left = bed.store.left(ENV, &ids).await?;
     let operations: Vec<(Operation, Option<Arc<str>>)> = left.iter().map(again).collect();
-    let mend = rows.iter().map(|row| (row.registry, row.id.clone())).collect();
+    let mend = Mend::of(&rows);
     let seeding = bed.begin().await?;
     let applied = applied("a");
     bed.store.apply(&seeding, Write { mend: &mend, ..write(&operations, &applied, &Value::Null) }).await

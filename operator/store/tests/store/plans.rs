@@ -52,7 +52,7 @@ async fn pin(bed: &Bed, n: u32, base: i64, wanted: &Wanted) -> Result<Pinned, St
         metadata: Map::new(),
         reason: "push".into(),
         reseed: false,
-        mend: std::collections::BTreeSet::new(),
+        mend: sower_core::drift::Mend::NOTHING,
         merged: std::collections::BTreeSet::new(),
     };
     let fence = bed.store.claim(ENV, KEEPER, false).await?;

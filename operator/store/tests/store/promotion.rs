@@ -14,6 +14,7 @@ use crate::on_both_engines;
 on_both_engines!(
     offers_come_in_their_order_and_go,
     what_is_let_in_by_hand_stays_until_it_is_settled,
+    what_waits_is_remembered_without_a_seeding,
     a_content_is_carried_since_it_came,
     a_rollout_that_completed_counts_and_one_under_way_does_not,
     nothing_of_it_outlives_the_environment,
@@ -89,12 +90,16 @@ async fn what_is_let_in_by_hand_stays_until_it_is_settled(bed: Bed) {
     let fence = bed.store.claim(ENV, KEEPER, false).await.unwrap();
     let one = |id: &str| Admitted { integration: id.to_owned(), checksum: format!("v1:{id}") };
     bed.store.admit(&fence, &[one("slack"), one("crm")], "jane").await.unwrap();
-    bed.store.admit(&fence, &[one("slack")], "john").await.unwrap();
+    let once_more = bed.store.claim(ENV, KEEPER, false).await.unwrap();
+    bed.store.admit(&once_more, &[one("slack")], "john").await.unwrap();
     let admitted = || async { bed.store.promotion(ENV).await.unwrap().admitted };
     let key = |id: &str| (id.to_owned(), format!("v1:{id}"));
     let by = |id: &str, by: &str| (key(id), by.to_owned());
     assert_eq!(admitted().await, BTreeMap::from([by("crm", "jane"), by("slack", "john")]));
-    settle(&bed, PromotionDelta { settled: &["slack".to_owned()], ..Default::default() }).await;
+    assert!(bed.store.environment(ENV).await.unwrap().unwrap().admits);
+    // Of a content, not of an integration.
+    let other = ("slack".to_owned(), "v1:other".to_owned());
+    settle(&bed, PromotionDelta { settled: &[other, key("slack")], ..Default::default() }).await;
     assert_eq!(admitted().await, BTreeMap::from([by("crm", "jane")]));
 
     // Who was superseded lets nothing in.
@@ -102,6 +107,26 @@ async fn what_is_let_in_by_hand_stays_until_it_is_settled(bed: Bed) {
     let refused = bed.store.admit(&fence, &[one("slack")], "john").await;
     assert!(matches!(refused, Err(StoreError::Stale { .. })), "{refused:?}");
     assert_eq!(admitted().await.len(), 1);
+    settle(&bed, PromotionDelta { settled: &[key("crm")], ..Default::default() }).await;
+    assert!(!bed.store.environment(ENV).await.unwrap().unwrap().admits);
+}
+
+async fn what_waits_is_remembered_without_a_seeding(bed: Bed) {
+    bed.seed(vec![create("slack", &manifest("slack", "1.0.0", 1))]).await.unwrap();
+    let before = bed.store.environment(ENV).await.unwrap().unwrap();
+    let fence = bed.store.claim(ENV, KEEPER, false).await.unwrap();
+    let (first, second) = (offer("slack", "1.1.0"), offer("slack", "1.2.0"));
+    let delta = PromotionDelta { fresh: std::slice::from_ref(&first), ..Default::default() };
+    bed.store.remember(&fence, &delta).await.unwrap();
+    let stale = [pair(&first)];
+    let delta = PromotionDelta { fresh: std::slice::from_ref(&second), stale: &stale, ..Default::default() };
+    bed.store.remember(&fence, &delta).await.unwrap();
+    assert_eq!(offered(&bed).await, ["slack 1.2.0"]);
+    // Nothing else moves: a plan that was made before stands.
+    assert_eq!(bed.store.environment(ENV).await.unwrap().unwrap(), before);
+    bed.seed(vec![create("crm", &manifest("crm", "1.0.0", 1))]).await.unwrap();
+    let refused = bed.store.remember(&fence, &delta).await;
+    assert!(matches!(refused, Err(StoreError::Stale { .. })), "{refused:?}");
 }
 
 /// Sets when a seeding was committed.

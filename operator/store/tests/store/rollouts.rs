@@ -22,6 +22,7 @@ on_both_engines!(
     an_end_to_all_makes_it_everybodys,
     an_end_back_takes_it_away_and_keeps_it_out,
     what_is_superseded_makes_way_in_one_transaction,
+    what_git_withdraws_changes_nothing_of_what_all_have,
     only_one_rollout_of_an_integration_is_under_way,
     of_two_who_move_it_one_is_refused,
     who_lost_the_environment_moves_and_ends_nothing,
@@ -36,16 +37,17 @@ on_both_engines!(
     commands_are_noted_once,
     they_are_told_by_what_is_asked,
     a_rollout_is_no_drift,
+    what_everybody_had_was_not_only_tried,
 );
 
-type Text = Arc<str>;
+pub type Text = Arc<str>;
 
 fn version(content: &Content) -> Variant {
     Variant { version: content.version.clone(), checksum: content.checksum.clone(), ..Variant::default() }
 }
 
 /// A rollout that begins, of one step of 10 percent.
-fn rollout(id: &str, from: &Text, to: &Text) -> Rollout {
+pub fn rollout(id: &str, from: &Text, to: &Text) -> Rollout {
     let now = Timestamp::now();
     let (from, to) = (content(from), content(to));
     let (rollout, salt) = new_rollout();
@@ -81,13 +83,13 @@ fn rollout(id: &str, from: &Text, to: &Text) -> Rollout {
     }
 }
 
-fn staged(id: &str, from: &Text, to: &Text) -> (Operation, Option<Text>) {
+pub fn staged(id: &str, from: &Text, to: &Text) -> (Operation, Option<Text>) {
     let (operation, text) = update(id, from, to);
     (Operation { staged: true, ..operation }, text)
 }
 
 /// A seeding with rollouts that begin and end.
-async fn seed(
+pub async fn seed(
     bed: &Bed,
     operations: Vec<(Operation, Option<Text>)>,
     begin: &[Rollout],
@@ -105,7 +107,7 @@ async fn seed(
 }
 
 /// slack 1.0.0 is carried, and 1.1.0 is rolled out.
-async fn begun(bed: &Bed) -> (Text, Text, Rollout) {
+pub async fn begun(bed: &Bed) -> (Text, Text, Rollout) {
     let (one, two) = (manifest("slack", "1.0.0", 1), manifest("slack", "1.1.0", 2));
     bed.seed(vec![create("slack", &one)]).await.unwrap();
     let begins = rollout("slack", &one, &two);
@@ -114,7 +116,7 @@ async fn begun(bed: &Bed) -> (Text, Text, Rollout) {
     (one, two, under_way(bed).await.remove(0))
 }
 
-async fn under_way(bed: &Bed) -> Vec<Rollout> {
+pub async fn under_way(bed: &Bed) -> Vec<Rollout> {
     bed.store.rollouts(Some(ENV), Which::Active).await.unwrap()
 }
 
@@ -133,7 +135,7 @@ async fn complete(bed: &Bed, one: &Text, two: &Text, rollout: &Rollout) -> Resul
 const LIVE: &str = "SELECT version || stable || id FROM action_registry_live ORDER BY version, id";
 
 /// The live versions of every part, as `1.0.0 stable slack/act-0`.
-async fn live(bed: &Bed) -> Vec<String> {
+pub async fn live(bed: &Bed) -> Vec<String> {
     let mut all = Vec::new();
     for kind in ["action", "trigger", "connection", "event"] {
         let sql = format!(
@@ -146,7 +148,7 @@ async fn live(bed: &Bed) -> Vec<String> {
 }
 
 /// Everything of an environment that readers see who know nothing of rollouts.
-async fn registries(bed: &Bed) -> Vec<String> {
+pub async fn registries(bed: &Bed) -> Vec<String> {
     let definitions = "SELECT id || version || manifest || checksum || seeding || updated_at FROM integration_definitions ORDER BY id";
     let mut rows = bed.ask(definitions).await;
     for kind in ["action", "trigger", "connection", "event"] {
@@ -268,7 +270,15 @@ async fn an_end_back_takes_it_away_and_keeps_it_out(bed: Bed) {
     assert_eq!(live.resolve("anybody", &BTreeMap::new()).version, "1.0.0");
     // What is asked back can be rolled out once more, with rows of its own.
     let fence = bed.store.claim(ENV, KEEPER, false).await.unwrap();
-    assert_eq!(bed.store.ask_back(&fence, Some("slack"), None).await.unwrap().len(), 1);
+    let retry =
+        HandledCommand { request: "slack=retry".into(), message: "tried again".into(), failed: false };
+    let asked = async |id, checksum| {
+        bed.store.ask_back_content(&fence, id, checksum, Some(Answered::Command(&retry))).await
+    };
+    assert!(asked("slack", "v1:other").await.unwrap().is_empty(), "another content of it is not meant");
+    assert_eq!(bed.store.rollout_command(ENV).await.unwrap(), None, "nothing came of it");
+    assert_eq!(asked("slack", &begun.to.checksum).await.unwrap().len(), 1);
+    assert_eq!(bed.store.rollout_command(ENV).await.unwrap(), Some(retry.clone()), "in one transaction");
     let one = manifest("slack", "1.0.0", 1);
     let again = [rollout("slack", &one, &two)];
     seed(&bed, vec![staged("slack", &one, &two)], &again, &[], &[]).await.unwrap();
@@ -294,6 +304,24 @@ async fn what_is_superseded_makes_way_in_one_transaction(bed: Bed) {
     );
     let latest = bed.store.rollouts(Some(ENV), Which::Latest).await.unwrap();
     assert_eq!((latest.len(), &latest[0].id), (1, &active[0].id));
+}
+
+/// What all have was there without interruption, so nothing soaks anew.
+async fn what_git_withdraws_changes_nothing_of_what_all_have(bed: Bed) {
+    let (one, two, rollout) = begun(&bed).await;
+    let since = async || bed.store.shown(ENV, &["slack"]).await.unwrap().remove("slack").unwrap().1;
+    bed.run("UPDATE seeding_logs SET completed_at = '2026-11-21T14:01:00.000Z' WHERE seq = 1").await;
+    let before = since().await;
+    assert_eq!(before.to_string(), "2026-11-21T14:01:00Z");
+    // To git it is the new version that changes.
+    let ended = [ends(&rollout, State::Superseded)];
+    let applied = seed(&bed, vec![update("slack", &two, &one)], &[], &ended, &[]).await.unwrap();
+    assert_eq!((applied.counts.updated, applied.counts.withdrawn), (0, 1));
+    assert!(bed.ask("SELECT operation FROM seeding_changes WHERE seq = 3").await.is_empty());
+    assert_eq!(since().await, before);
+    // Whoever goes back to the middle of it finds what all had then.
+    let held = bed.store.held_at(ENV, 2, None).await.unwrap().remove("slack").flatten().unwrap();
+    assert_eq!(held.content, content(&one));
 }
 
 async fn only_one_rollout_of_an_integration_is_under_way(bed: Bed) {
@@ -599,7 +627,40 @@ async fn they_are_told_by_what_is_asked(bed: Bed) {
     seed(&bed, Vec::new(), &[], &[ends(&active[0], State::RolledBack)], &[]).await.unwrap();
     assert_eq!(told(Which::Standing).await, ["slack 1.2.0 RolledBack"]);
     assert!(told(Which::Active).await.is_empty());
-    assert_eq!(content(&two).version, "1.1.0");
+    // Nor does it where all have another version than the one that it left in place, or none.
+    bed.seed(vec![update("slack", &one, &two)]).await.unwrap();
+    assert!(told(Which::Standing).await.is_empty());
+    bed.seed(vec![update("slack", &two, &one)]).await.unwrap();
+    assert_eq!(told(Which::Standing).await, ["slack 1.2.0 RolledBack"]);
+    // Of several that ended badly the last one stands, and none once a later one ended well.
+    let begin = [rollout("slack", &one, &two)];
+    seed(&bed, vec![staged("slack", &one, &two)], &begin, &[], &[]).await.unwrap();
+    assert_eq!(told(Which::Standing).await, ["slack 1.1.0 Pending"]);
+    seed(&bed, Vec::new(), &[], &[ends(&under_way(&bed).await[0], State::Aborted)], &[]).await.unwrap();
+    assert_eq!(told(Which::Standing).await, ["slack 1.1.0 Aborted"]);
+    bed.seed(vec![remove("slack", &one)]).await.unwrap();
+    assert!(told(Which::Standing).await.is_empty());
+    bed.seed(vec![create("slack", &one)]).await.unwrap();
+    let begin = [rollout("slack", &one, &two)];
+    seed(&bed, vec![staged("slack", &one, &two)], &begin, &[], &[]).await.unwrap();
+    seed(&bed, Vec::new(), &[], &[ends(&under_way(&bed).await[0], State::Superseded)], &[]).await.unwrap();
+    assert!(told(Which::Standing).await.is_empty());
+}
+
+async fn what_everybody_had_was_not_only_tried(bed: Bed) {
+    let (one, two, rollout) = begun(&bed).await;
+    let asked = [("slack".to_owned(), content(&two).checksum), ("slack".to_owned(), content(&one).checksum)];
+    let found = async || {
+        let tried = bed.store.tried(ENV, &asked).await.unwrap();
+        let back = bed.store.went_back(ENV, &asked).await.unwrap();
+        [tried.contains(&asked[0]), back.contains(&asked[0]), tried.contains(&asked[1])]
+    };
+    assert_eq!(found().await, [true, false, false]);
+    seed(&bed, Vec::new(), &[], &[ends(&rollout, State::Aborted)], &[]).await.unwrap();
+    assert_eq!(found().await, [true, true, false]);
+    // It need not have been a rollout that brought it to all.
+    bed.seed(vec![update("slack", &one, &two)]).await.unwrap();
+    assert_eq!(found().await, [false, false, false]);
 }
 
 async fn a_rollout_is_no_drift(bed: Bed) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
 use jiff::{SignedDuration, Timestamp};
-use sower_core::usage::{Observed, Record};
+use sower_core::usage::{Histogram, Observed, Record};
 use sower_store::*;
 
 use crate::bed::*;
@@ -16,6 +16,7 @@ on_both_engines!(
     one_bad_record_refuses_its_batch,
     programs_write_in_plain_sql,
     nonsense_is_refused_by_the_table,
+    what_fits_into_minutes_fits_into_days,
     writers_side_by_side_lose_nothing,
     it_is_read_by_version_and_time,
     a_roll_up_changes_no_sum,
@@ -26,13 +27,13 @@ on_both_engines!(
     days_are_forgotten_in_the_end,
     usage_is_looked_at_when_there_is_some_and_no_oftener_than_hourly,
     usage_goes_with_its_environment,
-    versions_that_never_were_are_told,
+    what_never_was_is_told,
 );
 
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
-const DAY: SignedDuration = SignedDuration::from_hours(24);
+pub const HOUR: SignedDuration = SignedDuration::from_hours(1);
+pub const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-fn record(id: &str, version: &str, at: Timestamp, observed: Observed) -> Record {
+pub fn record(id: &str, version: &str, at: Timestamp, observed: Observed) -> Record {
     Record {
         environment: ENV.into(),
         integration: id.into(),
@@ -45,13 +46,13 @@ fn record(id: &str, version: &str, at: Timestamp, observed: Observed) -> Record 
 }
 
 /// The executions of every integration and version there are.
-async fn sums(bed: &Bed) -> BTreeMap<(String, String), Observed> {
+pub async fn sums(bed: &Bed) -> BTreeMap<(String, String), Observed> {
     let used = bed.store.usage(ENV, None, Timestamp::UNIX_EPOCH).await.unwrap();
     used.into_iter().map(|used| ((used.integration, used.version), used.observed)).collect()
 }
 
 /// Rows by the length of their bucket.
-async fn lengths(bed: &Bed) -> [i64; 3] {
+pub async fn lengths(bed: &Bed) -> [i64; 3] {
     let mut counts = [0; 3];
     for (count, length) in counts.iter_mut().zip(["minute", "hour", "day"]) {
         let sql = format!("SELECT count(*) FROM integration_usage WHERE resolution = '{length}'");
@@ -60,12 +61,12 @@ async fn lengths(bed: &Bed) -> [i64; 3] {
     counts
 }
 
-async fn roll_up(bed: &Bed, now: Timestamp) -> RolledUp {
+pub async fn roll_up(bed: &Bed, now: Timestamp) -> RolledUp {
     bed.store.roll_up_usage(ENV, now, &UsageRetention::default()).await.unwrap()
 }
 
 /// A row of one minute, as another program writes it.
-async fn minute(bed: &Bed, id: &str, at: &str, executions: u64) {
+pub async fn minute(bed: &Bed, id: &str, at: &str, executions: u64) {
     bed.run(&format!(
         "INSERT INTO integration_usage (environment, integration_id, version, minute, last_used, execution_count, error_count, \
          latency_ms, latency_count, ms_50) VALUES ('{ENV}', '{id}', '1.0.0', '{at}', '{at}', {executions}, 1, 90, 2, 2)"
@@ -92,8 +93,8 @@ async fn what_is_counted_adds_up(bed: Bed) {
         bed.ask(told).await,
         [
             "- - 20 0 0 0 0 0 minute",
-            "- stripe/charge 4 1 120 4 4 0 minute",
-            "stripe/charge - 8 2 240 8 8 0 minute",
+            "- stripe/charge 4 1 120 4 0 0 minute",
+            "stripe/charge - 8 2 240 8 0 0 minute",
         ]
     );
     let generated = "SELECT coalesce(CAST(success_rate AS text), '-') || ' ' || coalesce(CAST(avg_execution_time AS text), '-') \
@@ -111,7 +112,7 @@ async fn what_is_counted_adds_up(bed: Bed) {
     assert_eq!(bed.ask(used).await, before);
     if minute_of(of_action.at) == minute_of(now) {
         assert_eq!(bed.ask("SELECT id FROM integration_usage ORDER BY id").await, ids);
-        assert_eq!(bed.ask("SELECT max(ms_50) FROM integration_usage").await, ["12"]);
+        assert_eq!(bed.ask("SELECT max(latency_count) FROM integration_usage").await, ["12"]);
     }
 
     // Without executions there is no rate.
@@ -161,7 +162,9 @@ async fn programs_write_in_plain_sql(bed: Bed) {
     let all = sums(&bed).await;
     assert_eq!(all.len(), 1, "{all:?}");
     let observed = all[&("stripe".to_owned(), "1.1.0".to_owned())];
-    assert_eq!(observed, Observed::of(200, 2, Some(84)).merge(&Observed::of(200, 2, Some(84))));
+    let latency = Histogram([0, 0, 0, 188, 12, 0, 0, 0, 0, 0, 0, 0]);
+    let once = Observed { latency, ..Observed::of(200, 2, Some(84)) };
+    assert_eq!(observed, once.merge(&once));
     // What Sower counts in that minute goes into the same row.
     if bed.ask("SELECT count(*) FROM integration_usage").await == ["1"] {
         let at = bed.ask("SELECT last_used FROM integration_usage").await[0].parse::<Timestamp>().unwrap();
@@ -184,16 +187,19 @@ async fn programs_write_in_plain_sql(bed: Bed) {
                 format!("SELECT sower_record_usage('production', 'slack', '2.0.0', NULL, NULL, {nonsense})");
             bed.try_run(&sql).await.unwrap_err();
         }
-        // Every class of the function is the one of the library.
+        // Every class of the function is the one of the library; the mean of several is in none.
         for (milliseconds, at) in
             [10, 11, 25, 26, 100, 101, 250, 2500, 10_000, 30_000, 40_000].into_iter().zip(0..)
         {
-            bed.run(&format!(
-                "SELECT sower_record_usage('production', 'c', '{at}', NULL, NULL, 3, 0, {milliseconds})"
-            ))
-            .await;
-            let observed = sums(&bed).await[&("c".to_owned(), at.to_string())];
-            assert_eq!(observed, Observed::of(3, 0, Some(milliseconds)));
+            for executions in [1, 3] {
+                let version = format!("{at}.{executions}.0");
+                bed.run(&format!(
+                    "SELECT sower_record_usage('production', 'c', '{version}', NULL, NULL, {executions}, 0, {milliseconds})"
+                ))
+                .await;
+                let observed = sums(&bed).await[&("c".to_owned(), version)];
+                assert_eq!(observed, Observed::of(executions, 0, Some(milliseconds)));
+            }
         }
         // A role that is bound to an environment sees its own.
         bed.run(
@@ -216,6 +222,10 @@ async fn nonsense_is_refused_by_the_table(bed: Bed) {
         ("execution_count, latency_count, ms_10", "3, 1, 2"),
         ("execution_count, latency_count, ms_10, ms_25", "3, 1, 2, -1"),
         ("latency_ms", "-1"),
+        ("execution_count", "1000000000001"),
+        ("execution_count", "9000000000000000000"),
+        ("execution_count, resolution, minute", "1440000000000001, 'day', '2026-11-21T00:00:00.000Z'"),
+        ("execution_count, latency_ms", "1, 1000000000000001"),
         ("action_id, trigger_id", "'a/b', 'a/c'"),
         ("resolution", "'week'"),
         ("minute", "'2026-11-21T14:02:11.000Z'"),
@@ -230,6 +240,26 @@ async fn nonsense_is_refused_by_the_table(bed: Bed) {
     bed.try_run(&format!("{into}) VALUES ('production', 'a', '1.0.0')")).await.unwrap();
     bed.try_run(&format!("{into}) VALUES ('production', 'a', '1.0.0')")).await.unwrap_err();
     assert_eq!(bed.count("integration_usage").await, 1);
+}
+
+/// As much as a minute takes, of every minute of a day: the day takes it, too, and its sums are numbers.
+async fn what_fits_into_minutes_fits_into_days(bed: Bed) {
+    let minutes = if matches!(bed.store, Store::Postgres(_)) {
+        "SELECT timestamptz '2026-11-01T00:00:00Z' + n * interval '1 minute' AS at FROM generate_series(0, 1439) AS n"
+    } else {
+        "WITH RECURSIVE m(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM m WHERE n < 1439) \
+         SELECT strftime('%Y-%m-%dT%H:%M:00.000Z', '2026-11-01T00:00:00Z', n || ' minutes') AS at FROM m"
+    };
+    bed.run(&format!(
+        "INSERT INTO integration_usage (environment, integration_id, version, execution_count, latency_ms, latency_count, minute) \
+         SELECT 'production', 'a', '1.0.0', 1000000000000, 1000000000000000, 1000000000000, at FROM ({minutes}) AS m"
+    ))
+    .await;
+    let now: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
+    while roll_up(&bed, now).await.more {}
+    assert_eq!(lengths(&bed).await, [0, 0, 1]);
+    let all = &sums(&bed).await[&("a".to_owned(), "1.0.0".to_owned())];
+    assert_eq!((all.executions, all.latency_ms), (1_440_000_000_000_000, 1_440_000_000_000_000_000));
 }
 
 async fn writers_side_by_side_lose_nothing(bed: Bed) {
@@ -436,7 +466,7 @@ async fn a_roll_up_that_fails_moves_nothing(bed: Bed) {
 }
 
 /// A rollout of stripe, which is not over yet.
-async fn rollout(bed: &Bed, started: &str) {
+pub async fn rollout(bed: &Bed, started: &str) {
     bed.run(&format!(
         "INSERT INTO integration_rollouts (id, environment, integration_id, from_version, from_checksum, to_version, to_checksum, \
          variants, salt, step, weight, state, strategy, progress, source, path, revision, seeding, started_at, step_started_at, \
@@ -550,8 +580,8 @@ async fn usage_goes_with_its_environment(bed: Bed) {
     assert_eq!(bed.count("environments").await, 0);
 }
 
-async fn versions_that_never_were_are_told(bed: Bed) {
-    let (old, new) = (manifest("stripe", "1.0.0", 1), manifest("stripe", "1.1.0", 1));
+async fn what_never_was_is_told(bed: Bed) {
+    let (old, new) = (manifest("stripe", "1.0.0", 2), manifest("stripe", "1.1.0", 1));
     bed.seed(vec![create("stripe", &old)]).await.unwrap();
     bed.seed(vec![update("stripe", &old, &new)]).await.unwrap();
     let hash = if bed.database.is_some() { "''" } else { "x''" };
@@ -561,15 +591,38 @@ async fn versions_that_never_were_are_told(bed: Bed) {
          'stripe', 'a', 'A', '{{}}', '2026-11-01T00:00:00.000Z', '2026-11-01T00:00:00.000Z', 's', 'r', 'p', 'c', {hash}, 's')"
     ))
     .await;
-    let wanted = BTreeSet::from([
-        ("stripe", "1.0.0"),
-        ("stripe", "1.1.0"),
-        ("stripe", "1.2.0"),
-        ("stripe", "1.3.0"),
-        ("slack", "1.0.0"),
-    ]);
-    let unknown = bed.store.unknown_versions(ENV, &wanted).await.unwrap();
-    let told: Vec<(&str, &str)> = unknown.iter().map(|(id, version)| (&**id, &**version)).collect();
-    assert_eq!(told, [("slack", "1.0.0"), ("stripe", "1.3.0")]);
-    assert_eq!(bed.store.unknown_versions("staging", &wanted).await.unwrap().len(), 5);
+    let now = Timestamp::now();
+    let of = |id: &str, version: &str, action: Option<&str>, trigger: Option<&str>| Record {
+        action: action.map(str::to_owned),
+        trigger: trigger.map(str::to_owned),
+        ..record(id, version, now, Observed::of(1, 0, None))
+    };
+    let records = [
+        of("stripe", "1.0.0", None, None),
+        of("stripe", "1.2.0", None, None),
+        of("stripe", "1.3.0", Some("act-0"), None),
+        of("slack", "1.0.0", None, None),
+        of("stripe", "1.1.0", Some("act-0"), None),
+        of("stripe", "1.1.0", None, Some("done")),
+        // A version that was carried once had it; this one has it no longer.
+        of("stripe", "1.0.0", Some("act-1"), None),
+        of("stripe", "1.1.0", Some("act-1"), None),
+        // One that is rolled out has it: whoever counts may be ahead.
+        of("stripe", "1.1.0", Some("a"), None),
+        of("stripe", "1.1.0", Some("done"), None),
+        of("stripe", "1.0.0", None, Some("made-up")),
+    ];
+    let records: Vec<&Record> = records.iter().collect();
+    let unknown = bed.store.unknown_usage(ENV, &records).await.unwrap();
+    let expected = [
+        (2, Unknown::Version),
+        (3, Unknown::Version),
+        (7, Unknown::Action),
+        (9, Unknown::Action),
+        (10, Unknown::Trigger),
+    ];
+    assert_eq!(unknown, expected);
+    let elsewhere = bed.store.unknown_usage("staging", &records).await.unwrap();
+    assert!(elsewhere.len() == records.len() && elsewhere.iter().all(|one| one.1 == Unknown::Version));
+    assert_eq!(bed.store.unknown_usage(ENV, &[]).await.unwrap(), []);
 }

@@ -179,6 +179,8 @@ async fn what_is_asked_is_obeyed_once_and_nonsense_is_answered() -> Result<()> {
     .await?;
     ensure!(!command(&bed, "oak=abort 2").await?.failed);
     stands(&bed, "1.1.0", "Aborted", 1).await?;
+    ensure!(!command(&bed, "oak=retry 3").await?.failed);
+    stands(&bed, "1.1.0", "Progressing", 1).await?;
     // Blanks alone ask for nothing.
     annotate(&bed, json!({ ROLLOUT: "  " })).await?;
     bed.until("nothing is asked", async || {
@@ -186,5 +188,14 @@ async fn what_is_asked_is_obeyed_once_and_nonsense_is_answered() -> Result<()> {
         ensure!(read.status.is_some_and(|status| status.rollout_command.is_none()));
         Ok(())
     })
-    .await
+    .await?;
+    // An answer that never reached the status, and of which the command is gone, is none to the same command later.
+    let left = r#"{"request":"oak=abort 2","message":"long ago"}"#;
+    sqlx::query("UPDATE environments SET rollout_command = $1::json").bind(left).execute(&bed.pool).await?;
+    bed.restart().await?;
+    bed.reconcile("production").await?;
+    let said = command(&bed, "oak=abort 2").await?;
+    ensure!(said.message == "oak 1.1.0 aborted, everyone has 1.0.0: aborted", "{said:?}");
+    stands(&bed, "1.1.0", "Aborted", 1).await?;
+    Ok(())
 }

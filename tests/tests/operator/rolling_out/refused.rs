@@ -49,7 +49,21 @@ async fn rollouts_that_make_no_sense_are_refused() -> Result<()> {
             json!({ "range": "^1.0.0", "weight": 10, "match": { "keys": ["a"], "labels": { "tier": "gold" } } }),
         ),
         steps(16),
+        strategy(
+            json!({ "type": "Manual", "overrides": [{ "keys": ["our own ü"] }, { "labels": { "tier": "" } }] }),
+        ),
+        json!({ "default": { "type": "AB", "until": "72h", "variants": [
+            { "version": "1.1.0", "weight": 33.33 }, { "version": "1.2.0", "weight": 66.67 },
+            { "range": "^2.0.0", "match": { "keys": ["a"] } }, { "range": "^2.0.0", "match": { "keys": ["b"] } },
+        ] } }),
+        strategy(
+            json!({ "type": "Staged", "steps": [{ "weight": 0 }, { "weight": 0.07 }, { "weight": 1 }, { "weight": 1 }] }),
+        ),
+        judged(json!({ "expression": "prometheus.failing < 1.0", "prometheus": [
+            { "name": "failing", "address": "http://prometheus:9090", "query": "vector(0)" },
+        ] })),
         query(json!({})),
+        query(json!({ "min": 1 })),
         query(json!({ "secretRef": { "name": "prometheus" }, "min": -1.5 })),
         json!({ "rules": vec![rule.clone(); 16] }),
     ] {
@@ -67,7 +81,7 @@ async fn rollouts_that_make_no_sense_are_refused() -> Result<()> {
         (json!({ "rules": [{ "type": "AB", "until": "72h" }] }), "an AB rollout has variants"),
         (variant(json!({ "version": "1.0.0", "range": "^1.0.0" })), "a variant has a version or a range"),
         (variant(json!({ "weight": 10 })), "a variant has a version or a range"),
-        (variant(json!({ "version": "latest" })), "version"),
+        (variant(json!({ "version": "latest", "weight": 1 })), "a version must be"),
         (strategy(json!({ "type": "AB", "variants": [{ "version": "1.0.0" }], "until": "soon" })), "until"),
         (strategy(json!({ "type": "Canary" })), "Unsupported value: \"Canary\""),
         (strategy(json!({ "type": "Staged", "steps": [{ "weight": 101 }] })), "weight"),
@@ -95,12 +109,63 @@ async fn rollouts_that_make_no_sense_are_refused() -> Result<()> {
         (judged(json!({ "latency": {} })), "maxRatio"),
         (judged(json!({ "inconclusive": "Hope" })), "Unsupported value: \"Hope\""),
         (query(json!({ "name": "Not A Label" })), "name"),
+        (query(json!({ "min": 2 })), "min must be at most max"),
+        (query(json!({ "query": "" })), "query"),
+        (
+            judged(
+                json!({ "prometheus": [{ "name": "a", "address": "http://prometheus:9090", "query": "up" }] }),
+            ),
+            "a query that no expression reads needs a limit",
+        ),
+        (
+            judged(json!({ "interval": "1h", "deadline": "1h" })),
+            "the deadline must be longer than the interval",
+        ),
+        (strategy(json!({ "steps": [{ "weight": 1 }] })), "steps need type: Staged"),
+        (strategy(json!({ "type": "Manual", "steps": [{ "weight": 1 }] })), "steps need type: Staged"),
+        (json!({ "rules": [{ "type": "Manual", "until": "72h" }] }), "variants and until need type: AB"),
+        (strategy(json!({ "analysis": {} })), "overrides and analysis need type: Staged, AB or Manual"),
+        (
+            strategy(json!({ "type": "Staged", "steps": [{ "weight": 50 }, { "weight": 10 }] })),
+            "the weight of a step is at least that of the step before",
+        ),
+        (strategy(json!({ "type": "Manual", "overrides": [{}] })), "the override names nobody"),
+        (strategy(json!({ "type": "Manual", "overrides": [{ "keys": ["a\u{0}b"] }] })), "keys"),
+        (strategy(json!({ "type": "Manual", "overrides": [{ "labels": { "tier": "a\u{0}" } }] })), "labels"),
+        (variant(json!({ "version": "1.0.0" })), "nobody gets the variant"),
+        (variant(json!({ "version": "1.0.0", "match": {} })), "match names nobody"),
+        (
+            json!({ "default": { "type": "AB", "until": "72h", "variants": [
+                { "version": "1.1.0", "weight": 60 }, { "version": "1.2.0", "weight": 40.01 },
+            ] } }),
+            "the weights of the variants are 100 percent at most",
+        ),
+        (
+            json!({ "default": { "type": "AB", "until": "72h", "variants": [
+                { "version": "1.1.0", "weight": 1 }, { "version": "1.1.0", "weight": 1 },
+            ] } }),
+            "each variant is of another version",
+        ),
     ] {
         let refused = environment(&namespace, "bad", of(bad.clone())).await.err();
         let refused = format!("{:#}", refused.with_context(|| format!("not refused: {bad}"))?);
         ensure!(refused.contains(why), "{bad}: {refused}");
     }
-    let twice = json!({ "name": "a", "address": "http://prometheus:9090", "query": "vector(0)" });
+    let of = |more: Value| with(spec(source("https://git.example/catalog.git", "main")), more);
+    for (bad, why) in [
+        (json!({ "promotion": { "from": "bad" } }), "an environment cannot be promoted from itself"),
+        (
+            json!({ "dependsOn": [{ "name": "other" }, { "name": "bad" }] }),
+            "an environment cannot wait for itself",
+        ),
+        (json!({ "promotion": { "from": "other", "soak": "ever" } }), "must be a duration"),
+    ] {
+        let refused = environment(&namespace, "bad", of(bad.clone())).await.err();
+        let refused = format!("{:#}", refused.with_context(|| format!("not refused: {bad}"))?);
+        ensure!(refused.contains(why), "{bad}: {refused}");
+    }
+    let of = |rollout: Value| of(json!({ "rollout": rollout }));
+    let twice = json!({ "name": "a", "address": "http://prometheus:9090", "query": "vector(0)", "max": 1 });
     let twice = judged(json!({ "prometheus": [twice.clone(), twice] }));
     let refused = environment(&namespace, "bad", of(twice)).await.err().context("two queries of one name")?;
     ensure!(format!("{refused:#}").to_lowercase().contains("duplicate"), "{refused:#}");

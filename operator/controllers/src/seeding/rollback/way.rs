@@ -145,6 +145,13 @@ pub(super) async fn way_of_one(
         });
     }
     let versions = store.versions(name, id).await?;
+    let contents: Vec<(String, String)> =
+        versions.iter().map(|kept| (id.to_owned(), kept.checksum.clone())).collect();
+    let tried = store.tried(name, &contents).await?;
+    let (tried, versions): (Vec<Version>, Vec<Version>) =
+        versions.into_iter().partition(|kept| tried.iter().any(|(_, checksum)| *checksum == kept.checksum));
+    // What never reached everybody is nothing to go back to.
+    let was_tried = || tried.iter().any(|kept| names_content(to, &content(kept)));
     if versions.is_empty() {
         return impossible(format!("{name} {} {id}", never(row)));
     }
@@ -155,6 +162,9 @@ pub(super) async fn way_of_one(
     let others: Vec<&Version> =
         named.iter().copied().filter(|kept| current != Some(kept.checksum.as_str())).collect();
     let kept = match (others.as_slice(), named.as_slice()) {
+        ([], []) if was_tried() => {
+            return impossible(format!("{id} {to} never reached everybody: see `sower rollout status {id}`"));
+        }
         ([], []) => {
             let mut known: Vec<&str> = versions.iter().map(|kept| kept.version.as_str()).collect();
             known.dedup();

@@ -157,7 +157,14 @@ fn what_cannot_be_meant_in_a_rollout_is_told_at_its_place() {
         ("range: ^2.0.0", "range: newest", "bad-range", 26, 75),
         ("range: ^2.0.0, ", "", "wrong-type", 26, 68),
         ("conflicts == 0 }", "conflicts = 0 }", "bad-expression", 17, 44),
-        ("type: AB, until: 72h, variants", "variants", "wrong-type", 26, 43),
+        ("type: AB, until: 72h, variants", "variants", "missing-field", 26, 9),
+        (
+            "type: AB, until: 72h, variants: [{ range: ^2.0.0, weight: 5 }] }",
+            "changes: [patch] }",
+            "missing-field",
+            26,
+            9,
+        ),
     ] {
         let text = good.replace(from, to);
         assert_ne!(text, good, "{to}");

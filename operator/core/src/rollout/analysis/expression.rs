@@ -7,7 +7,6 @@ use sower_crds::rollout::Analysis;
 
 use super::Evidence;
 use super::checks::counts;
-use super::latency::{quantile, timed};
 use crate::condition::Condition;
 use crate::usage::{Histogram, Observed};
 
@@ -37,7 +36,10 @@ pub fn fault(text: &str, analysis: &Analysis) -> Option<String> {
         latency.0[class] = executions;
         let prometheus: BTreeMap<_, _> =
             analysis.prometheus.iter().map(|query| (query.name.clone(), Ok(answer))).collect();
-        (Observed { executions, errors, latency_ms: executions * 100, latency }, prometheus)
+        (
+            Observed { executions, errors, latency_ms: executions * 100, latency_count: executions, latency },
+            prometheus,
+        )
     };
     let (good, few) = (sample(1000, 1, 2, 0.5), sample(1000, 900, 9, 1e9));
     // What one branch of a condition hides, the other shows.
@@ -58,7 +60,7 @@ fn known(analysis: &Analysis, evidence: &Evidence) -> Value {
         let higher = counts(candidate).error_rate() - counts(stable).error_rate();
         known.insert("errorRateDifference".to_owned(), json!(higher));
     }
-    if let Some((new, old)) = quantile(&candidate.latency, share).zip(quantile(&stable.latency, share)) {
+    if let Some((new, old)) = candidate.latency.quantile(share).zip(stable.latency.quantile(share)) {
         known.insert("latencyRatio".to_owned(), json!(new / old));
     }
     let answers = evidence.prometheus.iter().filter_map(|(name, answer)| {
@@ -78,7 +80,7 @@ fn observed(of: &Observed, share: f64) -> Value {
         known.insert("successRate".to_owned(), json!(1.0 - counts.error_rate()));
         known.insert("errorRate".to_owned(), json!(counts.error_rate()));
     }
-    if let Some(ms) = quantile(&of.latency, share).filter(|_| timed(&of.latency) > 0) {
+    if let Some(ms) = of.latency.quantile(share) {
         known.insert("latency".to_owned(), json!(ms));
     }
     Value::Object(known)

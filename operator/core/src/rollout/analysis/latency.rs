@@ -2,30 +2,31 @@
 
 use super::checks::Look;
 use super::figures::{count, p, plain, time};
-use super::significance::{Counts, above};
+use super::significance::{Counts, further_above};
 use super::{Check, Judged, Outcome};
 use crate::usage::{BOUNDS_MS, Histogram};
 
 impl Look<'_> {
-    /// How many times longer the same share of executions takes. Failed where significantly more than the rest of them take
-    /// longer than the limit: what ten of a hundred do moves a quantile a good deal by chance.
+    /// How many times longer the same share of executions takes. Failed where significantly more of them than of the stable
+    /// version's are slower for certain: what ten of a hundred do moves a quantile a good deal by chance, and classes are
+    /// coarse.
     pub(super) fn latency(&self) -> Option<Judged> {
         let wanted = self.analysis.latency.as_ref()?;
         let (new, old) = (&self.evidence.candidate.latency, &self.evidence.stable.latency);
         let least = u64::from(self.analysis.minimum_sample);
         let few = [(self.candidate, new), (self.stable, old)]
             .into_iter()
-            .find(|(_, histogram)| timed(histogram) < least)
+            .find(|(_, histogram)| histogram.count() < least)
             .map(|(version, histogram)| {
-                format!("{} timed executions of {version}, {} needed", count(timed(histogram)), count(least))
+                format!("{} timed executions of {version}, {} needed", count(histogram.count()), count(least))
             });
-        let quantiles = quantile(new, wanted.quantile).zip(quantile(old, wanted.quantile));
+        let quantiles = new.quantile(wanted.quantile).zip(old.quantile(wanted.quantile));
         let ratio = quantiles.map(|(new, old)| new / old);
         let (outcome, chance) = match (&few, quantiles) {
             (Some(_), _) | (None, None) => (Outcome::Inconclusive, 1.0),
             (None, Some((now, before))) => self.judged(now / before, wanted.max_ratio, || {
-                let slow = slower(new, before * wanted.max_ratio);
-                above(Counts { executions: timed(new), errors: slow }, 1.0 - wanted.quantile)
+                let counts = slower(new, old, wanted.quantile, wanted.max_ratio);
+                counts.map_or(1.0, |(new, old)| further_above(new, old, 0.0))
             }),
         };
         let name = format!("latency p{}", plain(wanted.quantile * 100.0));
@@ -40,8 +41,11 @@ impl Look<'_> {
         );
         let (reason, note) = match (few, outcome) {
             (Some(few), _) => (format!("{name}: {few}"), few),
-            (None, Outcome::Inconclusive) => {
+            (None, Outcome::Inconclusive) if chance < 1.0 => {
                 (format!("{told}, which may be chance: {}", p(chance)), format!("{times}, {}", p(chance)))
+            }
+            (None, Outcome::Inconclusive) => {
+                (format!("{told}, which the width of classes leaves open"), times)
             }
             (None, Outcome::Success | Outcome::Failure) => (told, times),
         };
@@ -55,39 +59,24 @@ impl Look<'_> {
     }
 }
 
-pub(super) fn timed(histogram: &Histogram) -> u64 {
-    histogram.0.iter().fold(0, |sum: u64, count| sum.saturating_add(*count))
+/// How many executions took longer than `times` the class in which a share of the stable version's ended, and how many of
+/// the stable version's took longer than that class: of each version those alone that did for certain, wherever they lie in
+/// their classes. None where that class has no upper bound.
+fn slower(candidate: &Histogram, stable: &Histogram, share: f64, times: f64) -> Option<(Counts, Counts)> {
+    let class = stable.class_of_quantile(share)?;
+    let bound = ms(*BOUNDS_MS.get(class)?);
+    let beyond = |of: &Histogram, limit: f64| Counts {
+        executions: of.count(),
+        errors: of.0[1..]
+            .iter()
+            .zip(BOUNDS_MS)
+            .filter(|(_, lower)| ms(*lower) >= limit)
+            .fold(0, |sum, (count, _)| sum.saturating_add(*count)),
+    };
+    Some((beyond(candidate, bound * times), beyond(stable, bound)))
 }
 
-/// Each class with its bounds; the last has no upper one, and is taken as wide as its lower one.
-fn classes(histogram: &Histogram) -> impl Iterator<Item = (f64, f64, f64)> {
-    #[expect(clippy::cast_precision_loss, reason = "counts and milliseconds stay far below 2^53")]
-    let float = |number: u64| number as f64;
-    histogram.0.iter().enumerate().map(move |(at, count)| {
-        let low = at.checked_sub(1).map_or(0, |before| BOUNDS_MS[before]);
-        let high = BOUNDS_MS.get(at).copied().unwrap_or(low * 2);
-        (float(low), float(high), float(*count))
-    })
-}
-
-/// The time in milliseconds within which a share of the executions ended, their class taken as evenly filled.
-pub(super) fn quantile(histogram: &Histogram, share: f64) -> Option<f64> {
-    let all: f64 = classes(histogram).map(|(_, _, count)| count).sum();
-    let mut left = all * share;
-    for (low, high, count) in classes(histogram).filter(|(_, _, count)| *count > 0.0) {
-        if left <= count {
-            return Some(low + (high - low) * left / count);
-        }
-        left -= count;
-    }
-    classes(histogram).filter(|(_, _, count)| *count > 0.0).last().map(|(_, high, _)| high)
-}
-
-/// How many executions took longer, their class taken as evenly filled.
-fn slower(histogram: &Histogram, ms: f64) -> u64 {
-    let of = |(low, high, count): (f64, f64, f64)| count * ((high - ms) / (high - low)).clamp(0.0, 1.0);
-    let slower: f64 = classes(histogram).map(of).sum();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, rounded down")]
-    let whole = slower.floor() as u64;
-    whole
+#[expect(clippy::cast_precision_loss, reason = "a bound is far below 2^53")]
+fn ms(bound: u64) -> f64 {
+    bound as f64
 }

@@ -128,11 +128,30 @@ fn what_cannot_be_meant_is_told_where_it_stands() {
             "the override names nobody",
         ),
         (
-            json!({ "rules": [{ "integrations": ["a["] }] }),
+            json!({ "default": { "type": "Manual", "overrides": [{ "keys": ["acme", "a\u{0}b"] }] } }),
+            "default/overrides/0/keys/1",
+            "the key holds a control character",
+        ),
+        (
+            json!({ "default": { "type": "Manual", "overrides": [{ "labels": { "a/b": "\n" } }] } }),
+            "default/overrides/0/labels/a~1b",
+            "the label holds a control character",
+        ),
+        (
+            ab("1h", json!([{ "version": "1.1.0", "match": { "labels": { "a\u{7f}": "b" } } }])),
+            "default/variants/0/match/labels",
+            "the name of a label holds a control character",
+        ),
+        (
+            json!({ "rules": [{ "integrations": ["a["], "type": "AllAtOnce" }] }),
             "rules/0/integrations/0",
             "`a[` is no pattern: unclosed character class; missing ']'",
         ),
-        (json!({ "rules": [{ "integrations": [] }] }), "rules/0/integrations", "integrations is empty"),
+        (
+            json!({ "rules": [{ "integrations": [], "type": "AllAtOnce" }] }),
+            "rules/0/integrations",
+            "integrations is empty",
+        ),
         (json!({ "rules": [{ "type": "Staged" }] }), "rules/0", "a Staged rollout has no steps"),
         (analysis(json!({ "interval": "0s" })), "default/analysis/interval", "interval is zero"),
         (

@@ -46,6 +46,8 @@ pub struct Evidence {
     pub operation: Option<Operation>,
     /// Until when that has to wait for a freeze window: `frozen until Mon 06:00 UTC`.
     pub frozen: Option<String>,
+    /// What keeps the environment from being seeded: another that is not as it wants it. One sentence.
+    pub unmet: Option<String>,
     /// Why its rows stay although git says otherwise.
     pub kept: Option<Kept>,
     /// What of it waits for another environment.
@@ -70,6 +72,7 @@ pub struct Ground {
     plan: Plan,
     state: State,
     reading: Option<Arc<Reading>>,
+    unmet: Option<String>,
 }
 
 /// A definition that was taken out and stays: for a while, or for the sake of others' rows.
@@ -132,13 +135,15 @@ impl Ground {
     /// # Errors
     /// Where one of them does not answer.
     pub async fn of(session: &Session, member: &Member, store: &Store) -> Result<Self, Failure> {
+        let unmet = session.unmet(member).await;
         if session.cluster.is_none() {
             let Planned { reading, plan, state, .. } = session.plan(member).await?;
-            return Ok(Self { catalogs: reading.catalogs(), plan, state, reading: Some(Arc::new(reading)) });
+            let catalogs = reading.catalogs();
+            return Ok(Self { catalogs, plan, state, reading: Some(Arc::new(reading)), unmet });
         }
         let (catalogs, plan, state) =
             remembered(store, member).await.map_err(|error| session.trouble(&error.into(), member))?;
-        Ok(Self { catalogs, plan, state, reading: None })
+        Ok(Self { catalogs, plan, state, reading: None, unmet })
     }
 
     /// What is known of one integration, of which the database holds `carried`.
@@ -152,7 +157,7 @@ impl Ground {
         id: &str,
         carried: Option<Definition>,
     ) -> Result<Evidence, StoreError> {
-        let Self { catalogs, plan, state, reading } = self;
+        let Self { catalogs, plan, state, reading, unmet } = self;
         let offers: Vec<Found> = in_order(&member.loaded.spec, catalogs)
             .into_iter()
             .flat_map(|source| &source.found)
@@ -186,6 +191,7 @@ impl Ground {
             excluded: plan.excluded.iter().find(|excluded| excluded.id == id).cloned(),
             operation: plan.operations.iter().find(|operation| operation.id == id).cloned(),
             frozen: frozen(member, plan),
+            unmet: unmet.clone(),
             waiting: state.admission.as_ref().and_then(|admission| admission.waits.get(id)).cloned(),
             kept,
             conflicts: Vec::new(),

@@ -16,12 +16,16 @@ use crate::output::document::Fields;
 use crate::output::time;
 use crate::session::Member;
 use crate::standing::is_ours;
+use crate::trouble::sentence;
 
 /// Most differences that are listed.
 const LISTED: usize = 50;
 
 /// What frees an id that somebody else's row holds.
 const FREE: &str = "adopt it (sower adopt), or let whoever wrote that row delete or rename it";
+
+/// The commands among the remedies that act on an environment: they are led back to where this one was asked.
+const LED: [&str; 4] = ["sower seed ", "sower rollback ", "sower rollout ", "sower promote "];
 
 /// What becomes of an integration in one environment.
 #[derive(Debug, Default)]
@@ -86,6 +90,9 @@ impl Verdict {
         }
         if let Some(frozen) = evidence.frozen.as_ref().filter(|_| evidence.operation.is_some()) {
             verdict.notes.push(Note::plain(format!("= {} is {frozen}: a seeding waits", member.name())));
+        }
+        if let Some(unmet) = evidence.unmet.as_ref().filter(|_| evidence.operation.is_some()) {
+            verdict.notes.push(Note::plain(format!("= {} {}", member.name(), sentence(unmet))));
         }
         for (conflict, changes) in &evidence.conflicts {
             verdict.conflict(member, evidence, conflict, changes);
@@ -474,7 +481,7 @@ pub fn remedies<'a>(all: impl Iterator<Item = (&'a str, &'a Verdict)>, flags: &s
         let alone = heads.iter().filter(|other| *other == head).count() == 1;
         let which = if alone { String::new() } else { format!(" in {}", names.join(", ")) };
         let head = if alone { (*head).to_owned() } else { head.replace(" there", "") };
-        let leads = remedy.starts_with("sower seed ") || remedy.starts_with("sower rollback ");
+        let leads = LED.iter().any(|command| remedy.starts_with(command));
         let flags = if leads { flags } else { "" };
         text.push_str(&format!("{head}{which}: {remedy}{flags}\n"));
     }

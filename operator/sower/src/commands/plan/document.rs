@@ -50,6 +50,15 @@ struct ChangeDocument {
     /// It was taken out, and comes back as it was.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     restored: bool,
+    /// It begins a rollout.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    staged: bool,
+    /// The version whose rollout ends with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends: Option<String>,
+    /// The variants of the comparison that begins with it which nobody gets: no such version is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown: Vec<String>,
     fields: Vec<FieldDocument>,
 }
 
@@ -100,7 +109,7 @@ impl Document {
     }
 
     fn made(made: &Made, empty: Self) -> Self {
-        let Made { planned, updates: _, guard, reseed } = made;
+        let Made { planned, updates: _, unknown, guard, unmet: _, reseed } = made;
         let plan = &planned.plan;
         let changes = changes::in_order(&plan.operations).into_iter().map(|operation| ChangeDocument {
             integration: operation.id.clone(),
@@ -110,6 +119,9 @@ impl Document {
             compatibility: made.means(operation),
             restored: operation.verb == Verb::Create
                 && planned.state.rows.get(&operation.id).is_some_and(|row| row.removed),
+            staged: operation.staged,
+            ends: changes::ended(operation, &planned.state).map(str::to_owned),
+            unknown: unknown.get(&operation.id).cloned().unwrap_or_default(),
             fields: made.inside(&operation.id).unwrap_or_default().iter().map(field).collect(),
         });
         let excluded = plan.excluded.iter().map(|excluded| ExcludedDocument {

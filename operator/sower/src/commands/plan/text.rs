@@ -4,6 +4,7 @@ use sower_core::compare::Change;
 use sower_core::compatibility::{self, Compatibility, Judged};
 use sower_core::plan::{Denied, Kept, KeptWhy, Operation, Verb};
 use sower_core::promotion::Waiting;
+use sower_core::rollout::stages::not_known;
 
 use super::{Made, is_emptied};
 use crate::commands::seed;
@@ -53,8 +54,11 @@ impl Made {
             let inside = self.inside(&operation.id).map(inside_of).unwrap_or_default();
             let means = self.means(operation).filter(|_| operation.verb == Verb::Update);
             let means = means.map(|means| format!("   {}", means.as_str())).unwrap_or_default();
+            let unknown = self.unknown.get(&operation.id).and_then(|unknown| not_known(unknown));
+            let unknown = unknown.map(|unknown| format!("   {unknown}")).unwrap_or_default();
+            let line = changes::operation(operation, &self.planned.state);
             // One entry of the list: a cut never parts an integration from what changes inside it.
-            lines.push(format!("{}{means}{why}{inside}", changes::operation(operation, &self.planned.state)));
+            lines.push(format!("{line}{unknown}{means}{why}{inside}"));
         }
         lines.extend(plan.conflicts.iter().map(changes::conflict));
         let denied = &self.planned.state.denied;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::json;
 use sower_controllers::reason::Reason;
-use sower_controllers::rollout::{CommandError, Steps};
-use sower_controllers::seeding::{Job, Seeder};
+use sower_controllers::rollout::CommandError;
+use sower_controllers::seeding::{Job, Seeder, SeedingError};
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::rollout::Command;
 use sower_store::Store;
@@ -17,7 +17,6 @@ use crate::cli::{Format, RolloutChangeArgs, RolloutStatusArgs, TargetKind, Which
 use crate::commands::Context;
 use crate::commands::seed::{no_waiting, with_flags};
 use crate::failure::{Exit, Failure};
-use crate::origin::Secrets;
 use crate::output::document;
 use crate::output::progress::Progress;
 use crate::person;
@@ -79,6 +78,14 @@ pub async fn run(args: &RolloutChangeArgs, command: Command, context: &Context) 
     tell(came, args, &given, context).await
 }
 
+/// What only lets fewer consumers have the new version is done at any time: it takes no more than the rows.
+fn lets_more(command: Command) -> bool {
+    match command {
+        Command::Pause | Command::Abort => false,
+        Command::Resume | Command::Advance | Command::Retry => true,
+    }
+}
+
 async fn files(
     args: &RolloutChangeArgs,
     given: &Given,
@@ -86,17 +93,50 @@ async fn files(
     context: &Context,
 ) -> Result<Came, Failure> {
     no_waiting(args.timeout.is_some(), args.no_wait)?;
-    let project = Project::open(settings)?;
+    let named = args.environment.as_deref().filter(|_| !lets_more(given.command));
+    let (project, unread) = match (Project::open(settings.clone()), named) {
+        (Ok(project), _) => (project, None),
+        (Err(failure), Some(_)) => (Project::of_rows(settings)?, Some(failure)),
+        (Err(failure), None) => return Err(failure),
+    };
     project.draw_problems(&context.style);
     let flags = project.settings.given.clone();
     let asked = Asked { environment: args.environment.as_deref(), all: false };
-    let chosen = project.to_change(&given.typed(), asked).map_err(|failure| with_flags(failure, &flags))?;
-    let [environment] = chosen.as_slice() else { return Err(Failure::usage("which environment?")) };
-    context.style.hint(&project.from(&[], &[environment]));
-    let told = one(&project, environment, given, context).await;
+    let chosen = match unread {
+        Some(failure) => Err(failure),
+        None => project.to_change(&given.typed(), asked).map_err(|failure| with_flags(failure, &flags)),
+    };
+    let environment = match (chosen, named) {
+        (Ok(chosen), _) => match chosen.as_slice() {
+            [environment] => (*environment).clone(),
+            _ => return Err(Failure::usage("which environment?")),
+        },
+        (Err(failure), Some(name)) => by_rows(&project, name, failure, given, context).await?,
+        (Err(failure), None) => return Err(failure),
+    };
+    context.style.hint(&project.from(&[], &[&environment]));
+    let told = one(&project, &environment, given, context).await;
     project.databases.close().await;
     let message = told.map_err(|trouble| trouble.failure)?;
-    Ok(Came::Done { environment: environment.name.clone(), message })
+    Ok(Came::Done { environment: environment.name, message })
+}
+
+/// The environment whose file fails like this, where its rows are enough.
+async fn by_rows(
+    project: &Project,
+    name: &str,
+    failure: Failure,
+    given: &Given,
+    context: &Context,
+) -> Result<LoadedEnvironment, Failure> {
+    let found = project.by_rows(name).await;
+    let found = found.map_err(|error| Trouble::database(error, name).asked_of(&project.settings).failure)?;
+    let Some(environment) = found else {
+        let typed = format!("sower {} -e {name} --database URL", given.typed());
+        return Err(failure.next("by its rows", typed));
+    };
+    context.style.note(&format!("warning: {}. Its rows are enough for this.", failure.message));
+    Ok(environment)
 }
 
 async fn one(
@@ -106,34 +146,20 @@ async fn one(
     context: &Context,
 ) -> Result<String, Trouble> {
     let name = &environment.name;
-    // What only lets fewer have the new version is done at any time.
-    let lets_more = match given.command {
-        Command::Pause | Command::Abort => false,
-        Command::Resume | Command::Advance | Command::Retry => true,
-    };
-    if environment.spec.suspend && lets_more {
+    if environment.spec.suspend && lets_more(given.command) {
         return Err(Trouble::suspended(name, &project.place(environment, "/suspend")));
     }
-    let job = project.job(environment).map_err(|failure| Trouble::of(Reason::InvalidSpec, failure))?;
     let store = project.databases.of(&project.settings, environment).await;
     let store = store.map_err(|error| Trouble::database(error, name).asked_of(&project.settings))?;
     let seeder = project.seeder(None, None).map_err(|failure| Trouble::of(Reason::SeedingFailed, failure))?;
     let _progress = Progress::start(&context.style, given.typed());
-    let told = tokio::select! {
-        told = command_rollout(&seeder, &store, (&job, &project.secrets), given, &context.cancel) => told,
+    tokio::select! {
+        told = command_rollout(&seeder, &store, (project, environment), given, &context.cancel) => told,
         () = context.cancel.cancelled() => {
             let failure = Failure { exit: Exit::Interrupted, ..Failure::failed("interrupted; nothing is half written") };
-            return Err(Trouble::of(Reason::SeedingFailed, failure));
+            Err(Trouble::of(Reason::SeedingFailed, failure))
         }
-    };
-    told.map_err(|error| match error {
-        CommandError::Impossible(why) => {
-            let failure = Failure::failed(format!("{why}. Nothing was written."));
-            let flags = &project.settings.given;
-            Trouble::of(Reason::SeedingFailed, where_it_is(failure, given, name, flags))
-        }
-        CommandError::Seeding(error) => Trouble::new(&error, name).asked_of(&project.settings),
-    })
+    }
 }
 
 /// What shows where the rollout is.
@@ -146,21 +172,45 @@ pub fn where_it_is(failure: Failure, given: &Given, environment: &str, flags: &s
 async fn command_rollout(
     seeder: &Seeder,
     store: &Store,
-    (job, secrets): (&Job, &Secrets),
+    (project, environment): (&Project, &LoadedEnvironment),
     given: &Given,
     cancel: &CancellationToken,
-) -> Result<String, CommandError> {
-    let steps = Steps::of(job, secrets);
-    let done =
-        seeder.command_rollout(store, &steps, &given.integration, given.command, &given.by, None).await?;
+) -> Result<String, Trouble> {
+    let name = &environment.name;
+    let failed = |error: SeedingError| Trouble::new(&error, name).asked_of(&project.settings);
+    let steps = project.steps(environment);
+    let done = seeder.command_rollout(store, &steps, &given.integration, given.command, &given.by, None);
+    let done = done.await.map_err(|error| match error {
+        CommandError::Impossible(why) => {
+            let failure = Failure::failed(format!("{why}. Nothing was written."));
+            let flags = &project.settings.given;
+            Trouble::of(Reason::SeedingFailed, where_it_is(failure, given, name, flags))
+        }
+        CommandError::Seeding(error) if error.superseded => {
+            let flags = &project.settings.given;
+            let trouble = failed(error);
+            let failure = trouble.failure.next("again", format!("sower {} -e {name}{flags}", given.typed()));
+            Trouble { failure, ..trouble }
+        }
+        CommandError::Seeding(error) => failed(error),
+    })?;
     let begun = match given.command {
         // Nothing follows from these; and where seedings are suspended, nothing is to.
         Command::Pause | Command::Abort => return Ok(done.message),
         Command::Resume | Command::Advance => true,
         // What holds the seeding, such as a freeze window, holds a new beginning, too.
-        Command::Retry => seeder.seed(store, job, cancel).await?.report().staged > 0,
+        Command::Retry => {
+            let job =
+                project.job(environment).map_err(|failure| Trouble::of(Reason::InvalidSpec, failure))?;
+            let neighbours = project.neighbours();
+            if neighbours.unmet(environment).await.is_some() {
+                return Ok(done.message);
+            }
+            let job = Job { upstream: neighbours.upstream(environment).await, ..job };
+            seeder.seed(store, &job, cancel).await.map_err(failed)?.report().staged > 0
+        }
     };
-    let stepped = seeder.step_rollouts(store, &steps).await?;
+    let stepped = seeder.step_rollouts(store, &steps).await.map_err(failed)?;
     let now = stepped.standing.iter().find(|rollout| begun && rollout.integration == given.integration);
     Ok(now.map_or(done.message, sower_core::rollout::Rollout::line))
 }

@@ -7,15 +7,18 @@ mod headline;
 mod timeline;
 
 use jiff::{SignedDuration, Timestamp};
+use sower_core::freeze::Frozen;
+use sower_core::gate::Moment;
 use sower_core::rollout::course::Outlook;
 use sower_core::rollout::{Command, Rollout, State};
+use sower_crds::EnvironmentSpec;
 use sower_crds::rollout::StrategyType;
 
 use crate::output::time::{clock, span};
 
 pub use headline::headline;
 
-/// Where a rollout is, for the commands that act on it.
+/// Where a rollout is: for the commands that act on it, and for what comes of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// The environment.
@@ -24,12 +27,37 @@ pub struct Place<'a> {
     pub flags: &'a str,
     /// It is seeded by commands: what is due happens with the next one.
     pub files: bool,
+    /// What the environment says: its freeze windows.
+    pub spec: &'a EnvironmentSpec,
+    /// Until when these do not count.
+    pub freeze_override: Option<Timestamp>,
+    /// What became of it since.
+    pub since: &'a Since,
+}
+
+/// What became of a rollout since it ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Since {
+    /// The version that everybody has who is in no rollout; none: the integration is not carried.
+    pub stable: Option<String>,
+    /// Its content is kept out; true: somebody asked it back.
+    pub kept_out: Option<bool>,
 }
 
 impl Place<'_> {
     fn command(&self, rollout: &Rollout, command: Command) -> String {
-        let Self { environment, flags, files: _ } = self;
+        let Self { environment, flags, .. } = self;
         format!("sower rollout {} {} -e {environment}{flags}", command.as_str(), rollout.integration)
+    }
+
+    fn frozen(&self, rollout: &Rollout, at: Timestamp) -> Option<Frozen> {
+        let moment = Moment { now: at, freeze_override: self.freeze_override };
+        moment.freezes_any([rollout.integration.as_str()], self.spec)
+    }
+
+    /// From when on more consumers may get it, at this time or later; none: never, as far as the windows say.
+    fn opens(&self, rollout: &Rollout, at: Timestamp) -> Option<Timestamp> {
+        self.frozen(rollout, at).map_or(Some(at), |frozen| frozen.opens)
     }
 }
 
@@ -37,7 +65,7 @@ impl Place<'_> {
 #[must_use]
 pub fn drawn(rollout: &Rollout, place: &Place<'_>, now: Timestamp) -> String {
     let mut text = format!("{}\n", headline(rollout, now));
-    let others = timeline::timeline(rollout, now);
+    let others = timeline::timeline(rollout, place, now);
     if !others.is_empty() {
         text.push_str(&format!("\n{others}"));
     }
@@ -56,12 +84,25 @@ fn closing(rollout: &Rollout, place: &Place<'_>, now: Timestamp) -> String {
     let since = clock(rollout.ended_at.unwrap_or(now), now);
     let label = |label: &str, command: Command| format!("{label}: {}", place.command(rollout, command));
     match rollout.state {
-        State::Completed => format!("Everyone has {to} since {since}."),
-        State::Superseded => format!("Everyone has {from} since {since}, but for what came after it."),
-        State::Aborted | State::RolledBack => format!(
-            "Everyone has {from} since {since}. {id} {to} stays out until a newer version arrives.\n{}",
-            label("Try the same again", Command::Retry)
-        ),
+        State::Completed => match place.since.stable.as_ref() {
+            Some(now) if now == to => format!("Everyone has {to} since {since}."),
+            _ => format!("Everyone had {to} at {since}. {}", has_now(rollout, place)),
+        },
+        State::Superseded | State::Aborted | State::RolledBack => {
+            let has = match place.since.stable.as_ref() {
+                Some(now) if now == from => format!("Everyone has {from} since {since}."),
+                _ => has_now(rollout, place),
+            };
+            let tried = rollout.blamed().version;
+            match place.since.kept_out.filter(|_| rollout.ended_badly()) {
+                None => has,
+                Some(true) => format!("{has} {id} {tried} is asked back: the next seeding begins it again."),
+                Some(false) => format!(
+                    "{has} {id} {tried} stays out until a newer version arrives.\n{}",
+                    label("Try the same again", Command::Retry)
+                ),
+            }
+        }
         State::Paused if rollout.strategy.kind == StrategyType::Manual => {
             [label("Give it to everyone", Command::Advance), label("End it", Command::Abort)].join("\n")
         }
@@ -74,6 +115,14 @@ fn closing(rollout: &Rollout, place: &Place<'_>, now: Timestamp) -> String {
         State::Pending | State::Progressing | State::Completing => {
             format!("{} {}", ahead(rollout, place, now), label("Stop it", Command::Abort))
         }
+    }
+}
+
+/// What everybody has by now, which is nothing that its end left.
+fn has_now(rollout: &Rollout, place: &Place<'_>) -> String {
+    match &place.since.stable {
+        Some(version) => format!("Everyone has {version} now."),
+        None => format!("Nobody has {} now: {} does not carry it.", rollout.integration, place.environment),
     }
 }
 
@@ -93,8 +142,11 @@ fn ahead(rollout: &Rollout, place: &Place<'_>, now: Timestamp) -> String {
         false => format!("next analysis in {}", span(due)),
     });
     let well = if looked_at { " if all stays well" } else { "" };
-    let then = match rollout.outlook(now) {
-        Outlook::Begins(_) if is_due => "begins now".to_owned(),
+    // Of one that has come to its end the first line says so.
+    let frozen = place.frozen(rollout, now).filter(|_| rollout.state != State::Completing);
+    let frozen = frozen.map(|frozen| frozen.told(now));
+    let then = match rollout.outlook(now, &|at| place.opens(rollout, at)) {
+        Outlook::Begins(begins) if begins <= now => "begins now".to_owned(),
         Outlook::Begins(begins) => format!("begins at {}", at(begins)),
         Outlook::Completes(done) if rollout.strategy.kind == StrategyType::AB => {
             format!("everyone has {} from {} on{well}", rollout.to.version, at(done))
@@ -114,7 +166,7 @@ fn ahead(rollout: &Rollout, place: &Place<'_>, now: Timestamp) -> String {
     let waits = place.files && is_due;
     let with =
         waits.then(|| format!("what is due happens with sower seed -e {}{}", place.environment, place.flags));
-    let told: Vec<String> = analysis.into_iter().chain([then]).chain(with).collect();
+    let told: Vec<String> = frozen.into_iter().chain(analysis).chain([then]).chain(with).collect();
     let told = told.join("; ");
     let mut letters = told.chars();
     letters.next().map_or(String::new(), |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))

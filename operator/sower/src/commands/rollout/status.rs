@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sower_core::rollout::course::percent;
 use sower_core::rollout::{Event, Rollout, Variant};
+use sower_store::{Store, StoreError, Which};
 
-use super::drawn::{Place, drawn};
+use super::drawn::{Place, Since, drawn};
 use super::watch::watch;
 use crate::cli::RolloutStatusArgs;
 use crate::commands::Context;
@@ -14,6 +15,7 @@ use crate::output::document::{self, Fields};
 use crate::output::table::Table;
 use crate::output::time;
 use crate::session::{Member, Session};
+use crate::standing::is_ours;
 
 /// Runs it.
 ///
@@ -23,9 +25,9 @@ pub async fn run(args: &RolloutStatusArgs, context: &Context) -> Result<Exit, Fa
     let session = Session::ask(&args.at, &args.which, context).await?;
     let id = args.id.as_deref();
     let (answers, exit) = session.each(async |member| of(&session, member, id).await).await?;
-    let mut all: Vec<(&Member, Rollout)> = answers
+    let mut all: Vec<(&Member, Last)> = answers
         .into_iter()
-        .flat_map(|(member, rollouts)| rollouts.into_iter().map(move |rollout| (member, rollout)))
+        .flat_map(|(member, rollouts)| rollouts.into_iter().map(move |last| (member, last)))
         .collect();
     if let (Some(id), true) = (id, all.is_empty() && !session.members.is_empty()) {
         return Err(none(&session, id));
@@ -37,12 +39,12 @@ pub async fn run(args: &RolloutStatusArgs, context: &Context) -> Result<Exit, Fa
         all = last;
     }
     // Those under way come first.
-    all.sort_by_key(|(_, rollout)| rollout.state.is_over());
+    all.sort_by_key(|(_, last)| last.rollout.state.is_over());
     all.sort_by_key(|(member, _)| (member.namespace(), member.name()));
-    if id.is_some() && all.iter().any(|(_, rollout)| rollout.ended_badly()) {
+    if id.is_some() && all.iter().any(|(_, last)| last.rollout.ended_badly()) {
         exit = exit.worse(Exit::Failed);
     }
-    let documents: Vec<Fields> = all.iter().map(|(member, rollout)| described(member, rollout)).collect();
+    let documents: Vec<Fields> = all.iter().map(|(member, last)| described(member, last)).collect();
     let one = session.named && id.is_some();
     if document::write_each(&context.style, args.output, one, &documents)? || args.watch {
         return Ok(exit);
@@ -64,27 +66,68 @@ pub async fn run(args: &RolloutStatusArgs, context: &Context) -> Result<Exit, Fa
     Ok(exit)
 }
 
+/// The last rollout of an integration.
+#[derive(Debug, Clone)]
+pub struct Last {
+    /// The rollout.
+    pub rollout: Rollout,
+    /// What became of it since.
+    pub since: Since,
+}
+
 /// Of every integration of an environment the last rollout, or that of one.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn of(session: &Session, member: &Member, id: Option<&str>) -> Result<Vec<Rollout>, Failure> {
-    let found = session.rows(member).await?.rollouts(Some(member.name()), sower_store::Which::Latest).await;
-    let mut found = found.map_err(|error| session.trouble(&error.into(), member))?;
+pub async fn of(session: &Session, member: &Member, id: Option<&str>) -> Result<Vec<Last>, Failure> {
+    let store = session.rows(member).await?;
+    last(&store, member.name(), id).await.map_err(|error| session.trouble(&error.into(), member))
+}
+
+async fn last(store: &Store, environment: &str, id: Option<&str>) -> Result<Vec<Last>, StoreError> {
+    let mut found = store.rollouts(Some(environment), Which::Latest).await?;
     found.retain(|rollout| id.is_none_or(|id| rollout.integration == id));
-    Ok(found)
+    let (mut listed, mut kept_out) = (Vec::new(), Vec::new());
+    if found.iter().any(|rollout| rollout.state.is_over()) {
+        listed = match id {
+            Some(id) => store.integration(environment, id).await?.map(|one| one.listed).into_iter().collect(),
+            None => store.integrations(Some(environment)).await?,
+        };
+        kept_out = store.quarantined(Some(environment)).await?;
+    }
+    let since = |rollout: &Rollout| {
+        let Rollout { integration, from, state, .. } = rollout;
+        if !state.is_over() {
+            return Since { stable: Some(from.version.clone()), kept_out: None };
+        }
+        let row = listed.iter().find(|row| row.id == *integration && is_ours(row));
+        let tried = rollout.blamed().checksum;
+        let out = kept_out.iter().find(|out| out.integration == *integration && out.checksum == tried);
+        Since {
+            stable: row.map(|row| row.version.clone()),
+            kept_out: out.map(|out| out.asked_back_at.is_some()),
+        }
+    };
+    Ok(found.into_iter().map(|rollout| Last { since: since(&rollout), rollout }).collect())
 }
 
 /// Rollouts as they are drawn; where several environments were asked, each under its name.
-pub fn each(session: &Session, all: &[(&Member, Rollout)], now: Timestamp) -> String {
+pub fn each(session: &Session, all: &[(&Member, Last)], now: Timestamp) -> String {
     let flags = |member: &Member| match &session.cluster {
         Some(cluster) => cluster.flags_to(member),
         None => session.settings.given.clone(),
     };
-    let one = |(member, rollout): &(&Member, Rollout)| {
+    let one = |(member, last): &(&Member, Last)| {
         let flags = flags(member);
-        let place = Place { environment: member.name(), flags: &flags, files: session.cluster.is_none() };
-        let text = drawn(rollout, &place, now);
+        let place = Place {
+            environment: member.name(),
+            flags: &flags,
+            files: session.cluster.is_none(),
+            spec: &member.loaded.spec,
+            freeze_override: member.loaded.freeze_override,
+            since: &last.since,
+        };
+        let text = drawn(&last.rollout, &place, now);
         match (session.named, session.everywhere()) {
             (true, _) => text,
             (false, false) => format!("{}\n{text}", member.name()),
@@ -94,12 +137,12 @@ pub fn each(session: &Session, all: &[(&Member, Rollout)], now: Timestamp) -> St
     all.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
-fn table(session: &Session, all: &[(&Member, Rollout)], now: Timestamp) -> Table {
+fn table(session: &Session, all: &[(&Member, Last)], now: Timestamp) -> Table {
     let heads =
         ["NAMESPACE", "ENVIRONMENT", "ID", "FROM", "TO", "STATE", "STEP", "WEIGHT", "SINCE", "REASON"];
     let skipped = usize::from(!session.everywhere());
     let mut table = Table::new(&heads[skipped..]);
-    for (member, rollout) in all {
+    for (member, Last { rollout, since: _ }) in all {
         let since = rollout.last_event().map_or(rollout.started_at, |event| event.at);
         let cells = [
             member.namespace().to_owned(),
@@ -129,7 +172,7 @@ pub fn none(session: &Session, id: &str) -> Failure {
 }
 
 /// A rollout, for programs. Weights are percent.
-pub fn described(member: &Member, rollout: &Rollout) -> Fields {
+pub fn described(member: &Member, Last { rollout, since }: &Last) -> Fields {
     let mut fields = Fields::default().with("environment", member.name());
     if !member.namespace().is_empty() {
         fields = fields.with("namespace", member.namespace());
@@ -143,6 +186,7 @@ pub fn described(member: &Member, rollout: &Rollout) -> Fields {
         .with("weight", number(percent(rollout.weight)))
         .with("from", &rollout.from.version)
         .with("to", &rollout.to.version)
+        .with("stable", &since.stable)
         .with("reason", rollout.reason())
         .with("type", rollout.strategy.kind)
         .with("startedAt", rollout.started_at)
@@ -150,6 +194,7 @@ pub fn described(member: &Member, rollout: &Rollout) -> Fields {
         .with("dueAt", rollout.due_at)
         .with("endedAt", rollout.ended_at)
         .with("variants", rollout.variants.iter().map(variant).collect::<Vec<_>>())
+        .with_some("unknown", Some(rollout.unknown()).filter(|unknown| !unknown.is_empty()))
         .with("verdict", &rollout.verdict)
         .with("events", rollout.events.iter().map(event).collect::<Vec<_>>())
 }

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use sower_core::rollout::{Rollout, State};
 
 use super::drawn::headline;
-use super::status::{each, of};
+use super::status::{Last, each, of};
 use crate::failure::Failure;
 use crate::session::{Member, Session};
 
@@ -33,25 +33,25 @@ fn turn(rollout: &Rollout) -> Turn {
 /// Where a database does not answer for minutes.
 pub async fn watch<'a>(
     session: &'a Session,
-    mut all: Vec<(&'a Member, Rollout)>,
+    mut all: Vec<(&'a Member, Last)>,
     for_people: bool,
-) -> Result<Option<Vec<(&'a Member, Rollout)>>, Failure> {
+) -> Result<Option<Vec<(&'a Member, Last)>>, Failure> {
     let style = &session.style;
     let mut told: Vec<Turn> = Vec::new();
     let mut failed = 0;
     loop {
-        let turns: Vec<Turn> = all.iter().map(|(_, rollout)| turn(rollout)).collect();
+        let turns: Vec<Turn> = all.iter().map(|(_, last)| turn(&last.rollout)).collect();
         if for_people && style.terminal {
             style.raw(&format!("{CLEAR}{}", each(session, &all, Timestamp::now())));
         } else if for_people {
-            for ((member, rollout), turn) in all.iter().zip(&turns) {
+            for ((member, Last { rollout, .. }), turn) in all.iter().zip(&turns) {
                 if !told.contains(turn) {
                     style.raw(&line(session, member, rollout, Timestamp::now()));
                 }
             }
         }
         told = turns;
-        if all.iter().all(|(_, rollout)| rollout.state.is_over()) {
+        if all.iter().all(|(_, last)| last.rollout.state.is_over()) {
             return Ok(Some(all));
         }
         tokio::select! {
@@ -73,11 +73,11 @@ pub async fn watch<'a>(
 
 async fn again<'a>(
     session: &'a Session,
-    all: &[(&'a Member, Rollout)],
-) -> Result<Vec<(&'a Member, Rollout)>, Failure> {
+    all: &[(&'a Member, Last)],
+) -> Result<Vec<(&'a Member, Last)>, Failure> {
     let mut now = Vec::new();
     for (member, before) in all {
-        let found = of(session, member, Some(&before.integration)).await?;
+        let found = of(session, member, Some(&before.rollout.integration)).await?;
         // One whose environment is gone stays as it was seen last.
         now.push((*member, found.into_iter().next().unwrap_or_else(|| before.clone())));
     }

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sower_controllers::reason::Reason;
-use sower_controllers::rollout::{Stepped, Steps};
+use sower_controllers::rollout::Stepped;
 use sower_controllers::seeding::{Approval, Approved, Job, Refusal, Seeded, SeedingError, Stale};
 use sower_core::gate::HeldReason;
 use sower_core::manifest::LoadedEnvironment;
@@ -208,7 +208,7 @@ async fn approve(
     let job = project.job(environment).map_err(|failure| Trouble::of(Reason::InvalidSpec, failure))?;
     let neighbours = project.neighbours();
     if let Some(why) = neighbours.unmet(environment).await {
-        return Err(Trouble::waits(name, &why));
+        return Err(Trouble::waits(name, &why).asked_of(&project.settings));
     }
     let upstream = neighbours.upstream(environment).await;
     let job = Job { only: wanted.only.clone(), reseed: wanted.reseed, upstream, ..job };
@@ -220,7 +220,7 @@ async fn approve(
     // What begins with it takes its first step now.
     let stepped = match &approved {
         Approved::Applied(seeded) if seeded.report().staged > 0 => {
-            seeder.step_rollouts(&store, &Steps::of(&job, &project.secrets)).await.map_err(failed)?
+            seeder.step_rollouts(&store, &project.steps(environment)).await.map_err(failed)?
         }
         _ => Stepped::default(),
     };

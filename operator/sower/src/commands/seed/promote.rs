@@ -231,16 +231,14 @@ fn foretell(planned: &Planned, args: &PromoteArgs, context: &Context) -> Result<
 }
 
 async fn in_cluster(args: &PromoteArgs, context: &Context) -> Result<Exit, Failure> {
-    if args.dry_run {
-        return Err(Failure::usage("--dry-run is for files: `sower explain` says what waits in a cluster")
-            .next(
-                "what waits",
-                format!("sower explain {} -e {}", args.ids.first().map_or("ID", String::as_str), args.to),
-            ));
-    }
     let waiting = args.timeout.as_deref().unwrap_or("5m");
     let timeout = parse(waiting).map_err(|bad| Failure::usage(format!("--timeout: {bad}")))?;
     let cluster = Cluster::connect(&args.at).await?;
+    if args.dry_run {
+        let id = args.ids.first().map_or("ID", String::as_str);
+        return Err(Failure::usage("--dry-run is for files: `sower explain` says what waits in a cluster")
+            .next("what waits", format!("sower explain {id} -e {}{}", args.to, cluster.flags)));
+    }
     let environments = cluster.environments().await?;
     let names: Vec<String> = environments.iter().map(kube::ResourceExt::name_any).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -58,13 +58,13 @@ pub fn tell(tried: &Tried<'_>, seeded: &Seeded, project: &Project, format: Forma
     if let Some(first) = prune_disabled.first() {
         let ids = changes::some(prune_disabled.iter().map(String::as_str), 20);
         style.hint(&format!(
-            "Gone, and kept by sower.dev/prune: {ids}. To let one go: sower explain {first} -e {name}"
+            "Gone, and kept by sower.dev/prune: {ids}. To let one go: sower explain {first} -e {name}{given}"
         ));
     }
     if let Some(first) = orphaned.first() {
         let ids = changes::some(orphaned.iter().map(String::as_str), 20);
         style.hint(&format!(
-            "Orphaned, and kept: {ids}; allowedIntegrations names them no longer. Why: sower explain {first} -e {name}"
+            "Orphaned, and kept: {ids}; allowedIntegrations names them no longer. Why: sower explain {first} -e {name}{given}"
         ));
     }
     if !seeded.report().waiting.is_empty() && for_people(format) {
@@ -103,10 +103,15 @@ pub fn tell(tried: &Tried<'_>, seeded: &Seeded, project: &Project, format: Forma
             refusals(tried, report, given, style)
         }
     };
+    moved(tried, format, style);
+    unknown.map_or(exit, |failure| exit.worse(failure.exit))
+}
+
+/// Tells what became of its rollouts.
+pub fn moved(tried: &Tried<'_>, format: Format, style: &Style) {
     if for_people(format) {
         tried.stepped.changes.iter().for_each(|change| style.say(&format!("{}\n", change.line())));
     }
-    unknown.map_or(exit, |failure| exit.worse(failure.exit))
 }
 
 fn refused(report: &Report) -> usize {
@@ -224,18 +229,18 @@ fn refusal(planned: &Planned, held: &Held, environment: &LoadedEnvironment, proj
     let name = &environment.name;
     match held.reason {
         HeldReason::PruneLimitExceeded => {
-            Failure::refused(format!("{}. Nothing was written.", held_text(planned, held)))
+            Failure::refused(format!("{}. {}", held_text(planned, held), unwritten(planned)))
                 .next("see all of it", format!("sower plan -e {name}{}", flags(planned, project)))
                 .next("allow it once", allow(planned, project))
         }
         HeldReason::ApprovalRequired => {
-            Failure::refused(format!("{}. Nothing was written.", held_text(planned, held)))
+            Failure::refused(format!("{}. {}", held_text(planned, held), unwritten(planned)))
                 .next("see all of it", format!("sower plan -e {name}{}", flags(planned, project)))
                 .next("allow it once", allow(planned, project))
         }
         HeldReason::Frozen => {
             let place = &environment.path;
-            Failure::refused(format!("{}. Nothing was written.", held_text(planned, held)))
+            Failure::refused(format!("{}. {}", held_text(planned, held), unwritten(planned)))
                 .next("see all of it", format!("sower plan -e {name}{}", flags(planned, project)))
                 .next(
                     "lift the freeze",
@@ -256,6 +261,21 @@ fn refusal(planned: &Planned, held: &Held, environment: &LoadedEnvironment, proj
                 format!("unset spec.strict in {}", project.place(environment, "/strict")),
             )
         }
+    }
+}
+
+/// Nothing came of a plan that is held, but that somebody let something of it in.
+fn unwritten(planned: &Planned) -> String {
+    let by_hand = planned.state.admission.iter().flat_map(|admission| admission.by_hand.keys());
+    let let_in = by_hand.filter(|id| planned.plan.operations.iter().any(|operation| operation.id == **id));
+    let let_in: Vec<&str> = let_in.map(String::as_str).collect();
+    let (are, come) = if let_in.len() == 1 { ("is", "comes") } else { ("are", "come") };
+    match let_in.as_slice() {
+        [] => "Nothing was written.".to_owned(),
+        some => format!(
+            "No row was written; {} {are} let in, and {come} once nothing holds the plan.",
+            changes::some(some.iter().copied(), 20)
+        ),
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use sower_controllers::drift::{self, Hearing, Round as Drifting, Rounded, Watch};
 use sower_controllers::metrics::{EnvironmentLabels, Metrics};
 use sower_controllers::reason::Reason;
-use sower_controllers::rollout::Steps;
+use sower_controllers::rollout::{Stepped, Steps};
 use sower_controllers::seeding::{Job, Kind, Planned, Seeded, Seeder, SeedingError, soaked_at};
 use sower_core::compare::{Change, compare};
 use sower_core::manifest::LoadedEnvironment;
@@ -255,12 +255,13 @@ impl Member {
 
     /// Moves what is due of its rollouts, and tells what moved.
     async fn step(&self, store: &Store, steps: &Steps<'_>) -> Result<(), SeedingError> {
-        let stepped = self.shared.seeder.step_rollouts(store, steps).await?;
+        let mut stepped = Stepped::default();
+        let done = self.shared.seeder.step_each(store, steps, &mut stepped).await;
         for change in &stepped.changes {
             self.shared.log.line(&Line::rolled_out(steps.environment, change));
         }
         *drift::locked(&self.due) = stepped.due();
-        Ok(())
+        done
     }
 
     /// How long until a rollout is to be looked at; none: nothing of the kind waits.

@@ -118,6 +118,9 @@ fn a_freeze_holds_what_gives_it_to_more() {
     tell(&checkout, "pause stripe");
     tell(&checkout, "resume stripe");
     assert_eq!(at(&checkout, "stripe"), "Progressing 1/3 10%: 1.0.0 to 1.1.0");
+    // The hour is over before the window is.
+    let told = run(&checkout, "rollout status stripe -e production -q");
+    assert!(told.contains("Frozen until "), "{told}");
     tell(&checkout, "abort stripe");
     assert_eq!(live(&checkout, "stripe"), "1.0.0");
     // To try it again is a new beginning, which waits.
@@ -127,6 +130,37 @@ fn a_freeze_holds_what_gives_it_to_more() {
     respec(&checkout, HELD);
     seed(&checkout);
     assert_eq!(at(&checkout, "stripe"), "Progressing 1/3 10%: 1.0.0 to 1.1.0");
+}
+
+/// Who rolls back gives all what all had, and nothing that a freeze or an analysis kept from them.
+#[test]
+fn what_never_reached_all_is_no_way_back() {
+    let checkout = begun(HELD);
+    respec(&checkout, &frozen(HELD));
+    let refused = || {
+        let ran = checkout.run("rollback stripe -e production --to 1.1.0 -q");
+        assert_eq!(ran.exit, 1, "{}{}", ran.out, ran.err);
+        let why = "stripe 1.1.0 never reached everybody: see `sower rollout status stripe`";
+        assert!(ran.err.contains(why), "{}", ran.err);
+    };
+    refused();
+    assert_eq!(live(&checkout, "stripe"), "1.0.0 + 1.1.0/1.1.0");
+    tell(&checkout, "abort stripe");
+    refused();
+    assert_eq!(
+        (live(&checkout, "stripe"), kept_out(&checkout)),
+        ("1.0.0".into(), vec!["stripe 1.1.0".into()])
+    );
+    // What did is one.
+    respec(&checkout, HELD);
+    for version in ["1.2.0", "1.3.0"] {
+        raise(&checkout, "stripe", version);
+        seed(&checkout);
+        complete(&checkout);
+    }
+    refused();
+    run(&checkout, "rollback stripe -e production --to 1.2.0 -q");
+    assert_eq!(live(&checkout, "stripe"), "1.2.0");
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The course of a rollout: what its executions say, what people say, and what time says.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 
 use super::{
-    HELD, JUDGED, assert_settled, at, begun, complete, count, kept_out, live, looked, raise, reaches, run,
-    seed, seeded, status, tell, time, until,
+    HELD, JUDGED, PATIENCE, assert_settled, at, begun, complete, count, kept_out, live, looked, raise,
+    reaches, run, seed, seeded, status, tell, time, until,
 };
 
 #[test]
@@ -210,6 +212,29 @@ fn without_executions_nothing_is_concluded() {
         let version = if expected.starts_with("Completed") { "1.1.0" } else { "1.0.0" };
         assert!(live(&checkout, "stripe").starts_with(version), "{policy}: {}", live(&checkout, "stripe"));
     }
+}
+
+/// What is counted cannot be summed: that is told, and no version stays for it.
+#[test]
+fn the_deadline_comes_though_usage_cannot_be_read() {
+    let checkout = begun(
+        "  rollout:\n    default:\n      type: Staged\n      steps: [{ weight: 10 }]\n      \
+         analysis: { interval: 1s, minimumSample: 20, successRate: { min: 0.9 }, deadline: 2s }\n",
+    );
+    checkout.sql(
+        "PRAGMA ignore_check_constraints = ON; INSERT INTO integration_usage (environment, integration_id, version, action_id, \
+         execution_count) VALUES ('production', 'stripe', '9.9.9', 'stripe/a', 9000000000000000000), \
+         ('production', 'stripe', '9.9.9', 'stripe/b', 9000000000000000000)",
+    );
+    let (begun, mut told) = (Instant::now(), false);
+    while !at(&checkout, "stripe").starts_with("Aborted") {
+        assert!(begun.elapsed() < PATIENCE, "never aborted: {}", status(&checkout, "stripe"));
+        let ran = checkout.run("seed -e production -q");
+        told |= ran.exit == 1 && ran.err.contains("reading usage: integer overflow");
+    }
+    assert!(told, "the error is told");
+    assert_eq!(status(&checkout, "stripe")["reason"], "no verdict within 2s after its time");
+    assert_eq!(live(&checkout, "stripe"), "1.0.0");
 }
 
 #[test]

@@ -2,8 +2,11 @@
 
 mod between;
 mod course;
+mod files;
+mod hands;
 mod sources;
 mod strategies;
+mod told;
 
 use std::time::{Duration, Instant};
 

@@ -14,7 +14,7 @@ fn a_newer_version_begins_anew_from_the_stable_one() {
     let first = status(&checkout, "stripe")["id"].as_str().map(str::to_owned).expect("an id");
     raise(&checkout, "stripe", "1.2.0");
     let plan = run(&checkout, "plan -e production -q");
-    assert!(plan.contains("~ stripe 1.0.0 -> 1.2.0   (a rollout begins)"), "{plan}");
+    assert!(plan.contains("~ stripe 1.0.0 -> 1.2.0   (a rollout begins; that of 1.1.0 ends)"), "{plan}");
     assert!(plan.contains("/request/path"), "what differs from what all have: {plan}");
     seed(&checkout);
     assert_eq!(at(&checkout, "stripe"), "Progressing 1/3 10%: 1.0.0 to 1.2.0");
@@ -31,10 +31,13 @@ fn a_revert_in_the_middle_ends_it() {
     let checkout = begun(HELD);
     checkout.git(&["revert", "--no-edit", "HEAD"]);
     let told = seed(&checkout);
-    assert!(told.contains("0 created, 1 updated, 0 deleted"), "{told}");
+    assert!(told.contains("0 created, 0 updated, 0 deleted, 4 unchanged"), "{told}");
     assert_eq!(at(&checkout, "stripe"), "Superseded 1/3 0%: 1.0.0 to 1.1.0");
     assert_eq!(status(&checkout, "stripe")["reason"], "the sources have 1.0.0 now");
     assert_eq!(live(&checkout, "stripe"), "1.0.0");
+    let log = "SELECT seq || ' ~' || (metadata ->> 'updated') FROM seeding_logs ORDER BY seq DESC LIMIT 1";
+    assert_eq!(checkout.read(log), "3 ~0", "nothing of what all have has changed");
+    assert_eq!(checkout.read("SELECT count(*) FROM seeding_changes WHERE seq = 3"), "0");
     assert!(kept_out(&checkout).is_empty());
     assert_settled(&checkout);
     assert!(seed(&checkout).starts_with("Nothing to do"));
@@ -57,6 +60,28 @@ fn a_revert_to_what_was_before_the_stable_version_is_not_staged() {
     assert_eq!(at(&checkout, "stripe"), "Superseded 1/3 0%: 1.1.0 to 1.2.0");
     assert_eq!(live(&checkout, "stripe"), "1.0.0");
     assert_settled(&checkout);
+}
+
+/// However all got it, and whatever became of it later.
+#[test]
+fn a_revert_to_what_all_had_before_it_was_staged_is_not_staged() {
+    let checkout = seeded("");
+    for version in ["1.1.0", "1.0.0"] {
+        raise(&checkout, "stripe", version);
+        seed(&checkout);
+        assert_eq!(live(&checkout, "stripe"), version);
+    }
+    respec(&checkout, HELD);
+    raise(&checkout, "stripe", "1.1.0");
+    seed(&checkout);
+    assert_eq!(at(&checkout, "stripe"), "Progressing 1/3 10%: 1.0.0 to 1.1.0");
+    tell(&checkout, "abort stripe");
+    raise(&checkout, "stripe", "1.2.0");
+    seed(&checkout);
+    complete(&checkout);
+    checkout.git(&["revert", "--no-edit", "HEAD"]);
+    seed(&checkout);
+    assert_eq!(live(&checkout, "stripe"), "1.1.0");
 }
 
 #[test]
@@ -123,6 +148,35 @@ fn who_needs_the_new_version_waits_for_it() {
     assert_eq!(live(&checkout, "payments"), "1.0.0");
     assert_eq!(at(&checkout, "monday"), "Progressing 1/3 10%: 1.0.0 to 1.1.0");
     assert_eq!(live(&checkout, "stripe"), "1.1.0");
+}
+
+/// Who has a rollout of their own is left behind for a while: that is told, where it ends and in the log.
+#[test]
+fn who_cannot_work_with_the_new_version_is_told_of() {
+    let checkout = seeded(HELD);
+    write(&checkout, "monday", "1.1.0", "  dependencies: [\"stripe@^1.0.0\"]\n");
+    write(&checkout, "slack", "1.1.0", "  dependencies: [\"stripe@>=1.0.0\"]\n");
+    checkout.commit("They need stripe");
+    seed(&checkout);
+    for id in ["monday", "slack"] {
+        tell(&checkout, &format!("advance {id}"));
+        tell(&checkout, &format!("advance {id}"));
+    }
+    write(&checkout, "stripe", "2.0.0", "");
+    write(&checkout, "monday", "2.0.0", "  dependencies: [\"stripe@^2.0.0\"]\n");
+    checkout.commit("Both go on");
+    seed(&checkout);
+    assert_eq!(at(&checkout, "stripe"), "Progressing 1/3 10%: 1.0.0 to 2.0.0");
+    assert_eq!(live(&checkout, "monday"), "1.1.0", "it waits");
+    complete(&checkout);
+    let why = "advanced; monday 1.1.0 wants another version";
+    assert_eq!(status(&checkout, "stripe")["reason"], why);
+    let log = checkout
+        .read("SELECT reason FROM seeding_logs WHERE reason LIKE '%completed%' ORDER BY seq DESC LIMIT 1");
+    assert!(log.starts_with("rollout of stripe 1.0.0 -> 2.0.0 completed by "), "{log}");
+    assert!(log.ends_with(": monday 1.1.0 wants another version"), "{log}");
+    seed(&checkout);
+    assert_eq!(at(&checkout, "monday"), "Progressing 1/3 10%: 1.1.0 to 2.0.0");
 }
 
 /// Where the new version goes back, who needs it has none.

@@ -52,7 +52,7 @@ fn stands(rollout: &Rollout, now: Timestamp) -> String {
         }
         // It waits for somebody from the beginning.
         State::Paused if rollout.strategy.kind == StrategyType::Manual => {
-            format!("{state}: {}", nobody_yet(rollout))
+            format!("{state}: {}{because}", nobody_yet(rollout))
         }
         State::Paused => format!("{state}{by}, {}{because}", where_it_is(rollout, now)),
         State::Completing => format!("{state}, {}% of consumers{because}", percent(rollout.weight)),

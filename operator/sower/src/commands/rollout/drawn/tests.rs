@@ -56,6 +56,7 @@ fn rollout() -> Rollout {
         ],
         strategy: serde_json::from_value(strategy).expect("a strategy"),
         verdict: Some(Verdict {
+            version: String::new(),
             outcome: Outcome::Success,
             reason: String::new(),
             checks: vec![
@@ -78,9 +79,30 @@ fn rollout() -> Rollout {
 
 const NOW: &str = "14:30:00";
 
+/// What everybody has where nothing came after the end of the rollout.
+fn left(rollout: &Rollout) -> Since {
+    let stable = if rollout.state == State::Completed { &rollout.to } else { &rollout.from };
+    Since { stable: Some(stable.version.clone()), kept_out: rollout.ended_badly().then_some(false) }
+}
+
+fn place<'a>(spec: &'a EnvironmentSpec, since: &'a Since) -> Place<'a> {
+    let flags = " -n sower";
+    Place { environment: "production", flags, files: false, spec, freeze_override: None, since }
+}
+
 fn shown(rollout: &Rollout, now: &str) -> String {
-    let place = Place { environment: "production", flags: " -n sower", files: false };
-    drawn(rollout, &place, at(now))
+    shown_in(&EnvironmentSpec::default(), rollout, now)
+}
+
+fn shown_in(spec: &EnvironmentSpec, rollout: &Rollout, now: &str) -> String {
+    let since = left(rollout);
+    drawn(rollout, &place(spec, &since), at(now))
+}
+
+/// From 14:00 to 16:00 nobody more gets it.
+fn freezing() -> EnvironmentSpec {
+    let window = json!({ "freezeWindows": [{ "schedule": "0 14 * * *", "duration": "2h" }] });
+    serde_json::from_value(window).expect("a spec")
 }
 
 /// It ended in its first step.
@@ -151,7 +173,8 @@ fn compared() -> Rollout {
     ];
     rollout.strategy = serde_json::from_value(json!({ "type": "AB", "until": "72h" })).expect("a strategy");
     (rollout.verdict, rollout.due_at, rollout.step, rollout.weight) =
-        (None, Some(at("2026-11-24T14:02:00Z")), 0, 2000);
+        (None, Some(at("2026-11-24T14:02:00Z")), 1, 2000);
+    rollout.step_started_at = at("14:02:00");
     rollout
 }
 
@@ -249,6 +272,15 @@ fn all() -> Vec<(&'static str, Rollout, &'static str)> {
             }),
             "15:20:00",
         ),
+        ("frozen in the middle of a step", rollout(), NOW),
+        (
+            "frozen when its step was over",
+            change(&|r| {
+                r.progress.last = Some(Outcome::Success);
+                r.due_at = Some(at("15:20:40"));
+            }),
+            "15:20:00",
+        ),
         (
             "completed",
             change(&|r| {
@@ -270,6 +302,17 @@ fn all() -> Vec<(&'static str, Rollout, &'static str)> {
         ),
         ("compared", compared(), NOW),
         (
+            "compared with what nobody knows",
+            Rollout {
+                strategy: serde_json::from_value(json!({ "type": "AB", "until": "72h", "variants": [
+                    { "version": "1.1.0", "weight": 20.0 }, { "version": "0.9.0", "weight": 10.0 },
+                ] }))
+                .expect("a strategy"),
+                ..compared()
+            },
+            NOW,
+        ),
+        (
             "one version with another content",
             change(&|r| {
                 r.from = Content { version: "1.1.0".into(), checksum: "v1:3f2c1a9d4be8".into() };
@@ -285,9 +328,29 @@ fn all() -> Vec<(&'static str, Rollout, &'static str)> {
 fn every_state_is_drawn() {
     let mut text = String::new();
     for (what, rollout, now) in all() {
-        let _ = write!(text, "## {what}\n{}\n", shown(&rollout, now));
+        let spec = if what.starts_with("frozen") { freezing() } else { EnvironmentSpec::default() };
+        let _ = write!(text, "## {what}\n{}\n", shown_in(&spec, &rollout, now));
     }
     insta::assert_snapshot!(text);
+}
+
+/// Time in which it was paused is none of its comparison.
+#[test]
+fn a_comparison_that_was_paused_is_drawn_by_what_is_left_of_it() {
+    let mut rollout = compared();
+    rollout.strategy.until = Some("1h".into());
+    rollout.progress.paused_ms = 15 * 60_000;
+    let text = shown(&rollout, "15:10:00");
+    for line in [
+        "Progressing, compared until 15:17: 20% have 1.1.0, 12.5% have 1.2.0-rc.1",
+        "########..  53 min of 1h  14:02 - 15:17",
+        "Everyone has 1.1.0 from 15:17 on.",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    rollout.state = State::Paused;
+    rollout.progress.paused_at = Some(at("15:05:00"));
+    assert!(!shown(&rollout, "15:30:00").contains(" of 1h"), "it has no end yet");
 }
 
 #[test]
@@ -306,7 +369,8 @@ fn no_line_ends_in_blanks_and_no_bar_is_longer_than_a_bar() {
 
 #[test]
 fn with_files_what_is_due_waits_for_a_seeding() {
-    let place = Place { environment: "production", flags: "", files: true };
+    let (spec, since) = (EnvironmentSpec::default(), Since::default());
+    let place = Place { flags: "", files: true, ..place(&spec, &since) };
     let closing = |now: &str| closing(&rollout(), &place, at(now));
     assert!(!closing(NOW).contains("sower seed"), "{}", closing(NOW));
     assert_eq!(
@@ -314,4 +378,37 @@ fn with_files_what_is_due_waits_for_a_seeding() {
         "Next analysis is due; completes at 15:12 if all stays well; what is due happens with sower seed -e production. \
          Stop it: sower rollout abort stripe -e production"
     );
+}
+
+/// What came after the end of a rollout is what is told.
+#[test]
+fn what_everybody_has_is_what_everybody_has_now() {
+    let spec = EnvironmentSpec::default();
+    let mut completed = ended(State::Completed, "", None);
+    completed.step = 3;
+    let since = |stable: Option<&str>, kept_out| Since { stable: stable.map(str::to_owned), kept_out };
+    for (rollout, since, expected) in [
+        (&completed, since(Some("1.1.0"), None), "Everyone has 1.1.0 since 14:05."),
+        (&completed, since(Some("1.0.0"), None), "Everyone had 1.1.0 at 14:05. Everyone has 1.0.0 now."),
+        (
+            &completed,
+            since(None, None),
+            "Everyone had 1.1.0 at 14:05. Nobody has stripe now: production does not carry it.",
+        ),
+        (&ended(State::Superseded, "", None), since(Some("1.2.0"), None), "Everyone has 1.2.0 now."),
+        (
+            &ended(State::Aborted, "", None),
+            since(None, Some(false)),
+            "Nobody has stripe now: production does not carry it. stripe 1.1.0 stays out until a newer version arrives.\n\
+             Try the same again: sower rollout retry stripe -e production -n sower",
+        ),
+        (&ended(State::RolledBack, "", None), since(Some("1.2.0"), None), "Everyone has 1.2.0 now."),
+        (
+            &ended(State::RolledBack, "", None),
+            since(Some("1.0.0"), Some(true)),
+            "Everyone has 1.0.0 since 14:05. stripe 1.1.0 is asked back: the next seeding begins it again.",
+        ),
+    ] {
+        assert_eq!(closing(rollout, &place(&spec, &since), at(NOW)), expected);
+    }
 }

@@ -2,9 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sower_core::rollout::course::{Leg, Stage, percent};
+use sower_core::rollout::stages::not_known;
 use sower_core::rollout::{Rollout, State, Variant};
 use sower_crds::rollout::StrategyType;
 
+use super::Place;
 use super::headline::left;
 use crate::output::time::{clock, same_day, span};
 
@@ -24,7 +26,7 @@ struct Line {
 }
 
 /// The lines; none where there is nothing to be drawn.
-pub(super) fn timeline(rollout: &Rollout, now: Timestamp) -> String {
+pub(super) fn timeline(rollout: &Rollout, place: &Place<'_>, now: Timestamp) -> String {
     let mut text = match rollout.strategy.kind {
         StrategyType::AB => compared(rollout, now),
         StrategyType::AllAtOnce | StrategyType::Manual if rollout.state != State::Completed => String::new(),
@@ -38,7 +40,7 @@ pub(super) fn timeline(rollout: &Rollout, now: Timestamp) -> String {
                 | State::Completed => rollout.steps(),
             };
             let legs = rollout.legs().into_iter().filter(|leg| leg.step <= last);
-            lines(&legs.map(|leg| step(rollout, &leg, now)).collect::<Vec<_>>())
+            lines(&legs.map(|leg| step(rollout, &leg, place, now)).collect::<Vec<_>>())
         }
     };
     if rollout.strategy.kind != StrategyType::AB && !rollout.state.is_over() {
@@ -64,7 +66,7 @@ fn lines(lines: &[Line]) -> String {
     text
 }
 
-fn step(rollout: &Rollout, leg: &Leg, now: Timestamp) -> Line {
+fn step(rollout: &Rollout, leg: &Leg, place: &Place<'_>, now: Timestamp) -> Line {
     let until = leg.ended.unwrap_or(now);
     let lasted = match leg.stage {
         Stage::Now => rollout.held(now),
@@ -105,6 +107,11 @@ fn step(rollout: &Rollout, leg: &Leg, now: Timestamp) -> Line {
             let going = rollout.state == State::Progressing;
             let paused = SignedDuration::from_millis(rollout.progress.paused_ms);
             let end = leg.hold.filter(|_| going).and_then(|hold| began.checked_add(hold + paused).ok());
+            // Where that is inside of a freeze window, it lasts until that is over.
+            let end = end.and_then(|end| match place.frozen(rollout, end.max(now)) {
+                Some(frozen) => frozen.opens,
+                None => Some(end),
+            });
             from_to(began, end, now)
         }
         (_, Some(began)) => from_to(began, leg.ended, now),
@@ -129,15 +136,18 @@ fn compared(rollout: &Rollout, now: Timestamp) -> String {
         text.push_str(line.trim_end());
         text.push('\n');
     }
+    if let Some(unknown) = not_known(&rollout.unknown()) {
+        text.push_str(&format!("  {unknown}: who was to have it has {}\n", rollout.from.version));
+    }
     if let Some(until) = rollout.until() {
-        let end = rollout.ended_at.unwrap_or(now);
+        let paused = SignedDuration::from_millis(rollout.progress.paused_ms);
         let (lasted, whole) =
-            (end.duration_since(rollout.started_at), until.duration_since(rollout.started_at));
+            (rollout.held(now), until.duration_since(rollout.step_started_at).saturating_sub(paused));
         let line = Line {
             head: " ".repeat(head),
             full: part_of_bar(lasted, whole),
             note: format!("{} of {}", span(lasted), span(whole)),
-            times: from_to(rollout.started_at, Some(until), now),
+            times: from_to(rollout.step_started_at, Some(until), now),
         };
         text.push_str(&format!("\n{}", lines(&[line])));
     }

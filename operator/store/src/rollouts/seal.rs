@@ -1,0 +1,92 @@
+//! What a rollout under way is, as one hash: who gets which version, and how that goes on. It is stored beside the row by whoever
+//! begins or moves it, and tells of another's hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sower_core::hash::rollout_hash;
+use sower_core::plan::Content;
+use sower_core::rollout::{Rollout, Variant};
+
+use crate::error::StoreError;
+use crate::session::{Row, Tx, to_json};
+
+/// A rollout that is under way, as its row says it.
+pub(crate) struct Sealed {
+    /// The version that it rolls out.
+    pub to: String,
+    /// The contents that it brings to life beside the stable one.
+    pub live: BTreeSet<Content>,
+    /// Those could be read.
+    pub readable: bool,
+    /// The hash of what is there.
+    pub seal: String,
+    /// The hash that is stored with it; none: Sower did not write it.
+    pub stored: Option<String>,
+}
+
+/// What the seal covers, in its order.
+const COLUMNS: [&str; 13] = [
+    "id",
+    "environment",
+    "integration_id",
+    "from_version",
+    "from_checksum",
+    "to_version",
+    "to_checksum",
+    "variants::text",
+    "salt",
+    "CAST(step AS TEXT)",
+    "CAST(weight AS TEXT)",
+    "state",
+    "strategy::text",
+];
+
+/// The rollouts under way of an environment, by integration.
+pub(crate) async fn under_way(
+    tx: &mut Tx,
+    environment: &str,
+) -> Result<BTreeMap<String, Sealed>, StoreError> {
+    let sql = format!(
+        "SELECT {}, row_hash FROM integration_rollouts WHERE environment = $1 AND ended_at IS NULL",
+        COLUMNS.join(", ")
+    );
+    let rows = tx.rows("looking at rollouts", &sql, &[environment.into()]).await?;
+    rows.iter().map(|row| Ok((row.text(2)?, sealed(row)?))).collect()
+}
+
+fn sealed(row: &Row) -> Result<Sealed, StoreError> {
+    let columns = (0..COLUMNS.len()).map(|index| row.text(index)).collect::<Result<Vec<_>, _>>()?;
+    let variants: Result<Vec<Variant>, _> = serde_json::from_str(&columns[7]);
+    let readable = variants.is_ok();
+    let live = variants.unwrap_or_default().into_iter();
+    let live = live.map(|Variant { version, checksum, .. }| Content { version, checksum });
+    Ok(Sealed {
+        to: columns[5].clone(),
+        live: live.filter(|content| content.checksum != columns[4]).collect(),
+        readable,
+        seal: rollout_hash(columns.iter().map(String::as_str)),
+        stored: row.maybe_text(COLUMNS.len())?,
+    })
+}
+
+/// The seal of a rollout as it is written.
+pub(super) fn seal(rollout: &Rollout) -> Result<String, StoreError> {
+    const WHAT: &str = "sealing a rollout";
+    let (variants, strategy) = (to_json(&rollout.variants, WHAT)?, to_json(&rollout.strategy, WHAT)?);
+    let (step, weight) = (rollout.step.to_string(), rollout.weight.to_string());
+    Ok(rollout_hash([
+        rollout.id.as_str(),
+        &rollout.environment,
+        &rollout.integration,
+        &rollout.from.version,
+        &rollout.from.checksum,
+        &rollout.to.version,
+        &rollout.to.checksum,
+        &variants,
+        &rollout.salt,
+        &step,
+        &weight,
+        rollout.state.as_str(),
+        &strategy,
+    ]))
+}
