@@ -543,6 +543,9 @@ pub struct LastSeeding {
     /// Integrations of which a rollout began.
     #[serde(default, skip_serializing_if = "is_default")]
     pub staged: i32,
+    /// Integrations whose rollout ended, and of which all keep what they have.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub given_up: i32,
     /// Integrations that went.
     pub deleted: i32,
     /// Integrations that stayed as they were.

@@ -252,6 +252,7 @@ impl Metrics {
         if report.status == Outcome::Unchanged {
             self.stands(at, |_| 0, &report.conflicts, report.invalid);
         }
+        self.promotions_waiting(at, report.waiting.len());
         self.ended(at, report.status, Duration::from_millis(report.duration));
     }
 

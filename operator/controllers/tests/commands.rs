@@ -6,7 +6,7 @@ mod kit;
 
 use futures::future::join_all;
 use kit::{Kit, manifest};
-use sower_controllers::rollout::{CommandError, NoSecrets, Steps};
+use sower_controllers::rollout::CommandError;
 use sower_core::rollout::{Command, State};
 use sower_store::Which;
 
@@ -22,7 +22,7 @@ async fn an_abort_wins_over_what_happens_at_the_same_time() {
     }
     let job = kit.job("production", STAGED);
     kit.step(&job).await;
-    let steps = Steps::of(&job, &NoSecrets);
+    let steps = kit::steps(&job);
     let say =
         async |command, by| kit.seeder.command_rollout(&kit.store, &steps, "a", command, by, None).await;
     let others = ["ada", "bob", "cyd", "dan"].map(async |by| {

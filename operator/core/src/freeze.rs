@@ -35,7 +35,7 @@ impl Frozen {
     pub fn told(&self, now: Timestamp) -> String {
         match self.opens {
             Some(opens) => format!("frozen until {}", opening(opens, now)),
-            None => "frozen until freezeWindows changes".to_owned(),
+            None => "frozen as long as its windows stand".to_owned(),
         }
     }
 

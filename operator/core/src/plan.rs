@@ -68,6 +68,9 @@ pub struct State {
     pub merges: Merges,
     /// The rollouts under way, by integration.
     pub rollouts: BTreeMap<String, UnderWay>,
+    /// The rollouts that another's hand changed, by integration, each with what it rolled out: whatever is done of these, they
+    /// end.
+    pub tampered: BTreeMap<String, Content>,
     /// What may come in, where another environment decides that.
     pub admission: Option<Admission>,
 }
@@ -97,6 +100,22 @@ impl State {
             row.source.clone_from(&under_way.source);
             row.path.clone_from(&under_way.path);
         }
+    }
+
+    /// What is rolled out, where that ends with an operation: whatever changes what all have takes its place.
+    #[must_use]
+    pub fn ends(&self, operation: &Operation) -> Option<&Content> {
+        let under_way = self.rollouts.get(&operation.id).map(|under_way| &under_way.to);
+        // What is only put back as it was leaves it be.
+        let replaced = under_way.filter(|_| operation.from != operation.to);
+        self.tampered.get(&operation.id).or(replaced)
+    }
+
+    /// A rollout is all that ends with an operation: everybody keeps what they have.
+    #[must_use]
+    pub fn gives_up(&self, operation: &Operation) -> bool {
+        let keeps = operation.to.is_some() && operation.to.as_ref() == self.stable(&operation.id);
+        keeps && self.ends(operation).is_some()
     }
 
     /// What everybody has of an integration who is in no rollout of it.

@@ -32,7 +32,7 @@ use crate::usage::Observed;
 
 pub use absent::{Absent, absent};
 pub use admission::{Admission, Changes, Waiting};
-pub use why::{Gap, Why};
+pub use why::{Gap, LET_IN, Why};
 
 /// Most contents of one integration that are kept while they wait; of more, the oldest go.
 pub const MOST_OFFERS: usize = 50;
@@ -155,7 +155,9 @@ pub struct Asked<'a> {
     pub withdrawn: &'a BTreeSet<String>,
     /// What is kept out.
     pub quarantine: &'a Quarantine,
-    /// Contents (integration and checksum) that somebody lets in whatever was shown, but that they are there.
+    /// Contents (integration and checksum) that somebody let in earlier: what was shown then was compared then.
+    pub admitted: &'a BTreeSet<(String, String)>,
+    /// Contents that somebody lets in now whatever was shown, but that they are there.
     pub by_hand: &'a BTreeSet<(String, String)>,
     /// Contents that were let in and did not reach everybody yet.
     pub under_way: &'a BTreeSet<(String, String)>,
@@ -179,7 +181,7 @@ pub fn admit(asked: Asked<'_>) -> Admission {
     let mut admission = Admission { from: Some(asked.rules.from.clone()), ..Admission::default() };
     let mut eligible: BTreeMap<&str, Eligible<'_>> = BTreeMap::new();
     let mut newest: BTreeMap<&str, (&Wanted, Why)> = BTreeMap::new();
-    let mut spent = asked.by_hand.clone();
+    let mut spent = asked.admitted.clone();
     let ids: BTreeSet<&str> =
         asked.heads.keys().copied().chain(asked.offers.keys().map(String::as_str)).collect();
     for id in ids {
@@ -307,6 +309,9 @@ impl<'a> Asked<'a> {
         let (id, version, checksum) = (&wanted.summary.id, &wanted.summary.version, &wanted.summary.checksum);
         if self.is_under_way(wanted) {
             return Ok(Eligible { wanted, at: Timestamp::MIN, under_way: true });
+        }
+        if self.admitted.contains(&pair(wanted)) {
+            return Ok(Eligible { wanted, at: Timestamp::MIN, under_way: false });
         }
         if let Some(range) = self.rules.versions.as_ref().filter(|range| !satisfies(version, range)) {
             return Err(Why::OutOfRange { versions: range.clone() });

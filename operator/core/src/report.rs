@@ -42,6 +42,16 @@ pub fn begun(rollouts: usize) -> String {
     }
 }
 
+/// `, 1 rollout ended`, or nothing.
+#[must_use]
+pub fn given_up(rollouts: usize) -> String {
+    match rollouts {
+        0 => String::new(),
+        1 => ", 1 rollout ended".to_owned(),
+        several => format!(", {several} rollouts ended"),
+    }
+}
+
 /// One integration, or a whole seeding, that did not come in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -82,6 +92,9 @@ pub struct Report {
     /// Integrations of which a rollout began.
     #[serde(default, skip_serializing_if = "is_none")]
     pub staged: usize,
+    /// Integrations whose rollout ended, and of which all keep what they have.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub given_up: usize,
     /// Integrations deleted.
     pub deleted: usize,
     /// Integrations that were as they should be.

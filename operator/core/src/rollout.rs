@@ -123,6 +123,9 @@ pub struct Progress {
     /// What the last look said that was made when the time of the step was over, and nobody had paused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Outcome>,
+    /// When a look last said that it is good, once the time of the step was over; later by what it was paused since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub succeeded_at: Option<Timestamp>,
     /// Somebody let it go on after the pause of its step.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub released: bool,

@@ -104,11 +104,12 @@ fn usage_record(value: Value, now: Timestamp) -> Result<Record, Vec<Problem>> {
     let executions = reader.count("executions").or_else(|| reader.missing("executions"));
     let errors = reader.count("errors").unwrap_or(0);
     // Of how many there were nothing is known; what else is off is told all the same.
-    let executions = executions.unwrap_or(MOST);
+    let (counted, executions) = (executions.is_some(), executions.unwrap_or(MOST));
     if errors > executions {
         reader.wrong("errors", format!("{errors} of {executions} executions"));
     }
     let mean = reader.mean();
+    let by = if mean.is_some() { "latencyMs" } else { "latency" };
     let (latency_ms, latency_count, latency) = match reader.histogram() {
         Some(latency) => {
             let known = latency.count();
@@ -125,8 +126,8 @@ fn usage_record(value: Value, now: Timestamp) -> Result<Record, Vec<Problem>> {
             (in_all(mean, executions), executions, latency)
         }),
     };
-    if latency_ms > MOST_MS {
-        reader.wrong("latencyMs", format!("{latency_ms} milliseconds in all: at most {MOST_MS}"));
+    if counted && latency_ms > MOST_MS {
+        reader.wrong(by, format!("{latency_ms} milliseconds in all: at most {MOST_MS}"));
     }
     let problems = reader.end();
     if !problems.is_empty() {
@@ -304,38 +305,40 @@ fn quoted(name: &str) -> String {
     format!("`{short}{}`", if name.chars().nth(40).is_some() { "…" } else { "" })
 }
 
-/// The problems of a report, of which some are told.
+/// The problems of a report, of which the first are told, in the order of its records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Problems {
-    told: Vec<Problem>,
-    more: usize,
-}
+pub struct Problems(Vec<Problem>);
 
 impl Problems {
     /// Something else is wrong, at a JSON pointer into the report.
     pub fn push(&mut self, at: String, message: String) {
-        if self.told.len() < MOST_TOLD {
-            self.told.push(Problem { at, message });
-        } else {
-            self.more += 1;
-        }
+        self.0.push(Problem { at, message });
     }
 
     /// Nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.told.is_empty()
+        self.0.is_empty()
     }
 
     /// Those that are told, and how many there are besides.
     #[must_use]
     pub fn told(self) -> Vec<Problem> {
-        let Self { mut told, more } = self;
+        let Self(mut told) = self;
+        // What is wrong with the whole comes first; those of one record stay in the order in which its fields were looked at.
+        told.sort_by_key(|problem| record_of(&problem.at));
+        let more = told.len().saturating_sub(MOST_TOLD);
+        told.truncate(MOST_TOLD);
         if more > 0 {
             told.push(Problem { at: String::new(), message: format!("and {more} more") });
         }
         told
     }
+}
+
+/// The record that a pointer leads into.
+fn record_of(at: &str) -> Option<usize> {
+    at.strip_prefix("/records/")?.split('/').next()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -225,7 +225,7 @@ fn what_cannot_be_read_stops_everything_and_says_where() {
     );
     let found = frozen(&windows, ["a"], at("2026-11-21T14:00:00Z")).expect("frozen");
     assert_eq!(found.opens, None);
-    assert_eq!(found.told(at("2026-11-21T14:00:00Z")), "frozen until freezeWindows changes");
+    assert_eq!(found.told(at("2026-11-21T14:00:00Z")), "frozen as long as its windows stand");
     assert_eq!(frozen(&windows, [], at("2026-11-21T14:00:00Z")), None);
 }
 

@@ -54,7 +54,13 @@ fn begun(strategy: serde_json::Value) -> Rollout {
 }
 
 fn verdict(outcome: Outcome) -> Verdict {
-    Verdict { version: String::new(), outcome, reason: format!("{outcome:?}"), checks: Vec::new() }
+    Verdict {
+        version: String::new(),
+        outcome,
+        reason: format!("{outcome:?}"),
+        checks: Vec::new(),
+        unread: false,
+    }
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -258,11 +264,8 @@ fn a_comparison_whose_time_is_over_before_it_begins_waits_for_somebody() {
             assert_eq!(later.state, State::Paused);
             let all = obey(&later, Command::Advance, "jane", at(200_000), None).unwrap();
             assert_eq!(told(&all), (State::Completed, 2, 10_000));
-            // Who resumes it gives an analysis the time that it has.
-            let resumed = obey(&later, Command::Resume, "jane", at(200_000), None).unwrap();
-            let resumed = settle(resumed, at(200_000), Outcome::Inconclusive, false);
-            let analysed = resumed.strategy.analysis.is_some();
-            assert_eq!(resumed.state, if analysed { State::Progressing } else { State::Completed });
+            // Nobody has it: there is nothing that an analysis could wait for.
+            assert_eq!(obey(&later, Command::Resume, "jane", at(200_000), None).unwrap(), all);
         }
     }
 }
@@ -295,13 +298,36 @@ fn an_old_success_lets_nothing_pass() {
     let open = settle(doubted.clone(), at(320), Outcome::Inconclusive, false);
     assert_eq!(told(&open), (State::Progressing, 2, 5000), "the freeze is over, and nobody gets it");
     assert_eq!(settle(open, at(370), Outcome::Success, false).state, State::Completed);
-    // The deadline fires as in any other step, also in a freeze.
+    // The deadline fires as in any other step, also in a freeze; an end is one event.
     let late = settle(doubted, at(250 + 7200), Outcome::Inconclusive, true);
     assert_eq!(late.state, State::Aborted);
+    let held = settle(completing.clone(), at(100_000), Outcome::Success, true);
+    assert_eq!(held.state, State::Completing);
+    let doubted = settle(held.clone(), at(100_060), Outcome::Inconclusive, true);
+    assert_eq!(doubted.state, State::Progressing, "it was good a minute ago");
+    let late = tick(&held, at(100_000 + 7200), Outcome::Inconclusive, true);
+    assert_eq!((late.state, late.events.len()), (State::Aborted, held.events.len() + 1));
+    assert_eq!(late.events.last().unwrap().reason, "no verdict within 2h after the last good one");
     assert_eq!(
         settle(completing, at(310), Outcome::Success, false).events.last().unwrap().reason,
         "the freeze is over"
     );
+}
+
+#[test]
+fn what_cannot_be_read_is_decided_by_the_deadline_alone() {
+    for policy in ["Wait", "Pause", "Abort", "Promote"] {
+        let strategy = two_steps(json!({ "interval": "1m", "inconclusive": policy, "deadline": "2h" }));
+        let rollout = settle(begun(strategy), at(0), Outcome::Success, false);
+        let unread = Verdict { unread: true, ..verdict(Outcome::Inconclusive) };
+        let look = |rollout: &Rollout, seconds| {
+            step(rollout, Given { now: at(seconds), verdict: Some(&unread), frozen: None })
+        };
+        let waits = look(&rollout, 600);
+        assert_eq!(told(&waits), (State::Progressing, 1, 1000), "{policy}");
+        assert!(waits.due_at.is_some_and(|due| due > at(600)), "{policy}");
+        assert_eq!(look(&waits, 600 + 7200).state, State::Aborted, "{policy}");
+    }
 }
 
 #[test]
@@ -413,6 +439,8 @@ struct Model {
     since_look: Option<i64>,
     age: i64,
     last: Option<Outcome>,
+    /// What was held when a look that counts last saw that it is good.
+    good_at: Option<i64>,
     released: bool,
     paused_by_hand: bool,
 }
@@ -441,6 +469,7 @@ impl Model {
             since_look: None,
             age: 0,
             last: None,
+            good_at: None,
             released: false,
             paused_by_hand: false,
         }
@@ -471,7 +500,7 @@ impl Model {
             self.step += 1;
             self.state = State::Progressing;
             (self.held, self.since_look, self.age) = (0, None, 0);
-            (self.released, self.last) = (false, None);
+            (self.released, self.last, self.good_at) = (false, None, None);
         }
     }
 
@@ -498,6 +527,9 @@ impl Model {
                 failed = seen == Outcome::Failure;
                 if counts {
                     self.last = Some(seen);
+                    if seen == Outcome::Success {
+                        self.good_at = Some(self.held);
+                    }
                 }
             }
         }
@@ -541,7 +573,8 @@ impl Model {
         let bad = outcome != Some(Outcome::Success);
         // What is no longer known to be good has not proved itself.
         self.state = State::Progressing;
-        if bad && self.analysis.as_ref().is_some_and(|(.., deadline)| self.held >= hold + deadline) {
+        let since = self.good_at.unwrap_or(hold).max(hold);
+        if bad && self.analysis.as_ref().is_some_and(|(.., deadline)| self.held >= since + deadline) {
             self.state = State::Aborted;
         }
         false
@@ -617,7 +650,7 @@ proptest! {
                     if *command == Command::Abort && !before.state.is_over() {
                         prop_assert_eq!(after.as_ref().map(|after| after.state), Ok(State::Aborted));
                     }
-                    if *command == Command::Advance && after.is_ok() {
+                    if matches!(command, Command::Advance | Command::Resume) && after.is_ok() {
                         proved = proved.max(before.step);
                     }
                     rollout = after.unwrap_or(rollout);
@@ -628,6 +661,7 @@ proptest! {
                 prop_assert_eq!(&rollout, &before, "what is over stays so");
                 continue;
             }
+            prop_assert!(rollout.events.len() <= before.events.len() + 1, "one event at a time");
             if seen == Some(Outcome::Failure) {
                 prop_assert_eq!(rollout.state, State::RolledBack, "a bad verdict is obeyed in any state");
             }

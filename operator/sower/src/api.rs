@@ -88,12 +88,12 @@ async fn record(into: &impl Opens, records: Vec<Placed>, mut problems: Problems)
         let store = match into.open(&named).await {
             Ok(store) => store,
             Err(Refusal::NotFound(why)) => {
-                records.iter().for_each(|one| problems.push(format!("{}/environment", one.at), why.clone()));
+                astray(&mut problems, &records, &why);
                 continue;
             }
             Err(Refusal::Several { name, choices }) => {
                 let why = format!("several environments are called `{name}`: {}", choices.join(", "));
-                records.iter().for_each(|one| problems.push(format!("{}/environment", one.at), why.clone()));
+                astray(&mut problems, &records, &why);
                 continue;
             }
             Err(refused) => return Err(refused),
@@ -133,6 +133,17 @@ async fn record(into: &impl Opens, records: Vec<Placed>, mut problems: Problems)
         }
     }
     Ok(())
+}
+
+/// The environment that these records name is not known. That is said once.
+fn astray(problems: &mut Problems, records: &[Placed], why: &str) {
+    let Some((first, others)) = records.split_first() else { return };
+    let as_well = match others.len() {
+        0 => String::new(),
+        1 => "; 1 more record says so".to_owned(),
+        several => format!("; {several} more records say so"),
+    };
+    problems.push(format!("{}/environment", first.at), format!("{why}{as_well}"));
 }
 
 /// Which field of a record names what never was, and what is wrong with it.

@@ -46,12 +46,21 @@ pub fn to_ask(names: &[&str], environment: Option<&str>) -> Result<Vec<usize>, F
         return Ok(vec![index]);
     }
     let known = if names.is_empty() { "there is none".to_owned() } else { names.join(", ") };
-    let failure = Failure::usage(format!("no environment is called `{wanted}` ({known})"));
+    let meant = nearest(names, wanted).map(|name| format!(": did you mean `{name}`?")).unwrap_or_default();
+    let failure = Failure::usage(format!("no environment is called `{wanted}` ({known}){meant}"));
     Err(if std::path::Path::new(wanted).exists() {
         failure.next("", format!("the folder of environments is --environments {wanted}"))
     } else {
         failure
     })
+}
+
+/// The name that a mistyped one is closest to.
+#[must_use]
+pub fn nearest<'a>(names: &[&'a str], typed: &str) -> Option<&'a str> {
+    let measured = names.iter().map(|name| (strsim::damerau_levenshtein(name, typed), *name)).min();
+    let near = |distance: usize| distance <= 2 && 2 * distance < typed.chars().count();
+    measured.filter(|(distance, _)| near(*distance)).map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -77,5 +86,11 @@ mod tests {
             failure.text(),
             "error: no environment is called `nowhere` (development, production, staging)\n"
         );
+        let failure = to_ask(&names, Some("productoin")).expect_err("none");
+        assert_eq!(
+            failure.text(),
+            "error: no environment is called `productoin` (development, production, staging): did you mean `production`?\n"
+        );
+        assert_eq!(nearest(&["qa", "eu"], "us"), None);
     }
 }

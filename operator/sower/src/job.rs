@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sower_controllers::metrics::Metrics;
+use sower_controllers::rollout::Steps;
 use sower_controllers::seeding::{Job, Origin, Promote, Seeder};
 use sower_core::manifest::LoadedEnvironment;
 use sower_source::Fetcher;
@@ -35,6 +36,19 @@ pub fn job(settings: &Settings, environment: &LoadedEnvironment, secrets: &Secre
         promote: Promote::default(),
         epoch: None,
     })
+}
+
+/// The rollouts of one environment, which go on whether its sources can be read or not.
+#[must_use]
+pub fn steps<'a>(environment: &'a LoadedEnvironment, secrets: &'a Secrets) -> Steps<'a> {
+    Steps {
+        environment: &environment.name,
+        spec: &environment.spec,
+        keeper: KEEPER,
+        epoch: None,
+        freeze_override: environment.freeze_override,
+        secrets,
+    }
 }
 
 /// What on this disk may change under a job's sources.

@@ -12,7 +12,7 @@ use crate::choice::{self, Asked};
 use crate::databases::Databases;
 use crate::environments::{EnvironmentFiles, unread};
 use crate::failure::Failure;
-use crate::neighbours::Neighbours;
+use crate::neighbours::{Found, Neighbours};
 use crate::origin::{self, Secrets};
 use crate::output::problems;
 use crate::output::style::Style;
@@ -112,7 +112,9 @@ impl Project {
         }
     }
 
-    fn names(&self) -> Vec<&str> {
+    /// Their names.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
         self.environments().iter().map(|environment| environment.name.as_str()).collect()
     }
 
@@ -127,20 +129,14 @@ impl Project {
     /// Its rollouts, which go on whether its sources can be read or not.
     #[must_use]
     pub fn steps<'a>(&'a self, environment: &'a LoadedEnvironment) -> Steps<'a> {
-        Steps {
-            environment: &environment.name,
-            spec: &environment.spec,
-            keeper: job::KEEPER,
-            epoch: None,
-            freeze_override: environment.freeze_override,
-            secrets: &self.secrets,
-        }
+        job::steps(environment, &self.secrets)
     }
 
     /// The environments that wait for each other.
     #[must_use]
     pub fn neighbours(&self) -> Neighbours<'_> {
-        Neighbours { settings: &self.settings, databases: &self.databases, all: &self.files.environments }
+        let (settings, databases) = (&self.settings, &self.databases);
+        Neighbours { settings, databases, all: &self.files.environments, found: Found::default() }
     }
 
     /// What seeds them.

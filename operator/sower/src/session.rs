@@ -23,9 +23,11 @@ use crate::cli::{TargetKind, Where, Which};
 use crate::commands::Context;
 use crate::environments::{Broken, EnvironmentFiles};
 use crate::failure::{Exit, Failure};
+use crate::neighbours::Found;
 use crate::origin::{self, Secrets};
 use crate::output::problems;
 use crate::output::style::Style;
+use crate::project::Project;
 use crate::reach::Reach;
 use crate::settings::Settings;
 use crate::trouble::{Shown, Trouble};
@@ -96,6 +98,8 @@ pub struct Session {
     everyone: Vec<Member>,
     /// Environments that are there in files and cannot be read.
     pub broken: Vec<Broken>,
+    /// How those stand that others wait for.
+    found: Found,
     /// Characters of the longest name among all environments there are.
     pub widest: usize,
     /// `-e` was given: JSON is one object.
@@ -136,6 +140,34 @@ impl Session {
         if let Some(wanted) = which.environment.as_deref() {
             session.keep(wanted)?;
         }
+        Ok(session)
+    }
+
+    /// [`Session::ask`] for what needs no more than rows: an environment whose file cannot be read, or is gone, is asked by its
+    /// name, where the database that is set knows it.
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn ask_rows(at: &Where, which: &Which, context: &Context) -> Result<Self, Failure> {
+        let (failure, name) = match (Self::ask(at, which, context).await, which.environment.as_deref()) {
+            (Err(failure), Some(name)) => (failure, name),
+            (asked, _) => return asked,
+        };
+        let settings = Settings::read(at, which.all_namespaces)?;
+        if settings.target.value == TargetKind::Cluster {
+            return Err(failure);
+        }
+        let project = match Project::open(settings.clone()) {
+            Ok(project) => project,
+            Err(_) => Project::of_rows(settings.clone())?,
+        };
+        let found = project.by_rows(name).await;
+        project.databases.close().await;
+        let Ok(Some(loaded)) = found else { return Err(failure) };
+        context.style.note(&format!("warning: {}. Its rows are enough for this.", failure.message));
+        let member = Member { loaded, resource: None };
+        let mut session = Self::new(settings, context, vec![member], Secrets::default(), None);
+        session.named = true;
         Ok(session)
     }
 
@@ -198,6 +230,7 @@ impl Session {
             everyone: members.clone(),
             members,
             broken: Vec::new(),
+            found: Found::default(),
             named: false,
             exit: Exit::Done,
             cluster,
@@ -432,13 +465,13 @@ impl Session {
         Store::open(&url, &Options::default()).await
     }
 
-    /// What is said of an error, with the flags that lead back here.
+    /// What is said where something cannot be read, with the flags that lead back here.
     #[must_use]
     pub fn trouble(&self, error: &SeedingError, member: &Member) -> Failure {
-        self.troubled(error, member).failure
+        self.led_back(Trouble::beside(error, member.name()), member).failure
     }
 
-    /// [`Session::trouble`] with the reason that programs read.
+    /// What is said of a seeding that would fail, with the reason that programs read.
     #[must_use]
     pub fn troubled(&self, error: &SeedingError, member: &Member) -> Trouble {
         self.led_back(Trouble::new(error, member.name()), member)

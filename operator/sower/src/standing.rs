@@ -40,6 +40,8 @@ pub struct Standing {
     pub revision: String,
     /// What is applied, for programs.
     pub full_revision: Option<String>,
+    /// Somebody else seeds it than files do.
+    pub kept_elsewhere: bool,
     /// Number of integrations; `-` where it is not known.
     pub integrations: String,
     /// Number of open conflicts.
@@ -177,15 +179,19 @@ pub fn unlisted<'a>(
 }
 
 impl Standing {
-    /// Another environment is not as this one wants it: it is not seeded, whatever its rows say.
+    /// Another environment is not as this one wants it: it is not seeded, whatever its rows say. Who else keeps it says what
+    /// it waits for.
     pub fn waits_for(&mut self, Unmet { on, why }: &Unmet) {
-        if self.reason == Reason::Suspended.as_str() {
+        if self.kept_elsewhere || self.reason == Reason::Suspended.as_str() {
             return;
         }
         self.ready = "False".to_owned();
         self.reason = Reason::DependencyNotReady.as_str().to_owned();
         self.message.clone_from(why);
-        self.needs = vec![(format!("sower status -e {on}"), "see what it waits for".to_owned())];
+        self.needs = vec![match on {
+            Some(on) => (format!("sower status -e {on}"), "see what it waits for".to_owned()),
+            None => ("sower validate".to_owned(), "see what is wrong".to_owned()),
+        }];
         for ready in self.conditions.iter_mut().filter(|condition| condition.kind == "Ready") {
             ready.status.clone_from(&self.ready);
             ready.reason.clone_from(&self.reason);

@@ -8,11 +8,17 @@ use sower_store::StoreError;
 use crate::failure::{Exit, Failure};
 use crate::settings::{Settings, quoted};
 
+/// How it is said that nothing came of something.
+pub const NOTHING_WRITTEN: &str = "Nothing was written.";
+
 /// How SQLite says that it may not write.
 const READ_ONLY: &str = "readonly database";
 
 /// What tells what is set, and whether it answers.
 const DOCTOR: &str = "sower doctor";
+
+/// What a seeding says that failed.
+const NOTHING: &str = " Nothing was written.";
 
 /// A failure with the reason that programs read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +48,15 @@ impl Trouble {
     #[must_use]
     pub fn new(error: &SeedingError, environment: &str) -> Self {
         Self::of(error.reason, failure(error, environment))
+    }
+
+    /// A step of a rollout, or a read, failed beside what is done: what was written stays.
+    #[must_use]
+    pub fn beside(error: &SeedingError, environment: &str) -> Self {
+        let mut trouble = Self::new(error, environment);
+        let message = &mut trouble.failure.message;
+        *message = message.trim_end_matches(NOTHING).to_owned();
+        trouble
     }
 
     /// The database could not be opened.
@@ -95,10 +110,10 @@ impl Trouble {
         Self::of(Reason::Suspended, failure)
     }
 
-    /// Another environment is not as this one wants it.
+    /// Another environment is not as this one wants it; `unwritten` says what came of it all the same, in a sentence.
     #[must_use]
-    pub fn waits(environment: &str, why: &str) -> Self {
-        let failure = Failure::refused(format!("{environment}: {why}. Nothing was written."))
+    pub fn waits(environment: &str, why: &str, unwritten: &str) -> Self {
+        let failure = Failure::refused(format!("{environment}: {why}. {unwritten}"))
             .next("how they stand", "sower status");
         Self::of(Reason::DependencyNotReady, failure)
     }
@@ -116,6 +131,7 @@ impl Trouble {
             created: 0,
             updated: 0,
             staged: 0,
+            given_up: 0,
             deleted: 0,
             unchanged: 0,
             actions_created: 0,

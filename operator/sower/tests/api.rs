@@ -224,6 +224,21 @@ fn a_report_is_recorded_whole_or_refused_whole() {
         let expected = json!([{ "at": format!("/records/1/{at}"), "message": message }]);
         assert_eq!((status, &body["problems"]), (400, &expected));
     }
+    // In their order, each environment that is not there once.
+    let wrong = |index: usize| match index % 2 {
+        0 => record("nowhere", &json!({})),
+        _ => record("production", &json!({ "version": "9.9.9" })),
+    };
+    let many = json!({ "records": (0..400).map(wrong).collect::<Vec<_>>() }).to_string();
+    let (_, body) = running.report(&many);
+    let problems = body["problems"].as_array().expect("a list");
+    let places: Vec<&str> = problems.iter().filter_map(|one| one["at"].as_str()).collect();
+    assert_eq!(
+        (problems.len(), &places[..3]),
+        (101, &["/records/0/environment", "/records/1/version", "/records/3/version"][..])
+    );
+    assert_eq!(problems[0]["message"], "no environment is called `nowhere`; 199 more records say so");
+    assert_eq!(problems[100]["message"], "and 101 more");
     let large = format!("{{\"records\": [{}]}}", " ".repeat(1 << 20));
     for (kind, body, status, error) in [
         ("application/json", "{", 400, "the report is refused whole"),

@@ -150,6 +150,8 @@ fn an_edit_reaches_development_and_a_commit_all_three() {
         ),
         "{metrics}"
     );
+    let waits = "sower_promotions_waiting{namespace=\"\",environment=\"production\"} 0";
+    assert!(metrics.contains(waits), "{metrics}");
     let told = running.end("-INT");
     let (first, then) = told.split_once("CLOCK").expect("lines");
     assert_snapshot!(first.trim_end(), @r"
@@ -251,6 +253,26 @@ fn environments_come_break_and_go() {
     CLOCK  qa                               no longer in environments/qa.yaml: its rows stay
     Stopped. Nothing was being written. `sower run --standalone` goes on from here.
     ");
+}
+
+#[test]
+fn a_version_goes_back_while_nothing_can_be_seeded() {
+    let checkout = Checkout::new();
+    let rollout = "  rollout:\n    default:\n      type: Staged\n      steps: [{ weight: 10, hold: 1h }]\n      \
+                   analysis: { interval: 1s, minimumSample: 20, successRate: { min: 0.9 } }\n";
+    checkout.write("environments/production.yaml", &environment("production", "stripe", rollout));
+    checkout.write("sower.toml", "[environment.staging]\nsource = \".\"\n");
+    let mut running = Running::start(&checkout, &TEXT);
+    let better = manifest("stripe", "1.1.0", "Better").replace("path: /things", "path: /better");
+    checkout.write("integrations/stripe/integration.yaml", &better);
+    running.until("stripe 1.0.0 -> 1.1.0: step 1 of 2, 10% of consumers");
+    let source = "  sources: [{ name: resources, cluster: {} }]\n";
+    checkout.write("environments/production.yaml", &environment("production", "stripe", source));
+    running.until("source `resources` of production lists resources of a cluster");
+    let counted =
+        checkout.run("usage record stripe -e production --version 1.1.0 --executions 100 --errors 40 -q");
+    assert_eq!(counted.exit, 0, "{}", counted.err);
+    running.until("stripe 1.1.0 rolled back, everyone has 1.0.0: success rate 60.00%");
 }
 
 #[test]

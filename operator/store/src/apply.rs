@@ -134,7 +134,7 @@ pub(crate) async fn apply(
     for (operation, _) in &operations {
         match operation.verb {
             Verb::Create => counts.created += 1,
-            Verb::Update | Verb::Move if is_withdrawn(&ended, operation) => counts.withdrawn += 1,
+            Verb::Update | Verb::Move if is_given_up(&ended, operation) => counts.given_up += 1,
             Verb::Update | Verb::Move => counts.updated += 1,
             Verb::Remove => counts.deleted += 1,
         }
@@ -342,7 +342,7 @@ pub(crate) async fn versions(
 pub(crate) type Ended<'a> = BTreeMap<&'a str, &'a Rollout>;
 
 /// The sources are back at what all have: nothing but the rollout ends.
-fn is_withdrawn(ended: &Ended<'_>, operation: &Operation) -> bool {
+fn is_given_up(ended: &Ended<'_>, operation: &Operation) -> bool {
     ended.get(operation.id.as_str()).is_some_and(|rollout| {
         rollout.state == State::Superseded && operation.to.as_ref() == Some(&rollout.from)
     })
@@ -363,7 +363,7 @@ pub(crate) async fn changes(
     };
     let before = |operation: &Operation| ended.get(operation.id.as_str()).map(|rollout| &rollout.from);
     let changed: Vec<&(&Operation, Option<Arc<str>>)> =
-        operations.iter().filter(|(operation, _)| !is_withdrawn(ended, operation)).collect();
+        operations.iter().filter(|(operation, _)| !is_given_up(ended, operation)).collect();
     for chunk in changed.chunks(ROWS) {
         let from: Vec<Option<&Content>> =
             chunk.iter().map(|(o, _)| o.from.as_ref().map(|from| before(o).unwrap_or(from))).collect();

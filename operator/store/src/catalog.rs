@@ -194,8 +194,13 @@ impl Store {
             .rows(
                 "reading what mentions an integration",
                 "SELECT id, version, manifest::text FROM integration_definitions WHERE environment = $1 AND id <> $2 \
-                 AND status <> 'removed' AND manifest::text LIKE $3 ORDER BY id",
-                &[environment.into(), id.into(), (&format!("%\"{id}%")).into()],
+                 AND status <> 'removed' AND (manifest::text LIKE $3 OR manifest::text LIKE $4) ORDER BY id",
+                &[
+                    environment.into(),
+                    id.into(),
+                    (&format!("%\"{id}\"%")).into(),
+                    (&format!("%\"{id}@%")).into(),
+                ],
             )
             .await?;
         tx.commit().await?;

@@ -185,11 +185,18 @@ impl Store {
         Ok(shown)
     }
 
-    /// Lets contents in, whatever was shown of them: the next seeding takes them, if the sources offer them.
+    /// Lets contents in, whatever is shown of them from now on: the next seeding that nothing holds takes them, if the sources
+    /// offer them or have offered them. What of it they offer and is not remembered yet is `fresh`.
     ///
     /// # Errors
     /// As [`Store::begin`].
-    pub async fn admit(&self, fence: &Fence, admitted: &[Admitted], by: &str) -> Result<(), StoreError> {
+    pub async fn admit(
+        &self,
+        fence: &Fence,
+        admitted: &[Admitted],
+        by: &str,
+        fresh: &[(Wanted, Arc<str>)],
+    ) -> Result<(), StoreError> {
         let now = time(Timestamp::now());
         let mut tx = self.write().await?;
         lock(&mut tx, fence).await?;
@@ -209,6 +216,8 @@ impl Store {
             let bulk = Bulk { table: "promotion_admissions", columns, on_conflict };
             tx.bulk("letting in by hand", bulk).await?;
         }
+        let delta = PromotionDelta { fresh, ..PromotionDelta::default() };
+        write(&mut tx, &fence.environment, &delta, &now).await?;
         tx.commit().await
     }
 

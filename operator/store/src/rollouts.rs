@@ -267,11 +267,16 @@ pub(crate) async fn end(
     Ok(())
 }
 
-/// Writes the hash of what it is now, where it was what Sower had made of it: another's hand stays to be seen.
+/// Writes the hash of what it is now, where it was what Sower had made of it: another's hand stays to be seen. A step that begins
+/// writes anew how far it is, whatever a hand had made of that.
 async fn reseal(tx: &mut Tx, before: &Rollout, after: &Rollout) -> Result<(), StoreError> {
-    let (before, now) = (seal::seal(before)?, seal::seal(after)?);
-    let sql = "UPDATE integration_rollouts SET row_hash = $3 WHERE id = $1 AND row_hash = $2";
-    tx.run("sealing a rollout", sql, &[(&after.id).into(), (&before).into(), (&now).into()]).await?;
+    let (was, now) = (seal::seal(before)?, seal::seal(after)?);
+    if was == now {
+        return Ok(());
+    }
+    let kept = if before.step == after.step { &was } else { seal::what_stays(&was) };
+    let sql = "UPDATE integration_rollouts SET row_hash = $3 WHERE id = $1 AND substr(row_hash, 1, length($2::text)) = $2";
+    tx.run("sealing a rollout", sql, &[(&after.id).into(), kept.into(), (&now).into()]).await?;
     Ok(())
 }
 

@@ -124,7 +124,7 @@ pub struct Counts {
     /// Integrations updated or moved.
     pub updated: usize,
     /// Integrations whose rollout ended, and of which all keep what they have.
-    pub withdrawn: usize,
+    pub given_up: usize,
     /// Integrations of which a rollout began.
     pub staged: usize,
     /// Integrations deleted.
@@ -431,7 +431,9 @@ pub(crate) async fn complete(
     {
         metadata.insert(name.to_owned(), count.into());
     }
-    for (name, count) in [("restored", counts.restored), ("staged", counts.staged)] {
+    for (name, count) in
+        [("restored", counts.restored), ("staged", counts.staged), ("givenUp", counts.given_up)]
+    {
         if count > 0 {
             metadata.insert(name.to_owned(), count.into());
         }

@@ -14,6 +14,7 @@ use sower_core::usage::{BOUNDS_MS, Histogram, Observed, Record, bad_records};
 pub use roll_up::{RolledUp, UsageLooked, UsageRetention};
 pub use unknown::Unknown;
 
+use crate::address::Engine;
 use crate::apply::ROWS;
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -92,7 +93,7 @@ impl Store {
         }
         let mut tx = self.write().await?;
         for chunk in counted.chunks(ROWS) {
-            tx.bulk("recording usage", bulk(chunk)).await?;
+            tx.bulk("recording usage", bulk(chunk)).await.map_err(refused)?;
         }
         tx.commit().await
     }
@@ -150,12 +151,12 @@ impl Store {
         at: Timestamp,
         when: &str,
     ) -> Result<BTreeMap<String, Observed>, StoreError> {
+        let mut tx = self.read().await?;
         let sql = format!(
             "SELECT version, {} FROM integration_usage \
              WHERE environment = $1 AND integration_id = $2 AND {when} GROUP BY version",
-            sums()
+            sums(tx.engine())
         );
-        let mut tx = self.read().await?;
         let minute = time(Length::Minute.begin(at));
         let binds = [environment.into(), integration.into(), (&minute).into()];
         let rows = tx.rows("reading usage", &sql, &binds).await?;
@@ -174,6 +175,7 @@ impl Store {
         integration: Option<&str>,
         since: Timestamp,
     ) -> Result<Vec<Used>, StoreError> {
+        let mut tx = self.read().await?;
         let sql = format!(
             "SELECT f.integration_id, f.version, @time(f.last_used), {} FROM (\
              SELECT integration_id, version, max(last_used) AS last_used, {} FROM integration_usage \
@@ -181,9 +183,8 @@ impl Store {
              AND ($3::text IS NULL OR integration_id = $3) GROUP BY integration_id, version) AS f \
              ORDER BY f.integration_id, f.version",
             columns("f.", ", "),
-            sums()
+            sums(tx.engine())
         );
-        let mut tx = self.read().await?;
         let minute = time(Length::Minute.begin(since));
         let binds = [environment.into(), (&minute).into(), Bind::Maybe(integration)];
         let rows = tx.rows("reading usage", &sql, &binds).await?;
@@ -197,6 +198,19 @@ impl Store {
             })
         };
         rows.iter().map(used).collect()
+    }
+}
+
+/// What a row cannot hold is no failure of the database.
+fn refused(error: StoreError) -> StoreError {
+    // A CHECK that is broken: of PostgreSQL, of SQLite.
+    let checked = |cause: &str| ["(23514)", "(275)"].iter().any(|code| cause.ends_with(code));
+    match error {
+        StoreError::Query { cause, .. } if checked(&cause) => {
+            let why = "with what was counted before, that is more than a minute can hold".to_owned();
+            StoreError::UsageRefused { why: vec![why] }
+        }
+        other => other,
     }
 }
 
@@ -257,9 +271,12 @@ fn columns(before: &str, between: &str) -> String {
         .join(between)
 }
 
-/// The sums of the columns of [`Observed`], under their names.
-fn sums() -> String {
-    let sum = |column: &str| format!("sum({column})::bigint AS {column}");
+/// The sums of the columns of [`Observed`], under their names; of what is too much for a column, what it holds at most.
+fn sums(engine: Engine) -> String {
+    let sum = |column: &str| match engine {
+        Engine::Postgres => format!("least(sum({column}), 9000000000000000000)::bigint AS {column}"),
+        Engine::Sqlite => format!("CAST(min(total({column}), 9.0e18) AS INTEGER) AS {column}"),
+    };
     COUNTS.into_iter().chain(CLASSES).map(sum).collect::<Vec<_>>().join(", ")
 }
 

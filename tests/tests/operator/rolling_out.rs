@@ -6,6 +6,7 @@ mod course;
 mod holding;
 mod judged;
 mod refused;
+mod strategies;
 mod typed;
 
 use anyhow::{Context, Result, ensure};

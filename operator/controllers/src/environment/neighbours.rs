@@ -14,6 +14,7 @@ use super::{Context, dereference, take_over};
 use crate::reason::Reason;
 use crate::secrets::PATIENCE;
 use crate::seeding::{Kind, Promote, SeedingError, Upstream};
+use crate::status::names;
 
 /// As much of a name as a reason tells, in characters.
 const LONGEST_NAME: usize = 100;
@@ -46,16 +47,17 @@ pub async fn look(context: &Context, environment: &Environment) -> Result<(), Se
         return Err(SeedingError::invalid_spec(text));
     }
     for on in &environment.spec.depends_on {
-        let waits = |why: &str| {
-            let text = sentence::cut(&format!("Waits for {}: {why}", on.name));
-            let retry = environment.spec.retry_interval.duration().unwrap_or(Duration::from_secs(60));
-            let after = Kind::Waiting(retry.max(Duration::from_secs(1)));
-            SeedingError::new(Reason::DependencyNotReady, after, text)
-        };
-        let other = other(context, &namespace, &on.name).await.map_err(|why| waits(&why))?;
-        is_met(&other, on.expression.as_deref()).map_err(|why| waits(&why))?;
+        let unmet =
+            |why: &str| not_ready(environment, sentence::cut(&format!("Waits for {}: {why}", on.name)));
+        let other = other(context, &namespace, &on.name).await.map_err(|why| unmet(&why))?;
+        is_met(&other, on.expression.as_deref()).map_err(|why| unmet(&why))?;
     }
     Ok(())
+}
+
+fn not_ready(environment: &Environment, text: String) -> SeedingError {
+    let retry = environment.spec.retry_interval.duration().unwrap_or(Duration::from_secs(60));
+    SeedingError::new(Reason::DependencyNotReady, Kind::Waiting(retry.max(Duration::from_secs(1))), text)
 }
 
 async fn other(context: &Context, namespace: &str, name: &str) -> Result<Environment, String> {
@@ -107,8 +109,19 @@ async fn open(context: &Context, environment: &Environment, from: &str) -> Resul
     Ok(Upstream::Open { environment: from.to_owned(), store })
 }
 
-/// Lets in what the annotation names, as the other environment carries it now: whatever keeps the seeding up then, and whatever
-/// is carried by the time that it is done. The annotation is spent; the Environment without it, where there was one.
+/// What became of the annotation that lets something in.
+#[derive(Debug, Default)]
+pub struct LetIn {
+    /// The Environment without it, once it is spent.
+    pub without: Option<Environment>,
+    /// What it names and the other environment does not carry.
+    pub not: Option<String>,
+    /// The other environment cannot be read: the annotation stays.
+    pub away: Option<SeedingError>,
+}
+
+/// Lets in what the annotation names, as the other environment carries it now: that is compared with what the sources offer, and
+/// comes whatever keeps the seeding up then, and whatever is carried by the time that it is done.
 ///
 /// # Errors
 /// Where the annotation cannot be read, or what it lets in cannot be noted.
@@ -117,11 +130,12 @@ pub async fn let_in(
     environment: &Environment,
     store: &Store,
     (keeper, take_over, epoch): (&str, bool, Option<i64>),
-) -> Result<Option<Environment>, SeedingError> {
+) -> Result<LetIn, SeedingError> {
     let Promote { ids, by } = asked(environment)?;
-    if ids.is_empty() {
-        return Ok(None);
-    }
+    let Some(promotion) = environment.spec.promotion.as_ref().filter(|_| !ids.is_empty()) else {
+        return Ok(LetIn::default());
+    };
+    let from = &promotion.from;
     let name = environment.name_any();
     let shown = match upstream(context, environment).await {
         Some(Upstream::Open { environment, store }) => {
@@ -131,9 +145,19 @@ pub async fn let_in(
         Some(Upstream::Away(why)) => Err(why),
         None => Ok(BTreeMap::new()),
     };
-    let shown = shown.unwrap_or_else(|why| {
-        tracing::warn!("nothing is let in by {by}: {}", sentence::cut(&why));
-        BTreeMap::new()
+    let shown = match shown {
+        Ok(shown) => shown,
+        Err(why) => {
+            let text = sentence::cut(&format!("Waits for {from}, to promote from it: {why}"));
+            tracing::warn!("nothing is let in by {by} yet: {text}");
+            return Ok(LetIn { away: Some(not_ready(environment, text)), ..LetIn::default() });
+        }
+    };
+    let missing: Vec<&String> = ids.iter().filter(|id| !shown.contains_key(*id)).collect();
+    let not = (!missing.is_empty()).then(|| {
+        let text = format!("Not let in, as {by} asked: {from} does not carry {}", names(&missing));
+        tracing::warn!("{text}");
+        text
     });
     let admitted = shown.into_iter().map(|(integration, (content, _))| {
         let checksum = content.checksum;
@@ -143,15 +167,17 @@ pub async fn let_in(
     if !admitted.is_empty() {
         let fence = store.claim_under(&name, keeper, take_over, epoch).await?;
         let fence = Fence { epoch: epoch.unwrap_or(fence.epoch), as_of: None, ..fence };
-        store.admit(&fence, &admitted, &by).await?;
+        // What the sources offer of it is noted with the plan that is made next, whatever holds that.
+        store.admit(&fence, &admitted, &by, &[]).await?;
     }
     let resource_version = take_over::spend(&context.shared.client, environment, &[PROMOTE]).await;
-    Ok(resource_version.map(|version| {
+    let without = resource_version.map(|version| {
         let mut environment = environment.clone();
         environment.metadata.resource_version = Some(version);
         environment.annotations_mut().remove(PROMOTE);
         environment
-    }))
+    });
+    Ok(LetIn { without, not, away: None })
 }
 
 /// What the annotation lets in, and who.

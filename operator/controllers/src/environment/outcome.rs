@@ -68,7 +68,9 @@ pub fn of_seeded(
         corrected: None,
         waiting: Some(waiting(&report.waiting)),
         soaked_at: soaked_at(&report.waiting),
+        all_waiting: Some(number(report.waiting.len())),
         promoted: promoted(seeded),
+        not_promoted: None,
         written: written(seeded),
         approval: None,
         rollback: None,
@@ -275,7 +277,8 @@ fn failures(report: &Report, holding: &Holding) -> Vec<Failure> {
 }
 
 /// What waits, as a status holds it: with times that stay true, so that time alone changes no status.
-fn waiting(all: &[Waiting]) -> Vec<WaitingStatus> {
+#[must_use]
+pub fn waiting(all: &[Waiting]) -> Vec<WaitingStatus> {
     let told = all.iter().take(WAITING).map(|one| WaitingStatus {
         integration: cut(&one.integration, 256),
         version: cut(one.version.as_deref().unwrap_or_default(), 256),
@@ -284,13 +287,14 @@ fn waiting(all: &[Waiting]) -> Vec<WaitingStatus> {
     told.collect()
 }
 
-/// What a seeding let in from another environment.
-fn promoted(seeded: &Seeded) -> Vec<String> {
+/// What a seeding let in from another environment, and who let it in, where somebody did.
+fn promoted(seeded: &Seeded) -> Vec<(String, Option<String>)> {
     let Seeded::Applied { planned, .. } = seeded else { return Vec::new() };
     let Some(admission) = &planned.state.admission else { return Vec::new() };
     let operations = planned.plan.operations.iter();
     let let_in = operations.filter(|operation| admission.let_in.contains_key(&operation.id));
-    let_in.filter_map(|one| Some(format!("{} {}", one.id, one.to.as_ref()?.version))).collect()
+    let by = |id: &str| admission.by_hand.get(id).cloned();
+    let_in.filter_map(|one| Some((format!("{} {}", one.id, one.to.as_ref()?.version), by(&one.id)))).collect()
 }
 
 /// As a status holds them.
@@ -315,6 +319,7 @@ fn written(seeded: &Seeded) -> Option<LastSeeding> {
         created: number(report.created),
         updated: number(report.updated),
         staged: number(report.staged),
+        given_up: number(report.given_up),
         deleted: number(report.deleted),
         unchanged: number(report.unchanged),
         actions_created: number(report.actions_created),
@@ -323,7 +328,9 @@ fn written(seeded: &Seeded) -> Option<LastSeeding> {
     })
 }
 
-fn number(count: usize) -> i32 {
+/// As a status counts.
+#[must_use]
+pub fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 

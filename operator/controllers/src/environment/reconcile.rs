@@ -8,6 +8,7 @@ use kube::core::DynamicObject;
 use kube::discovery::ApiResource;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt as _};
+use sower_core::promotion::Waiting;
 use sower_core::report;
 use sower_core::rollout::Rollout;
 use sower_core::snapshot::Tree as _;
@@ -16,6 +17,7 @@ use sower_store::{Store, Which};
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
 
+use super::neighbours::LetIn;
 use super::{
     Context, Guarded, approving, deletion, dereference, drifting, neighbours, outcome, rollback, rollouts,
     take_over,
@@ -25,7 +27,7 @@ use crate::integration::Holding;
 use crate::metrics::EnvironmentLabels;
 use crate::notify;
 use crate::reason::Reason;
-use crate::rollout::Steps;
+use crate::rollout::{Stepped, Steps};
 use crate::secrets::PATIENCE;
 use crate::seeding::{Job, Kind, Seeded, SeedingError};
 use crate::status::{
@@ -81,6 +83,7 @@ async fn whole(context: &Context, namespace: &str, name: &str, turn: Option<Sema
         }
         Err(error) => return unanswered(&error),
     }
+    let began = Timestamp::now();
     let (outcome, kind) = attempt(context, &environment).await;
     // What is told may wait for servers elsewhere; nobody waits for that.
     drop(turn);
@@ -99,7 +102,7 @@ async fn whole(context: &Context, namespace: &str, name: &str, turn: Option<Sema
     }
     let patience = &context.shared.patience;
     let look = drifting::look_in(&environment, &watch);
-    let look = [look, outcome.due_in(Timestamp::now())].into_iter().flatten().min();
+    let look = [look, outcome.due_in(began, Timestamp::now())].into_iter().flatten().min();
     let again = match kind {
         // What was approved need not be the newest: that is planned now.
         None if outcome.was_approved() => AT_ONCE,
@@ -343,14 +346,37 @@ async fn seed_into(
     if let Err(error) = &moved {
         doubt(error).await;
     }
-    let without = neighbours::let_in(context, environment, store, (keeper, take_over, epoch)).await;
-    if let Err(error) = &without {
+    let let_in = neighbours::let_in(context, environment, store, (keeper, take_over, epoch)).await;
+    if let Err(error) = &let_in {
         doubt(error).await;
     }
-    let without = without?;
+    let LetIn { without, not, away } = let_in?;
+    if let Some(told) = not {
+        drop(answers.not_promoted.set(told));
+    }
     let environment = without.as_ref().unwrap_or(environment);
-    neighbours::look(context, environment).await?;
-    let job = Job { epoch, upstream: neighbours::upstream(context, environment).await, ..job? };
+    let unmet = neighbours::look(context, environment).await;
+    if let Err(error) = &unmet
+        && error.reason != Reason::DependencyNotReady
+    {
+        return Err(error.clone());
+    }
+    let job = match (job, &unmet) {
+        (Ok(job), _) => Job { epoch, upstream: neighbours::upstream(context, environment).await, ..job },
+        (Err(_), Err(unmet)) => return Err(unmet.clone()),
+        (Err(error), Ok(())) => return Err(error),
+    };
+    if let Err(unmet) = unmet {
+        match shared.seeder.look(store, &job, cancel).await {
+            Ok(Some(waiting)) => drop(answers.waiting.set(waiting)),
+            Ok(None) => {}
+            Err(error) => {
+                doubt(&error).await;
+                tracing::warn!(%error, "what the sources offer meanwhile is not noted");
+            }
+        }
+        return Err(unmet);
+    }
     approving::withdraw(&shared.seeder, store, environment, &job).await?;
     let watch = shared.watches.of(&namespace, &name);
     drifting::listen(context, environment, store, &watch).await;
@@ -377,12 +403,12 @@ async fn seed_into(
             }
         }
     };
-    // One that cannot move keeps nothing else from being seeded.
+    // One that cannot move keeps nothing else from being seeded, and neither does who cannot be promoted from.
     moved?;
+    away.map_or(Ok(()), Err)?;
     // A seeding begins rollouts, and ends what it takes the place of.
     if matches!(seeded, Seeded::Applied { .. }) && (seeded.report().staged > 0 || answers.some_under_way()) {
-        let stepped = shared.seeder.step_rollouts(store, &steps).await?;
-        answers.stepped(rollouts::to_tell(environment, store, stepped).await?);
+        step(context, environment, store, &steps, answers).await?;
     }
     if !matches!(seeded, Seeded::Held { .. }) {
         context.scope.applied(&namespace, &name, begun);
@@ -434,9 +460,27 @@ async fn roll_out(
     if let Some(told) = rollouts::obey(seeder, environment, store, steps, &context.term).await? {
         drop(answers.command.set(told));
     }
-    let stepped = seeder.step_rollouts(store, steps).await?;
-    answers.stepped(rollouts::to_tell(environment, store, stepped).await?);
-    Ok(())
+    step(context, environment, store, steps, answers).await
+}
+
+/// Moves what is due. What moved is told although something else cannot move.
+async fn step(
+    context: &Context,
+    environment: &Environment,
+    store: &Store,
+    steps: &Steps<'_>,
+    answers: &Answers,
+) -> Result<(), SeedingError> {
+    let mut stepped = Stepped::default();
+    let done = context.shared.seeder.step_each(store, steps, &mut stepped).await;
+    // Of rollouts that could not be read nothing is known.
+    if done.is_ok() || stepped != Stepped::default() {
+        match rollouts::to_tell(environment, store, stepped).await {
+            Ok(told) => answers.stepped(told),
+            Err(error) => return done.and(Err(error)),
+        }
+    }
+    done
 }
 
 /// What came of what is done beside the seeding.
@@ -445,6 +489,9 @@ struct Answers {
     rollback: OnceLock<RollbackOutcome>,
     command: OnceLock<RolloutCommandOutcome>,
     rollouts: Mutex<Option<Vec<Rollout>>>,
+    not_promoted: OnceLock<String>,
+    /// What waits for another environment, where nothing is seeded.
+    waiting: OnceLock<Vec<Waiting>>,
 }
 
 impl Answers {
@@ -457,10 +504,14 @@ impl Answers {
     }
 
     fn beside(self, outcome: Outcome) -> Outcome {
+        let waiting = self.waiting.into_inner();
         Outcome {
             rollback: self.rollback.into_inner(),
             command: self.command.into_inner(),
             rollouts: self.rollouts.into_inner().unwrap_or_default(),
+            not_promoted: self.not_promoted.into_inner(),
+            all_waiting: waiting.as_ref().map(|all| outcome::number(all.len())).or(outcome.all_waiting),
+            waiting: waiting.as_deref().map(outcome::waiting).or(outcome.waiting),
             ..outcome
         }
     }

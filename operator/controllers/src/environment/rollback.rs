@@ -151,6 +151,7 @@ fn written(done: &RolledBack) -> Option<LastSeeding> {
         created: number(report.created),
         updated: number(report.updated),
         staged: 0,
+        given_up: 0,
         deleted: number(report.deleted),
         unchanged: number(report.unchanged),
         actions_created: number(report.actions_created),

@@ -16,7 +16,7 @@ use sower_core::rollout::analysis::Outcome;
 use sower_core::rollout::course::percent;
 use sower_core::rollout::{Rollout, State};
 
-use super::{EnvironmentLabels, Metrics};
+use super::{EnvironmentLabels, Metrics, count};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RolloutLabels {
@@ -269,8 +269,8 @@ impl Metrics {
     }
 
     /// So many contents wait for another environment.
-    pub fn promotions_waiting(&self, at: &EnvironmentLabels, contents: i64) {
-        self.rollouts.promotions_waiting.get_or_create(at).set(contents);
+    pub fn promotions_waiting(&self, at: &EnvironmentLabels, contents: usize) {
+        self.rollouts.promotions_waiting.get_or_create(at).set(count(contents));
     }
 }
 
@@ -354,7 +354,13 @@ mod tests {
         // The next state takes the place of the last one.
         (one.state, one.due_at) = (State::Paused, None);
         let verdict = |outcome| {
-            Some(Verdict { version: String::new(), outcome, reason: String::new(), checks: Vec::new() })
+            Some(Verdict {
+                version: String::new(),
+                outcome,
+                reason: String::new(),
+                checks: Vec::new(),
+                unread: false,
+            })
         };
         one.verdict = verdict(Outcome::Inconclusive);
         bed.metrics.rollouts(&at("e"), &[one.clone()]);

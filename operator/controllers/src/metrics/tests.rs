@@ -102,6 +102,7 @@ fn served() -> BTreeSet<String> {
         outcome: sower_core::rollout::analysis::Outcome::Success,
         reason: String::new(),
         checks: Vec::new(),
+        unread: false,
     });
     metrics.rollouts(&at, &[rollout]);
     metrics.left_phase(&at, sower_core::rollout::State::Pending, Duration::from_secs(1));

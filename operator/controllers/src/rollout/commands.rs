@@ -59,8 +59,10 @@ impl Seeder {
         let mut tries = 1..=TRIES;
         loop {
             match (self.command_once(store, steps, integration, command, by, asked).await, tries.next()) {
-                // It is said to what is there by now.
-                (Err(CommandError::Seeding(error)), Some(number)) if error.superseded => {
+                // It is said to what is there by now; but to go on is meant for the step that it was in.
+                (Err(CommandError::Seeding(error)), Some(number))
+                    if error.superseded && command != Command::Advance =>
+                {
                     tokio::time::sleep(AGAIN * number).await;
                 }
                 (done, _) => return done,
@@ -146,7 +148,7 @@ impl Seeder {
             return retry(store, steps, row, &before, asked).await;
         }
         let moment = steps.moment();
-        let frozen = steps.frozen(integration, &moment).map(|frozen| frozen.told(moment.now));
+        let frozen = steps.held(integration, &moment).map(|(told, _)| told);
         let after = obey(&before, command, by, moment.now, frozen.as_deref())
             .map_err(|why| CommandError::Impossible(format!("{integration}: {why}")))?;
         let after = whole(store, &before, after).await?;
@@ -178,8 +180,11 @@ async fn retry(
         )));
     }
     let Content { version, checksum } = before.blamed();
-    let message =
-        format!("{integration} {version} is tried again, from the first step, with the next seeding");
+    let message = if checksum == before.to.checksum {
+        format!("{integration} {version} is tried again, from the first step, with the next seeding")
+    } else {
+        format!("{integration} {version} takes part in the next comparison again")
+    };
     let handled = asked.map(|request| HandledCommand {
         request: request.to_owned(),
         message: message.clone(),

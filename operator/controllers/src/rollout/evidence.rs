@@ -60,10 +60,12 @@ pub(super) async fn judge(
 ) -> Result<(Option<Verdict>, Option<StoreError>), StoreError> {
     let Some(analysis) = analysis(rollout) else { return Ok((None, None)) };
     let all = store.usage_since(&rollout.environment, &rollout.integration, rollout.step_started_at).await;
-    let (all, unread) = match all {
-        Ok(all) => (all, None),
+    let all = match all {
+        Ok(all) => all,
         Err(error @ (StoreError::Query { .. } | StoreError::Unreadable { .. })) => {
-            (BTreeMap::new(), Some(error))
+            let (version, reason) = (rollout.to.version.clone(), error.to_string());
+            let (outcome, checks) = (Outcome::Inconclusive, Vec::new());
+            return Ok((Some(Verdict { version, outcome, reason, checks, unread: true }), Some(error)));
         }
         Err(error) => return Err(error),
     };
@@ -84,10 +86,7 @@ pub(super) async fn judge(
             worst = Some(verdict);
         }
     }
-    if let (Some(verdict), Some(error)) = (&mut worst, &unread) {
-        (verdict.outcome, verdict.reason) = (Outcome::Inconclusive, error.to_string());
-    }
-    Ok((worst, unread))
+    Ok((worst, None))
 }
 
 /// The Secrets that the queries name.
@@ -105,14 +104,13 @@ async fn named(
     join_all(read).await.into_iter().collect()
 }
 
-/// The versions that are tried, each once: what all are to get is always one of them.
+/// The versions that are tried, each once: what all are to get is always one of them, and the first; where others fail with it,
+/// it is the one to blame.
 fn live(rollout: &Rollout) -> Vec<&str> {
     let tried = rollout.variants.iter().filter(|variant| variant.checksum != rollout.from.checksum);
-    let mut versions: Vec<&str> =
-        tried.map(|variant| variant.version.as_str()).chain([rollout.to.version.as_str()]).collect();
-    versions.sort_unstable();
-    versions.dedup();
-    versions
+    let others: BTreeSet<&str> = tried.map(|variant| variant.version.as_str()).collect();
+    let to = rollout.to.version.as_str();
+    std::iter::once(to).chain(others.into_iter().filter(|version| *version != to)).collect()
 }
 
 fn badness(outcome: Outcome) -> u8 {

@@ -7,11 +7,11 @@ use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use sower_core::catalog::{Dependency, needs};
 use sower_core::conflict::listed;
-use sower_core::freeze::Frozen;
 use sower_core::gate::Moment;
 use sower_core::report::Outcome as Ended;
 use sower_core::rollout::machine::{Given, looks, step};
 use sower_core::rollout::{Rollout, State, Verdict};
+use sower_core::select::touches;
 use sower_crds::environment::EnvironmentSpec;
 use sower_store::{EnvironmentRow, Store, StoreError, Which};
 
@@ -19,7 +19,7 @@ use super::evidence::{Answers, Secrets, ask, judge};
 use super::questions::Questions;
 use super::writing::{self, Ending};
 use crate::metrics::EnvironmentLabels;
-use crate::seeding::{Job, Seeder, SeedingError};
+use crate::seeding::{Seeder, SeedingError};
 
 /// Moves of one rollout in one look at most: through every step, and an end. What is left is done with the next.
 const MOST_MOVES: usize = 20;
@@ -91,26 +91,18 @@ impl Stepped {
     }
 }
 
-impl<'a> Steps<'a> {
-    /// Those of the environment that a job seeds.
-    #[must_use]
-    pub fn of(job: &'a Job, secrets: &'a dyn Secrets) -> Self {
-        Self {
-            environment: &job.environment,
-            spec: &job.spec,
-            keeper: &job.keeper,
-            epoch: job.epoch,
-            freeze_override: job.freeze_override,
-            secrets,
-        }
-    }
-
+impl Steps<'_> {
     pub(super) fn moment(&self) -> Moment {
         Moment { now: Timestamp::now(), freeze_override: self.freeze_override }
     }
 
-    pub(super) fn frozen(&self, integration: &str, moment: &Moment) -> Option<Frozen> {
-        moment.freezes_any([integration], self.spec)
+    /// What keeps more consumers from getting a new version, in a clause, and until when, where that is known.
+    pub(super) fn held(&self, integration: &str, moment: &Moment) -> Option<(String, Option<Timestamp>)> {
+        if !touches(self.spec, integration) {
+            return Some(("left alone: allowedIntegrations does not name it".to_owned(), None));
+        }
+        let frozen = moment.freezes_any([integration], self.spec)?;
+        Some((frozen.told(moment.now), frozen.opens))
     }
 
     pub(super) fn labels(&self) -> EnvironmentLabels {
@@ -230,7 +222,7 @@ impl Seeder {
         answers: Option<Answers>,
         failed: &mut Option<SeedingError>,
     ) -> Result<Option<Change>, SeedingError> {
-        let (frozen, now) = (steps.frozen(&rollout.integration, moment), moment.now);
+        let (held, now) = (steps.held(&rollout.integration, moment), moment.now);
         let (verdict, unread): (Option<Verdict>, _) = match answers {
             Some(answers) => judge(store, rollout, answers).await?,
             None => (None, None),
@@ -241,9 +233,9 @@ impl Seeder {
         if let (Some(verdict), Some(metrics)) = (&verdict, self.metrics()) {
             metrics.analysed(&steps.labels(), verdict.outcome);
         }
-        let told = frozen.as_ref().map(|frozen| frozen.told(now));
-        let mut after = step(rollout, Given { now, verdict: verdict.as_ref(), frozen: told.as_deref() });
-        if let Some(opens) = frozen.and_then(|frozen| frozen.opens) {
+        let (frozen, opens) = held.map_or((None, None), |(told, opens)| (Some(told), opens));
+        let mut after = step(rollout, Given { now, verdict: verdict.as_ref(), frozen: frozen.as_deref() });
+        if let Some(opens) = opens {
             after.opens_at(opens);
         }
         if after == *rollout {
@@ -305,7 +297,8 @@ pub(super) async fn whole(
         }
         if let Some(last) = after.events.last_mut().filter(|_| !left.is_empty()) {
             let told = listed(left.iter().map(String::as_str), left.len());
-            last.reason = format!("{}; {told} wants another version", last.reason);
+            let want = if left.len() == 1 { "wants" } else { "want" };
+            last.reason = format!("{}; {told} {want} another version", last.reason);
         }
     }
     if after.step != before.step && !after.state.is_over() {

@@ -69,6 +69,11 @@ pub(super) async fn end(
         State::Aborted | State::RolledBack => &out,
         _ => &[],
     };
+    // Nothing is kept out once all have something newer.
+    let lift = match ending {
+        Ending::ToAll => std::slice::from_ref(&rollout.integration),
+        Ending::Back => &[],
+    };
     let metadata = metadata(rollout, started);
     let conflicts: Vec<_> =
         store.open_conflicts(Some(steps.environment)).await?.into_iter().map(|open| open.conflict).collect();
@@ -102,7 +107,7 @@ pub(super) async fn end(
         metadata,
         spend: None,
         plans_wait: row.waiting > 0,
-        quarantine: QuarantineDelta { keep_out, reason: &reason, lift: &[] },
+        quarantine: QuarantineDelta { keep_out, reason: &reason, lift },
         rollback: None,
         promotion: PromotionDelta::default(),
         rollouts: RolloutDelta { begin: &[], end: std::slice::from_ref(rollout), handled },
@@ -132,7 +137,10 @@ fn reason(rollout: &Rollout) -> String {
             let left = why.split_once("; ").map(|(_, left)| format!(": {left}")).unwrap_or_default();
             format!("rollout of {integration} {} -> {} completed{by}{left}", from.version, to.version)
         }
-        State::RolledBack => format!("rollout of {integration} {} rolled back: {why}", to.version),
+        State::RolledBack => match rollout.blamed().version {
+            failed if failed == to.version => format!("rollout of {integration} {failed} rolled back: {why}"),
+            failed => format!("comparison of {integration} ended, {failed} failed: {why}"),
+        },
         State::Aborted if by.is_empty() => format!("rollout of {integration} {} aborted: {why}", to.version),
         State::Aborted => format!("rollout of {integration} {} aborted{by}", to.version),
         State::Pending | State::Progressing | State::Paused | State::Completing | State::Superseded => {

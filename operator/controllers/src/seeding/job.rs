@@ -43,7 +43,8 @@ pub struct Job {
     pub freeze_override: Option<Timestamp>,
     /// The environment that this one is promoted from; of one without `spec.promotion` nothing is asked.
     pub upstream: Option<Upstream>,
-    /// What somebody lets in, this once.
+    /// What somebody lets in now, as it is shown now: a seeding of it tells what would come of that. What was let in before is
+    /// noted in the database, and comes whatever is shown by then.
     pub promote: Promote,
     /// The epoch to write under; none: the current one.
     pub epoch: Option<i64>,
@@ -63,7 +64,7 @@ pub enum Upstream {
     Away(String),
 }
 
-/// What somebody lets in whatever was shown of it, but that the other environment carries it.
+/// What somebody lets in before it has shown what it has to; that the other environment carries it is compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Promote {
     /// The integrations.

@@ -30,6 +30,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use sower_core::gate::{Gate, Held};
 use sower_core::plan::{Operation, Plan, State};
+use sower_core::promotion::Waiting;
 use sower_core::report::Report;
 use sower_core::rollout::Rollout;
 use sower_core::rows;
@@ -311,6 +312,48 @@ impl Seeder {
         }
     }
 
+    /// Notes what the sources offer while the environment waits for another and is not seeded: it may come in later, although
+    /// they offer something else by then. What waits meanwhile; none: that is as it was noted before.
+    ///
+    /// # Errors
+    /// As [`Seeder::seed`].
+    pub async fn look(
+        &self,
+        store: &Store,
+        job: &Job,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Vec<Waiting>>, SeedingError> {
+        if job.spec.promotion.is_none() {
+            return Ok(None);
+        }
+        let started = Instant::now();
+        let row = store.environment(&job.environment).await?;
+        seeded::refuse_other_keeper(row.as_ref(), job)?;
+        planned::stands_on(job, &self.platform)?;
+        let snapshots = self.fetch(job, row.as_ref(), cancel).await?;
+        if noted::already(row.as_ref(), job, &snapshots, &self.platform, started).await?.is_some() {
+            return Ok(None);
+        }
+        let planned = self.plan_snapshots(store, job, row, snapshots).await?;
+        remembering::remember(store, job, &planned).await?;
+        let waiting = promoting::waiting_held(&planned);
+        if let Some(metrics) = &self.metrics {
+            metrics.promotions_waiting(&job.labels(), waiting.len());
+        }
+        if let Some(row) = planned.row.as_ref().filter(|_| self.notes && job.only.is_none()) {
+            noted::note_waiting(store, row, &waiting).await?;
+        }
+        Ok(Some(waiting))
+    }
+
+    /// Notes what the job lets in of what its plan finds that may come: see [`Job::promote`].
+    ///
+    /// # Errors
+    /// As [`Seeder::seed`].
+    pub async fn let_in(&self, store: &Store, job: &Job, planned: &Planned) -> Result<(), SeedingError> {
+        remembering::let_in(store, job, planned).await
+    }
+
     async fn seed_from(
         &self,
         store: &Store,
@@ -346,7 +389,9 @@ impl Seeder {
         let opens = match waits {
             Some(waits) if !newer(&waits.0) => {
                 remembering::remember(store, job, &planned).await?;
-                return Ok(still(waits));
+                let (held, guard, report) = waits;
+                let report = Report { waiting: promoting::waiting_held(&planned), ..report };
+                return Ok(still((held, guard, report)));
             }
             Some((_, held, _)) => held.frozen,
             None => None,

@@ -7,7 +7,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sower_core::gate::HeldReason;
 use sower_core::hash::selection_hash;
 use sower_core::plan::{Conflict, KeptWhy, Plan};
@@ -169,13 +169,50 @@ pub(super) async fn note_trouble(
     let Value::Object(mut summary) = row.summary.clone() else { return Ok(()) };
     let before = summary.get("trouble").and_then(|told| Trouble::deserialize(told).ok());
     let before = before.filter(|before| before.reason == trouble.reason);
-    if before.as_ref().is_some_and(|before| before.message == trouble.message) {
+    let waits = match ended {
+        Ok(Seeded::Held { report, .. }) => now_waits(&mut summary, &report.waiting),
+        _ => false,
+    };
+    if !waits && before.as_ref().is_some_and(|before| before.message == trouble.message) {
         return Ok(());
     }
     let since = before.map_or(trouble.since, |before| before.since);
     let trouble = Trouble { since, ..trouble };
     summary.insert("trouble".to_owned(), serde_json::to_value(trouble).unwrap_or_default());
     store.note(row, &Value::Object(summary)).await
+}
+
+/// Notes what waits for another environment where nothing is seeded.
+pub(super) async fn note_waiting(
+    store: &Store,
+    row: &EnvironmentRow,
+    waiting: &[Waiting],
+) -> Result<(), StoreError> {
+    let Value::Object(mut summary) = row.summary.clone() else { return Ok(()) };
+    match now_waits(&mut summary, waiting) {
+        true => store.note(row, &Value::Object(summary)).await,
+        false => Ok(()),
+    }
+}
+
+/// Puts what waits in the place of what waited; whether that is news. The next seeding looks again.
+fn now_waits(summary: &mut Map<String, Value>, waiting: &[Waiting]) -> bool {
+    let before = summary.clone();
+    let noted = &waiting[..waiting.len().min(NOTED_WAITING)];
+    match noted {
+        [] => drop(summary.remove("waiting")),
+        some => drop(summary.insert("waiting".to_owned(), serde_json::to_value(some).unwrap_or_default())),
+    }
+    match waiting.len() > NOTED_WAITING {
+        true => drop(summary.insert("allWaiting".to_owned(), waiting.len().into())),
+        false => drop(summary.remove("allWaiting")),
+    }
+    let news = *summary != before;
+    if news {
+        summary.remove("waitsOn");
+        summary.insert("lookAgain".to_owned(), true.into());
+    }
+    news
 }
 
 /// Sources and spec are those of the last seeding: the answer stands in the environment's row, and nothing is read.
@@ -222,6 +259,7 @@ pub(super) async fn already(
         created: 0,
         updated: 0,
         staged: 0,
+        given_up: 0,
         deleted: 0,
         unchanged: noted.unchanged,
         actions_created: 0,

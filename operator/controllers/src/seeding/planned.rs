@@ -47,7 +47,8 @@ pub(super) async fn make(
     state.take_as_left(&left);
     // What another's hand made of a rollout is nothing that git is held against: it ends.
     for tampered in &Mend::of(job.mend.iter()).rollouts {
-        state.rollouts.remove(tampered);
+        let ends = state.rollouts.remove(tampered).map(|under_way| (tampered.clone(), under_way.to));
+        state.tampered.extend(ends);
     }
     state.take_targets();
     let (job, platform, remembered) = (job.clone(), platform.clone(), known.clone());

@@ -47,7 +47,7 @@ pub(super) async fn look(
     };
     let rules = Rules::of(spec);
     let mut remembered = store.promotion(&job.environment).await?;
-    remembered.offers = still_selected(job, platform, remembered.offers);
+    let dropped = still_selected(job, platform, &mut remembered.offers);
     let offered = remembered.offers.values().flatten().map(|offer| &offer.place);
     reading.note_mute(offered.map(|place| (place.source.as_str(), place.path.as_str())));
     let catalogs = reading.lend();
@@ -62,7 +62,7 @@ pub(super) async fn look(
     let there = there(job, &rules, state, &heads, gone.iter().chain(headless)).await;
     let here = here(store, job, state, &heads, &remembered, &there).await?;
     let by_hand = by_hand(job, &heads, &remembered);
-    let names: BTreeSet<(String, String)> = by_hand.keys().cloned().collect();
+    let admitted: BTreeSet<(String, String)> = remembered.admitted.keys().cloned().collect();
     let mut admission = {
         let heads = heads.iter().map(|(id, wanted)| (id.as_str(), wanted)).collect();
         let asked = Asked {
@@ -75,18 +75,22 @@ pub(super) async fn look(
             gone: &gone,
             withdrawn: &withdrawn,
             quarantine: &state.quarantine,
-            by_hand: &names,
+            admitted: &admitted,
+            by_hand: &by_hand,
             under_way: &remembered.under_way,
             now: job.moment().now,
         };
         Admission { seen, ..admit(asked) }
     };
+    admission.stale.extend(dropped);
     for (wanted, bytes) in &mut admission.fresh {
         *bytes = state.merges.manifest(&wanted.summary.id, &wanted.summary.checksum).cloned();
     }
     for wanted in admission.let_in.values() {
         let pair = (wanted.summary.id.clone(), wanted.summary.checksum.clone());
-        if let Some(by) = by_hand.get(&pair) {
+        let by =
+            remembered.admitted.get(&pair).or_else(|| by_hand.contains(&pair).then_some(&job.promote.by));
+        if let Some(by) = by {
             admission.by_hand.insert(pair.0, by.clone());
         }
     }
@@ -96,42 +100,50 @@ pub(super) async fn look(
     Ok(())
 }
 
-/// Of what was offered earlier, what the environment's filters let in still.
+/// Keeps of what was offered earlier what the environment's filters let in still; the others (integration and checksum) go.
 fn still_selected(
     job: &Job,
     platform: &Version,
-    offers: BTreeMap<String, Vec<Wanted>>,
-) -> BTreeMap<String, Vec<Wanted>> {
-    let keep = |offers: Vec<Wanted>| -> Vec<Wanted> {
-        let passes = |wanted: &Wanted| {
-            // Nothing comes from a source that is no longer the environment's own.
-            if !job.sources.iter().any(|source| source.name == wanted.place.source) {
-                return false;
+    offers: &mut BTreeMap<String, Vec<Wanted>>,
+) -> Vec<(String, String)> {
+    let mut dropped = Vec::new();
+    for offers in offers.values_mut() {
+        offers.retain(|offer| {
+            let passes = is_selected(job, platform, offer);
+            if !passes {
+                dropped.push((offer.summary.id.clone(), offer.summary.checksum.clone()));
             }
-            let found = Found {
-                place: wanted.place.clone(),
-                blob: String::new(),
-                id: Some(wanted.summary.id.clone()),
-                summary: Some(wanted.summary.clone()),
-                problems: Vec::new(),
-                references: Vec::new(),
-                manifest: None,
-            };
-            let catalog = SourceCatalog {
-                name: wanted.place.source.clone(),
-                revision: Revision { label: String::new(), digest: String::new(), dirty: false },
-                priority: 0,
-                found: vec![found],
-                complete: true,
-                watched: false,
-                mute: BTreeSet::new(),
-            };
-            !select(&job.environment, &job.spec, platform, &[catalog]).wanted.is_empty()
-        };
-        offers.into_iter().filter(passes).collect()
+            passes
+        });
+    }
+    offers.retain(|_, offers| !offers.is_empty());
+    dropped
+}
+
+fn is_selected(job: &Job, platform: &Version, wanted: &Wanted) -> bool {
+    // Nothing comes from a source that is no longer the environment's own.
+    if !job.sources.iter().any(|source| source.name == wanted.place.source) {
+        return false;
+    }
+    let found = Found {
+        place: wanted.place.clone(),
+        blob: String::new(),
+        id: Some(wanted.summary.id.clone()),
+        summary: Some(wanted.summary.clone()),
+        problems: Vec::new(),
+        references: Vec::new(),
+        manifest: None,
     };
-    let kept = offers.into_iter().map(|(id, offers)| (id, keep(offers)));
-    kept.filter(|(_, offers)| !offers.is_empty()).collect()
+    let catalog = SourceCatalog {
+        name: wanted.place.source.clone(),
+        revision: Revision { label: String::new(), digest: String::new(), dirty: false },
+        priority: 0,
+        found: vec![found],
+        complete: true,
+        watched: false,
+        mute: BTreeSet::new(),
+    };
+    !select(&job.environment, &job.spec, platform, &[catalog]).wanted.is_empty()
 }
 
 /// Number of the last seeding of the other environment, if it can be read.
@@ -217,17 +229,14 @@ async fn here(
         here.insert(row.id.clone(), Carried { content: row.content.clone(), needs });
     }
     // Where nothing comes, nothing has to be whole.
-    let comes = match there {
-        There::Carries(shown) => {
-            let mut candidates = heads.values().chain(remembered.offers.values().flatten());
-            candidates.any(|one| {
-                let shown = shown.get(&one.summary.id);
-                shown.is_some_and(|shown| shown.content.checksum == one.summary.checksum)
-            })
-        }
+    let shown = |wanted: &Wanted| match there {
+        There::Carries(shown) => shown
+            .get(&wanted.summary.id)
+            .is_some_and(|shown| shown.content.checksum == wanted.summary.checksum),
         There::Away(_) => false,
     };
-    if !comes {
+    let mut candidates = heads.values().chain(remembered.offers.values().flatten());
+    if remembered.admitted.is_empty() && !candidates.any(shown) {
         return Ok(here);
     }
     for piece in unknown.chunks(PIECE) {
@@ -240,20 +249,21 @@ async fn here(
     Ok(here)
 }
 
-/// What somebody lets in, and who.
+/// What somebody lets in now.
 fn by_hand(
     job: &Job,
     heads: &BTreeMap<String, Wanted>,
     remembered: &Remembered,
-) -> BTreeMap<(String, String), String> {
-    let mut by_hand = remembered.admitted.clone();
-    for id in &job.promote.ids {
+) -> BTreeSet<(String, String)> {
+    let of = |id: &String| {
         let offers = remembered.offers.get(id).into_iter().flatten();
-        for wanted in heads.get(id).into_iter().chain(offers) {
-            by_hand.insert((id.clone(), wanted.summary.checksum.clone()), job.promote.by.clone());
-        }
-    }
-    by_hand
+        heads.get(id).into_iter().chain(offers).map(|wanted| wanted.summary.checksum.clone()).collect()
+    };
+    let all = job.promote.ids.iter().flat_map(|id| {
+        let checksums: Vec<String> = of(id);
+        checksums.into_iter().map(|checksum| (id.clone(), checksum))
+    });
+    all.collect()
 }
 
 /// Puts what is let in in the place of what the sources offer now, with its bytes.
@@ -296,6 +306,21 @@ async fn bring_back(
 pub(super) fn waiting(planned: &Planned) -> Vec<Waiting> {
     let admission = planned.state.admission.iter();
     admission.flat_map(|admission| admission.waits.values().cloned()).collect()
+}
+
+/// What waits of a plan that is not applied: what somebody let in first, then the rest.
+#[must_use]
+pub(super) fn waiting_held(planned: &Planned) -> Vec<Waiting> {
+    let let_in = planned.state.admission.iter().flat_map(|admission| {
+        let from = admission.from.clone().unwrap_or_default();
+        admission.by_hand.iter().map(move |(id, by)| (id, by, from.clone()))
+    });
+    let held = let_in.filter_map(|(id, by, from)| {
+        let operation = planned.plan.operations.iter().find(|operation| operation.id == *id)?;
+        let version = operation.to.as_ref().map(|to| to.version.clone());
+        Some(Waiting { integration: id.clone(), version, from, why: Why::LetIn { by: by.clone() } })
+    });
+    held.chain(waiting(planned)).collect()
 }
 
 /// What waited when the row was written last.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sower_core::plan::{Operation, Wanted};
 use sower_core::promotion::Changes;
 use sower_core::rows;
-use sower_store::{PromotionDelta, Store, StoreError};
+use sower_store::{Admitted, Fence, PromotionDelta, Store};
 
 use super::Planned;
 use super::error::SeedingError;
@@ -88,11 +88,31 @@ pub(super) async fn remember(store: &Store, job: &Job, planned: &Planned) -> Res
     if delta.changes().is_empty() {
         return Ok(());
     }
-    let fence = seeded::claim(store, job, planned).await?;
-    match store.remember(&fence, &delta.changes()).await {
-        // Somebody else found the same, and noted it first.
-        Err(StoreError::Moved { environment }) => tracing::debug!(environment, "moved on meanwhile"),
-        remembered => remembered?,
+    let fence = claim(store, job, planned).await?;
+    Ok(store.remember(&fence, &delta.changes()).await?)
+}
+
+/// What was offered does not depend on what else the environment's row notes.
+async fn claim(store: &Store, job: &Job, planned: &Planned) -> Result<Fence, SeedingError> {
+    Ok(Fence { as_of: None, ..seeded::claim(store, job, planned).await? })
+}
+
+/// Notes what somebody lets in of what a plan finds that may come, and with it what the sources offer: it comes whatever holds
+/// the plan now, and whatever they and the other environment show by then.
+///
+/// # Errors
+/// As [`remember`].
+pub(super) async fn let_in(store: &Store, job: &Job, planned: &Planned) -> Result<(), SeedingError> {
+    let let_in = planned.state.admission.iter().flat_map(|admission| admission.let_in.iter());
+    let let_in = let_in.filter(|(id, _)| job.promote.ids.contains(*id));
+    let admitted: Vec<Admitted> = let_in
+        .map(|(id, wanted)| Admitted { integration: id.clone(), checksum: wanted.summary.checksum.clone() })
+        .collect();
+    if admitted.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let Delta { mut fresh, .. } = Delta::of(planned, &[]).await?;
+    fresh.retain(|(wanted, _)| admitted.iter().any(|one| one.checksum == wanted.summary.checksum));
+    let fence = claim(store, job, planned).await?;
+    Ok(store.admit(&fence, &admitted, &job.promote.by, &fresh).await?)
 }

@@ -461,6 +461,7 @@ fn report(plan: &Plan, way: &Way, status: Outcome, seeding: Option<String>, star
         created: plan.created(),
         updated: plan.updated(),
         staged: 0,
+        given_up: 0,
         deleted: plan.deleted(),
         unchanged: plan.unchanged,
         actions_created: 0,

@@ -68,6 +68,7 @@ pub(super) fn hold(planned: Planned, held: Held, started: Instant) -> Seeded {
     let failures = failures(&planned);
     let mut report = report(&planned, failures, Outcome::Refused, None, &Counts::default(), started);
     (report.created, report.updated, report.staged, report.deleted) = (0, 0, 0, 0);
+    report.waiting = promoting::waiting_held(&planned);
     Seeded::Held { planned: Box::new(planned), held, report }
 }
 
@@ -273,8 +274,14 @@ async fn settle(
     let stands = planned.row.as_ref().is_some_and(|row| stands(row, &settle));
     if job.only.is_none() && !stands {
         match store.settle(settle).await {
-            // Somebody else found the same, and noted it first.
-            Err(StoreError::Moved { environment }) => tracing::debug!(environment, "moved on meanwhile"),
+            // Somebody else found the same, and noted it first; what was offered is noted all the same.
+            Err(StoreError::Moved { environment }) => {
+                tracing::debug!(environment, "moved on meanwhile");
+                if !promotion.changes().is_empty() {
+                    let fence = Fence { as_of: None, ..fence.clone() };
+                    store.remember(&fence, &promotion.changes()).await?;
+                }
+            }
             settled => settled?,
         }
     }
@@ -471,10 +478,11 @@ fn report(
         status,
         integrations_processed: plan.processed,
         created: plan.created(),
-        updated: plan.updated() - plan.staged() - counts.withdrawn,
+        updated: plan.updated() - plan.staged() - counts.given_up,
         staged: plan.staged(),
+        given_up: counts.given_up,
         deleted: plan.deleted(),
-        unchanged: plan.unchanged + counts.withdrawn,
+        unchanged: plan.unchanged,
         actions_created: counts.actions_created,
         triggers_created: counts.triggers_created,
         connections_created: counts.connections_created,

@@ -12,6 +12,7 @@ use sower_core::rollout::machine::end;
 use sower_core::rollout::stages::{pick, stages_something, strategy, unknown, variants};
 use sower_core::rollout::staging::{stage, to_stage};
 use sower_core::rollout::{Event, Progress, Rollout, State as At, documentation};
+use sower_core::rows;
 use sower_crds::rollout::{Strategy, StrategyType};
 use sower_store::{Store, StoreError, Which, new_rollout};
 
@@ -232,5 +233,15 @@ async fn compared(
         .filter(|known| !back.iter().any(|(_, checksum)| *checksum == known.checksum))
         .collect();
     known.extend([from.clone(), to.clone()]);
-    Ok(strategy.variants.iter().map(|variant| pick(variant, &known)).collect())
+    let mut found: Vec<Option<Content>> =
+        strategy.variants.iter().map(|variant| pick(variant, &known)).collect();
+    for one in &mut found {
+        let Some(content) = one.as_ref().filter(|one| *one != from && *one != to) else { continue };
+        let stored = store.contents(&job.environment, &[(id, content.checksum.as_str())]).await?;
+        // What is not what its checksum says is nobody's version.
+        if stored.get(id).is_none_or(|stored| rows::checksum(stored) != content.checksum) {
+            *one = None;
+        }
+    }
+    Ok(found)
 }

@@ -112,6 +112,9 @@ fn revisions(previous: EnvironmentStatus, outcome: &Outcome) -> EnvironmentStatu
     if let Some(waiting) = &outcome.waiting {
         status.waiting.clone_from(waiting);
     }
+    if let (Some(counts), Some(waiting)) = (&mut status.counts, outcome.all_waiting) {
+        counts.waiting = waiting;
+    }
     if let Some(failures) = &outcome.failures {
         status.failures = failures.iter().take(FAILURES).cloned().collect();
     }

@@ -1,5 +1,7 @@
 //! What is worth an Event: changes, each once.
 
+use std::collections::BTreeMap;
+
 use sower_core::report::begun;
 use sower_core::snapshot::short_revision;
 use sower_crds::environment::{ApprovalResult, EnvironmentStatus, Failure, LastSeeding};
@@ -69,11 +71,19 @@ pub fn notices(
     notices
 }
 
-/// What came in from another environment.
-fn promoted(outcome: &Outcome) -> Option<Notice> {
-    let all = &outcome.promoted;
-    let told = || format!("Let in after it was healthy elsewhere: {}", names(all));
-    (!all.is_empty()).then(|| notice(Tone::Normal, "Promoted", told()))
+/// What came in from another environment, by itself or because somebody let it in, and what was to be let in and is not.
+fn promoted(outcome: &Outcome) -> Vec<Notice> {
+    let mut by_whom: BTreeMap<Option<&str>, Vec<&str>> = BTreeMap::new();
+    for (what, by) in &outcome.promoted {
+        by_whom.entry(by.as_deref()).or_default().push(what);
+    }
+    let told = |(by, all): (&Option<&str>, &Vec<&str>)| match by {
+        Some(by) => format!("Let in by {by}: {}", names(all)),
+        None => format!("Let in after it was healthy elsewhere: {}", names(all)),
+    };
+    let promoted = by_whom.iter().map(|one| notice(Tone::Normal, "Promoted", told(one)));
+    let not = outcome.not_promoted.iter().map(|told| notice(Tone::Warning, "NotPromoted", told));
+    promoted.chain(not).collect()
 }
 
 /// A rollback that was not told yet. It may have been done by a process that died before it could tell.
@@ -90,12 +100,14 @@ pub(super) fn notice(tone: Tone, reason: impl ToString, message: impl Into<Strin
 }
 
 fn seeded(written: &LastSeeding, outcome: &Outcome) -> Notice {
-    let LastSeeding { seeding, created, updated, staged, deleted, unchanged, .. } = written;
+    let LastSeeding { seeding, created, updated, staged, given_up, deleted, unchanged, .. } = written;
     let number = seeding.rsplit('-').next().unwrap_or(seeding);
     let revision = short_revision(outcome.attempted());
-    let begun = begun(usize::try_from(*staged).unwrap_or_default());
-    let counts =
-        format!("{created} created, {updated} updated, {deleted} deleted, {unchanged} unchanged{begun}");
+    let number_of = |count: i32| usize::try_from(count).unwrap_or_default();
+    let (begun, ended) = (begun(number_of(*staged)), sower_core::report::given_up(number_of(*given_up)));
+    let counts = format!(
+        "{created} created, {updated} updated, {deleted} deleted, {unchanged} unchanged{begun}{ended}"
+    );
     notice(Tone::Normal, Reason::Seeded, format!("Seeding {number} of {revision}: {counts}"))
 }
 

@@ -39,8 +39,12 @@ pub struct Outcome {
     pub waiting: Option<Vec<WaitingStatus>>,
     /// When the first of it has soaked there.
     pub soaked_at: Option<Timestamp>,
-    /// What came in from another environment, for the event: `stripe 1.1.0`.
-    pub promoted: Vec<String>,
+    /// Number of all of it.
+    pub all_waiting: Option<i32>,
+    /// What came in from another environment, for the events: `stripe 1.1.0`, and who let it in, where somebody did.
+    pub promoted: Vec<(String, Option<String>)>,
+    /// What was to be let in and is not, for the event.
+    pub not_promoted: Option<String>,
     /// What was written.
     pub written: Option<LastSeeding>,
     /// What came of an approval; none: nobody looked.
@@ -54,10 +58,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// How long until a rollout is to be looked at; none: nothing of the kind waits.
+    /// How long until a rollout is to be looked at; none: nothing of the kind waits. After a failure, what was due when
+    /// the reconcile began was looked at in vain: it is tried again with the rest.
     #[must_use]
-    pub fn due_in(&self, now: Timestamp) -> Option<Duration> {
-        let due = self.rollouts.iter().flatten().filter_map(|rollout| rollout.due_at).min()?;
+    pub fn due_in(&self, began: Timestamp, now: Timestamp) -> Option<Duration> {
+        let failed = matches!(self.verdict, Verdict::Failed { .. });
+        let due = self.rollouts.iter().flatten().filter_map(|rollout| rollout.due_at);
+        let due = due.filter(|due| !failed || *due > began).min()?;
         // A little late is in time, a little early is for nothing.
         Some(Duration::try_from(due.duration_since(now)).unwrap_or_default() + Duration::from_millis(20))
     }
@@ -180,8 +187,10 @@ impl Outcome {
             drift: None,
             corrected: None,
             waiting: None,
+            all_waiting: None,
             soaked_at: None,
             promoted: Vec::new(),
+            not_promoted: None,
             written: None,
             approval: None,
             rollback: None,

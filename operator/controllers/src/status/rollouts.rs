@@ -29,7 +29,7 @@ pub fn healthy(rollouts: &[Rollout], now: Timestamp) -> Said {
             [] => {}
             [one] => {
                 let told = format!("{} {} was {verb}", one.integration, one.to.version);
-                let why = format!("{told}: {}", one.reason());
+                let why = one.because().map_or_else(|| told.clone(), |why| format!("{told}: {why}"));
                 return Said::new(false, state.as_str(), first_fitting([why, told]));
             }
             several => {
@@ -148,8 +148,7 @@ pub fn news(before: Option<&RolloutStatus>, now: &Rollout) -> Option<Notice> {
     if !begins && stands {
         return None;
     }
-    let why = cut(now.reason(), LONGEST_TOLD);
-    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+    let why = now.because().map(|why| format!(": {}", cut(why, LONGEST_TOLD))).unwrap_or_default();
     let by = now
         .last_event()
         .and_then(|event| event.by.as_ref())
@@ -240,6 +239,7 @@ mod tests {
             outcome: Judged::Inconclusive,
             reason: String::new(),
             checks: Vec::new(),
+            unread: false,
         });
         let aborted = ended(progressing(), State::Aborted, "jane said so");
         let table: Vec<(Vec<Rollout>, &str, &str, String)> = vec![

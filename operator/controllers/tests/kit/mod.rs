@@ -43,6 +43,18 @@ pub fn manifest(id: &str, version: &str, actions: &[&str]) -> String {
     )
 }
 
+/// The rollouts of the environment that a job seeds.
+pub fn steps(job: &Job) -> Steps<'_> {
+    Steps {
+        environment: &job.environment,
+        spec: &job.spec,
+        keeper: &job.keeper,
+        epoch: job.epoch,
+        freeze_override: job.freeze_override,
+        secrets: &NoSecrets,
+    }
+}
+
 impl Kit {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -132,7 +144,7 @@ impl Kit {
 
     /// What is due of the rollouts under way.
     pub async fn step(&self, job: &Job) -> Stepped {
-        self.seeder.step_rollouts(&self.store, &Steps::of(job, &NoSecrets)).await.unwrap()
+        self.seeder.step_rollouts(&self.store, &steps(job)).await.unwrap()
     }
 
     pub async fn approve(&self, environment: &str, spec: &str, approval: &Approval) -> Approved {

@@ -29,6 +29,9 @@ impl Waiting {
     /// `waits for staging: carried there since 14:02 UTC, 22 min of 1h`; without a time, one that holds at any time.
     #[must_use]
     pub fn told(&self, now: Option<Timestamp>) -> String {
+        if let Some(told) = self.why.held(&self.from, now) {
+            return told;
+        }
         format!("waits for {}: {}", self.from, self.why.told(&self.from, self.version.as_deref(), now))
     }
 }
@@ -74,7 +77,8 @@ impl Admission {
             | Why::OtherContent
             | Why::OutOfRange { .. }
             | Why::Needs(_)
-            | Why::StillCarried => {}
+            | Why::StillCarried
+            | Why::LetIn { .. } => {}
         }
     }
 

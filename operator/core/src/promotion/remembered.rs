@@ -73,7 +73,7 @@ fn what_a_hand_lets_in_is_settled_once_it_cannot_come() {
     let by_hand = BTreeSet::from([("stripe".to_owned(), "v1:b".to_owned())]);
     let base = |here: &str| {
         let scene = Scene::default().carries("stripe", "1.0.0", here, &[]);
-        Scene { by_hand: by_hand.clone(), ..scene }
+        Scene { admitted: by_hand.clone(), ..scene }
     };
     let settled = |scene: Scene| scene.admit().changes(&taken(&[])).settled;
     assert_eq!(settled(base("a").offers(stripe("1.2.0", "c"))), by_hand, "nobody offers it");

@@ -30,6 +30,7 @@ pub(super) struct Scene {
     pub gone: BTreeSet<String>,
     pub withdrawn: BTreeSet<String>,
     pub quarantine: Quarantine,
+    pub admitted: BTreeSet<(String, String)>,
     pub by_hand: BTreeSet<(String, String)>,
     pub under_way: BTreeSet<(String, String)>,
     pub now: Timestamp,
@@ -57,6 +58,7 @@ impl Default for Scene {
             gone: BTreeSet::new(),
             withdrawn: BTreeSet::new(),
             quarantine: Quarantine::default(),
+            admitted: BTreeSet::new(),
             by_hand: BTreeSet::new(),
             under_way: BTreeSet::new(),
             now: at(0),
@@ -117,6 +119,7 @@ impl Scene {
             gone: &self.gone,
             withdrawn: &self.withdrawn,
             quarantine: &self.quarantine,
+            admitted: &self.admitted,
             by_hand: &self.by_hand,
             under_way: &self.under_way,
             now: self.now,
@@ -208,6 +211,41 @@ fn a_hand_skips_the_soak_and_the_minimum_and_never_the_comparison() {
     assert_eq!(base().shows("stripe", "1.1.0", "b", 0).told(), "stripe 1.1.0 | ");
     assert!(base().admit().let_in.is_empty());
     assert!(base().shows("stripe", "1.1.0", "x", -900).admit().let_in.is_empty());
+}
+
+#[test]
+fn what_a_hand_let_in_earlier_was_compared_then() {
+    let base = || {
+        let scene = Scene::default().carries("stripe", "1.0.0", "a", &[]).offered(stripe("1.1.0", "b"));
+        let scene = scene.offers(stripe("1.2.0", "c")).rules(|rules| rules.versions = Some("^2".into()));
+        Scene { admitted: BTreeSet::from([("stripe".to_owned(), "v1:b".to_owned())]), ..scene }
+    };
+    let let_in = |scene: Scene| scene.admit().let_in.remove("stripe").map(|wanted| wanted.summary.version);
+    let first = Some("1.1.0".to_owned());
+    assert_eq!(let_in(base().shows("stripe", "1.2.0", "c", 0)), first, "the other one moved on");
+    assert_eq!(let_in(Scene { there: There::Away("no answer".into()), ..base() }), first);
+    let mut out = base();
+    out.quarantine.keep_out("stripe", "v1:b");
+    assert_eq!(let_in(out), None, "it was rolled back");
+    let needs = base().carries("billing", "1.0.0", "x", &[("stripe", "~1.0")]);
+    assert_eq!(let_in(needs), None, "what is here needs another one");
+}
+
+#[test]
+fn a_soak_that_is_over_is_not_waited_for() {
+    let (since, until) = (at(-10), at(50));
+    let told = |why: Why, now| {
+        let waiting =
+            Waiting { integration: "a".into(), version: Some("1.1.0".into()), from: "staging".into(), why };
+        waiting.told(now)
+    };
+    let soaking = || Why::Soaking { since, until };
+    let waits = "waits for staging: carried there since 14:03 UTC, 59 min of 1h";
+    assert_eq!(told(soaking(), Some(at(49))), waits);
+    let comes = "and comes once nothing holds the plan";
+    assert_eq!(told(soaking(), Some(until)), format!("has soaked in staging for 1h, {comes}"));
+    assert!(told(soaking(), None).starts_with("waits for staging: carried there since "));
+    assert_eq!(told(Why::LetIn { by: "jane".into() }, None), format!("{LET_IN}jane, {comes}"));
 }
 
 #[test]

@@ -52,7 +52,17 @@ pub enum Why {
         /// Why not.
         cause: String,
     },
+    /// Somebody let it in, and something holds the plan.
+    LetIn {
+        /// Who.
+        by: String,
+    },
 }
+
+/// How it begins that somebody let something in.
+pub const LET_IN: &str = "is let in by ";
+/// When that comes which waits for no other environment any more.
+const COMES: &str = "and comes once nothing holds the plan";
 
 /// Something that is needed and would not be there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +94,18 @@ impl Gap {
 }
 
 impl Why {
+    /// What is said where the other environment is not what it waits for.
+    pub(super) fn held(&self, from: &str, now: Option<Timestamp>) -> Option<String> {
+        match self {
+            Self::LetIn { by } => Some(format!("{LET_IN}{by}, {COMES}")),
+            Self::Soaking { since, until } if now.is_some_and(|now| *until <= now) => {
+                let soaked = span(until.duration_since(*since));
+                Some(format!("has soaked in {from} for {soaked}, {COMES}"))
+            }
+            _ => None,
+        }
+    }
+
     /// One clause for people. With the time that it is, as of then; without, so that it stays true.
     #[must_use]
     pub fn told(&self, from: &str, version: Option<&str>, now: Option<Timestamp>) -> String {
@@ -101,6 +123,7 @@ impl Why {
             Self::Needs(gap) => gap.told(),
             Self::StillCarried => format!("gone from the sources, and {from} still carries it"),
             Self::Away { cause } => format!("{from} cannot be read: {cause}"),
+            Self::LetIn { by } => format!("{LET_IN}{by}"),
         }
     }
 }

@@ -72,6 +72,9 @@ pub struct Verdict {
     pub reason: String,
     /// The checks in their order; the sample comes first.
     pub checks: Vec<Check>,
+    /// What was counted could not be read: this says nothing of the version.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unread: bool,
 }
 
 /// A check, and what follows from it for the whole.
@@ -96,7 +99,7 @@ pub fn analyse(analysis: &Analysis, evidence: &Evidence, (stable, candidate): (&
     judged.extend(look.expression());
     let (outcome, reason) = whole(&sample, &judged);
     let checks = std::iter::once(sample).chain(judged).map(|judged| judged.check).collect();
-    Verdict { version: candidate.to_owned(), outcome, reason, checks }
+    Verdict { version: candidate.to_owned(), outcome, reason, checks, unread: false }
 }
 
 fn whole(sample: &Judged, judged: &[Judged]) -> (Outcome, String) {

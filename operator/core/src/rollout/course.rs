@@ -72,6 +72,22 @@ impl Rollout {
         self.last_event().map_or("", |event| &event.reason)
     }
 
+    /// Why it is where it is, where that says more than its state does.
+    #[must_use]
+    pub fn because(&self) -> Option<&str> {
+        let own: &[&str] = match self.state {
+            State::Paused => &["paused"],
+            State::Aborted => &["aborted"],
+            State::Completed => &["advanced", "all is well"],
+            State::Pending
+            | State::Progressing
+            | State::Completing
+            | State::RolledBack
+            | State::Superseded => &[],
+        };
+        Some(self.reason()).filter(|reason| !reason.is_empty() && !own.contains(reason))
+    }
+
     /// Everybody has the stable version in its place: it was aborted or rolled back.
     #[must_use]
     pub fn ended_badly(&self) -> bool {
@@ -203,13 +219,21 @@ impl Rollout {
             // It is looked at meanwhile: what is due is no end of the window.
             State::Completing => completes(now),
             State::Progressing if self.strategy.kind == StrategyType::AB => {
-                self.until().map_or(Outlook::Nothing, completes)
+                let Some(until) = self.until() else { return Outlook::Nothing };
+                self.in_doubt(until, now).unwrap_or_else(|| completes(until))
             }
             State::Progressing => self.ahead(now, opens),
             State::Paused | State::Completed | State::Aborted | State::RolledBack | State::Superseded => {
                 Outlook::Nothing
             }
         }
+    }
+
+    /// The time of its step is over at `end`, and its analysis has not said that it is good.
+    fn in_doubt(&self, end: Timestamp, now: Timestamp) -> Option<Outlook> {
+        let is_good = self.progress.last == Some(Outcome::Success);
+        let doubts = end <= now && !is_good && self.analysis_of(self.step).is_some();
+        doubts.then(|| self.deadline().map_or(Outlook::Analysis, Outlook::Undecided))
     }
 
     fn ahead(&self, now: Timestamp, opens: &dyn Fn(Timestamp) -> Option<Timestamp>) -> Outlook {
@@ -223,9 +247,8 @@ impl Rollout {
                 (None, None) => Some(at),
             };
             let Some(end) = end else { return Outlook::Nothing };
-            let is_good = self.progress.last == Some(Outcome::Success);
-            if analysis.is_some() && number == self.step && end <= now && !is_good {
-                return self.deadline().map_or(Outlook::Analysis, Outlook::Undecided);
+            if let Some(doubt) = self.in_doubt(end, now).filter(|_| number == self.step) {
+                return doubt;
             }
             at = end.max(now);
             if step.is_some_and(|step| step.pause) {
@@ -396,6 +419,9 @@ mod tests {
         assert_eq!(compared("72h", 0), Outlook::Completes(at(12 + 72 * 60)));
         assert_eq!(compared("72h", 5 * 60_000), Outlook::Completes(at(17 + 72 * 60)));
         assert_eq!(compared(&at(99).to_string(), 5 * 60_000), Outlook::Completes(at(99)));
+        // Its time is over, and nothing says that it is good: it has a day from then on.
+        assert_eq!(compared(&at(20).to_string(), 0), Outlook::Undecided(at(20 + 24 * 60)));
+        assert_eq!(compared("5m", 0), Outlook::Undecided(at(17 + 24 * 60)));
     }
 
     #[test]
@@ -452,6 +478,7 @@ mod tests {
             outcome: Outcome::Inconclusive,
             reason: String::new(),
             checks: Vec::new(),
+            unread: false,
         });
         assert!(!rollout.is_undecided(at(30)), "it has time");
         assert!(rollout.is_undecided(at(72)));

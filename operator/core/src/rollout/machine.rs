@@ -43,6 +43,9 @@ pub fn step(before: &Rollout, given: Given<'_>) -> Rollout {
         after.progress.analysed_at = Some(now);
         if after.hold_ends().is_some_and(|end| end <= now) {
             after.progress.last = Some(verdict.outcome);
+            if verdict.outcome == Outcome::Success {
+                after.progress.succeeded_at = Some(now);
+            }
         }
         if verdict.outcome == Outcome::Failure {
             after.moves(State::RolledBack, now, verdict.reason.clone(), None);
@@ -89,6 +92,16 @@ pub fn obey(
         }
         (Command::Pause, State::Paused) => return Err("its rollout is paused already".to_owned()),
         (Command::Pause, _) => after.pauses(now, "paused".to_owned(), by),
+        // Who goes on with what nobody has gives it to everybody: there is nothing to wait for.
+        (Command::Advance, _) | (Command::Resume, State::Paused)
+            if command == Command::Advance || after.waits_for_a_word() =>
+        {
+            if let Some(until) = frozen {
+                return Err(format!("it is {until}, and no more consumers get it now"));
+            }
+            after.progress.resumes(now);
+            after.goes_on(now, by);
+        }
         (Command::Resume, State::Paused) => {
             after.progress.resumes(now);
             // Who goes on after a pause of their own lets nothing pass that the step asks for.
@@ -98,14 +111,7 @@ pub fn obey(
             let state = if after.step == 0 { State::Pending } else { State::Progressing };
             after.moves(state, now, "resumed".to_owned(), by);
         }
-        (Command::Resume, _) => return Err("its rollout is not paused".to_owned()),
-        (Command::Advance, _) => {
-            if let Some(until) = frozen {
-                return Err(format!("more consumers get it only when it is no longer {until}"));
-            }
-            after.progress.resumes(now);
-            after.goes_on(now, by);
-        }
+        (Command::Resume | Command::Advance, _) => return Err("its rollout is not paused".to_owned()),
     }
     after.due_at = after.due(now, frozen.is_some());
     Ok(after)
@@ -179,11 +185,26 @@ impl Rollout {
         until.parse().ok()
     }
 
-    /// When its analysis has to have said something.
+    /// When its analysis has to have said that it is good: counted from the end of the time of its step, or from when that was
+    /// said last.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
         let patience = self.stage()?.analysis?.deadline.duration().ok()?;
-        self.hold_ends().and_then(|end| end.checked_add(SignedDuration::try_from(patience).ok()?).ok())
+        let since = self.hold_ends()?.max(self.progress.succeeded_at.unwrap_or(Timestamp::MIN));
+        since.checked_add(SignedDuration::try_from(patience).ok()?).ok()
+    }
+
+    /// It stands in a step of which nobody has anything, and that ends by a word alone.
+    fn waits_for_a_word(&self) -> bool {
+        let named = |variant: &super::Variant| {
+            variant.checksum != self.from.checksum && !(variant.keys.is_empty() && variant.labels.is_empty())
+        };
+        match self.strategy.kind {
+            _ if self.step == 0 || self.weight > 0 => false,
+            StrategyType::Manual => !self.variants.iter().any(named),
+            StrategyType::AB => true,
+            StrategyType::Staged | StrategyType::AllAtOnce => false,
+        }
     }
 
     /// A freeze window that may hold it is over at this time: it is looked at then at the latest.
@@ -205,12 +226,13 @@ impl Rollout {
 
     /// A clock that went back does not make a step last longer than it says.
     fn rewind(&mut self, now: Timestamp) {
-        let Progress { paused_at, analysed_at, .. } = &mut self.progress;
+        let Progress { paused_at, analysed_at, succeeded_at, .. } = &mut self.progress;
         if self.step_started_at > now {
             self.step_started_at = now;
         }
         *paused_at = paused_at.map(|at| at.min(now));
         *analysed_at = analysed_at.map(|at| at.min(now));
+        *succeeded_at = succeeded_at.map(|at| at.min(now));
     }
 
     fn progresses(&mut self, given: Given<'_>) {
@@ -221,7 +243,10 @@ impl Rollout {
             None => Some(Outcome::Success),
             Some(_) => self.progress.last,
         };
-        let proved = match (outcome, stage.analysis.as_ref().map(|analysis| analysis.inconclusive)) {
+        // What is unread says nothing of the version: no policy is about it.
+        let unread = self.verdict.as_ref().is_some_and(|verdict| verdict.unread);
+        let policy = stage.analysis.as_ref().map(|analysis| analysis.inconclusive).filter(|_| !unread);
+        let proved = match (outcome, policy) {
             (Some(Outcome::Success), _) => held,
             (Some(Outcome::Inconclusive), Some(policy)) if held => {
                 let why = self.verdict.as_ref().map(|verdict| verdict.reason.clone()).unwrap_or_default();
@@ -253,13 +278,13 @@ impl Rollout {
             }
             return self.goes_on(now, None);
         }
-        if self.state == State::Completing {
-            let why = self.verdict.as_ref().map(|verdict| verdict.reason.as_str()).unwrap_or_default();
-            self.moves(State::Progressing, now, format!("no longer known to be good: {why}"), None);
-        }
         if outcome != Some(Outcome::Success) && self.deadline().is_some_and(|deadline| deadline <= now) {
             let patience = stage.analysis.map(|analysis| analysis.deadline.to_string()).unwrap_or_default();
-            self.moves(State::Aborted, now, format!("no verdict within {patience} after its time"), None);
+            let since = if self.progress.succeeded_at.is_none() { "its time" } else { "the last good one" };
+            self.moves(State::Aborted, now, format!("no verdict within {patience} after {since}"), None);
+        } else if self.state == State::Completing {
+            let why = self.verdict.as_ref().map(|verdict| verdict.reason.as_str()).unwrap_or_default();
+            self.moves(State::Progressing, now, format!("no longer known to be good: {why}"), None);
         }
     }
 
@@ -378,8 +403,11 @@ impl Rollout {
 impl Progress {
     fn resumes(&mut self, now: Timestamp) {
         if let Some(at) = self.paused_at.take() {
-            let lasted = now.duration_since(at).as_millis();
-            self.paused_ms = self.paused_ms.saturating_add(i64::try_from(lasted).unwrap_or(i64::MAX).max(0));
+            let lasted = now.duration_since(at).max(SignedDuration::ZERO);
+            let ms = i64::try_from(lasted.as_millis()).unwrap_or(i64::MAX);
+            self.paused_ms = self.paused_ms.saturating_add(ms);
+            // Time in which it is paused does not count.
+            self.succeeded_at = self.succeeded_at.map(|at| at.checked_add(lasted).unwrap_or(now).min(now));
         }
     }
 }

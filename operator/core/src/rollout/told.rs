@@ -24,7 +24,7 @@ impl Rollout {
     pub fn line(&self) -> String {
         let Self { integration, from, to, step, .. } = self;
         let (from, to) = (&from.version, &to.version);
-        let reason = self.events.last().map(|event| event.reason.as_str()).unwrap_or_default();
+        let after = |mark: &str| self.because().map(|why| format!("{mark}{why}")).unwrap_or_default();
         let percent = f64::from(self.weight) / 100.0;
         match self.state {
             State::Pending => format!("{integration} {from} -> {to}: waits for its first step"),
@@ -32,12 +32,20 @@ impl Rollout {
                 let steps = self.steps();
                 format!("{integration} {from} -> {to}: step {step} of {steps}, {percent}% of consumers")
             }
-            State::Paused => format!("{integration} {from} -> {to}: paused at {percent}%; {reason}"),
-            State::Completing => format!("{integration} {from} -> {to}: stays at {percent}%, {reason}"),
+            State::Paused => format!("{integration} {from} -> {to}: paused at {percent}%{}", after("; ")),
+            State::Completing => format!("{integration} {from} -> {to}: stays at {percent}%{}", after(", ")),
             State::Completed => format!("{integration} {from} -> {to}: everyone has it"),
-            State::Aborted => format!("{integration} {to} aborted, everyone has {from}: {reason}"),
-            State::RolledBack => format!("{integration} {to} rolled back, everyone has {from}: {reason}"),
-            State::Superseded => format!("{integration} {to} superseded: {reason}"),
+            State::Aborted => format!("{integration} {to} aborted, everyone has {from}{}", after(": ")),
+            State::RolledBack => match self.blamed().version {
+                failed if failed == *to => {
+                    format!("{integration} {to} rolled back, everyone has {from}{}", after(": "))
+                }
+                failed => {
+                    let why = after(": ");
+                    format!("{integration} {failed} failed in a comparison, everyone has {from}{why}")
+                }
+            },
+            State::Superseded => format!("{integration} {to} superseded{}", after(": ")),
         }
     }
 }

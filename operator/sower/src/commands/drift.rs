@@ -1,5 +1,7 @@
 //! `sower drift`: rows that no longer are what the last seeding wrote. Reads rows only.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use sower_core::drift::{Counted, Drifted, Foreign, Ignored, What};
 use sower_crds::DriftMode;
@@ -8,7 +10,7 @@ use sower_store::Drift;
 use crate::cli::DriftArgs;
 use crate::commands::Context;
 use crate::failure::{Exit, Failure};
-use crate::output::changes::MOST_ON_A_TERMINAL;
+use crate::output::changes::{MOST_ON_A_TERMINAL, some};
 use crate::output::document;
 use crate::output::document::Fields;
 use crate::output::table::Table;
@@ -44,14 +46,15 @@ pub async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Failure> {
         context.style.hint(&format!("{} more rows: sower drift -o json", total - most));
     }
     if session.cluster.is_none() {
-        for (member, _) in found.iter().filter(|(_, drift)| mends(drift)) {
+        for (member, drift) in found.iter().filter(|(_, drift)| mends(drift)) {
             let (name, flags) = (member.name(), session.flags());
             // Where drift is corrected, a seeding corrects it.
             let corrects = member.loaded.spec.drift.mode == DriftMode::Correct;
             let reseed = if corrects { "" } else { " --reseed" };
+            let again = again(drift);
             context
                 .style
-                .hint(&format!("Write {name} as it was seeded: sower seed -e {name}{reseed}{flags}"));
+                .hint(&format!("Write {name} as it was seeded{again}: sower seed -e {name}{reseed}{flags}"));
         }
     }
     Ok(exit)
@@ -60,6 +63,18 @@ pub async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Failure> {
 /// Whether writing all rows again would mend any of it.
 fn mends(drift: &Drift) -> bool {
     drift.rows.iter().any(|row| matches!(row.what, What::Missing | What::Changed(_)))
+}
+
+/// `, and begin the rollout of stripe again from its first step`: a rollout that is not what Sower wrote ends, and what git
+/// offers is rolled out anew.
+fn again(drift: &Drift) -> String {
+    let rollouts = drift.rows.iter().filter(|row| row.kind() == "rollout");
+    let ids: BTreeSet<&str> = rollouts.map(|row| row.integration.as_str()).collect();
+    match ids.len() {
+        0 => String::new(),
+        1 => format!(", and begin the rollout of {} again from its first step", some(ids, 20)),
+        _ => format!(", and begin the rollouts of {} again from their first steps", some(ids, 20)),
+    }
 }
 
 /// How many rows are missing, changed and foreign.

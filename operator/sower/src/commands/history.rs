@@ -60,6 +60,8 @@ pub fn described(row: &Logged) -> Fields {
         .with("environment", &row.environment)
         .with("startedAt", row.started_at)
         .with("unchanged", row.count("unchanged"))
+        .with_some("staged", Some(row.count("staged")).filter(|count| *count > 0))
+        .with_some("givenUp", Some(row.count("givenUp")).filter(|count| *count > 0))
         .with("integrationsProcessed", row.processed)
         .with("actionsCreated", row.actions_created)
         .with("triggersCreated", row.triggers_created)

@@ -16,6 +16,7 @@ use sower_controllers::seeding::{Job, Planned, not_compared};
 use sower_core::compatibility::{self, Judged};
 use sower_core::gate::{Gate, HeldReason};
 use sower_core::plan::{Kept, KeptWhy, Operation, Plan, Verb};
+use sower_core::report::given_up;
 use sower_store::Store;
 
 use crate::cli::{PlanArgs, PlanFormat};
@@ -126,6 +127,9 @@ const SUSPENDED: &str = "suspended";
 /// The guard of an environment that somebody else seeds.
 const ELSEWHERE: &str = "another keeper";
 
+/// The guard of an environment that waits for another.
+const DEPENDENCY: &str = "dependency";
+
 /// A plan, with what it changes inside the integrations.
 struct Made {
     planned: Planned,
@@ -170,7 +174,9 @@ async fn make(
     let unknown = not_compared(&store, &job, &planned).await;
     let unknown = unknown.map_err(|error| session.troubled(&error.into(), member))?;
     let unmet = session.unmet(member).await;
-    let guard = guard(member, &job, &planned, unmet.as_deref());
+    let guard = guard(member, &job, &planned, unmet.is_some());
+    // What another keeper waits for is not known from here; what is suspended waits for nobody.
+    let unmet = unmet.filter(|_| guard.as_deref() == Some(DEPENDENCY));
     Ok(Made { planned, updates, unknown, guard, unmet, reseed })
 }
 
@@ -203,7 +209,7 @@ fn parsed(text: &str) -> Option<Value> {
 }
 
 /// What would hold the plan.
-fn guard(member: &Member, job: &Job, planned: &Planned, unmet: Option<&str>) -> Option<Cow<'static, str>> {
+fn guard(member: &Member, job: &Job, planned: &Planned, unmet: bool) -> Option<Cow<'static, str>> {
     let elsewhere = planned
         .row
         .as_ref()
@@ -212,7 +218,7 @@ fn guard(member: &Member, job: &Job, planned: &Planned, unmet: Option<&str>) -> 
     match &planned.gate {
         _ if member.loaded.spec.suspend => Some(SUSPENDED.into()),
         _ if elsewhere => Some(ELSEWHERE.into()),
-        _ if unmet.is_some() => unmet.map(|why| sentence(why).into()),
+        _ if unmet => Some(DEPENDENCY.into()),
         Gate::Open => None,
         Gate::Held(held) => Some(match held.reason {
             HeldReason::PruneLimitExceeded => "prune limit".into(),
@@ -276,13 +282,14 @@ impl Made {
         style.say(&text);
         let gap = if text.is_empty() { "" } else { "\n" };
         style.say(&format!(
-            "{gap}Plan {} for {}: {} create, {} update, {} delete, {} unchanged{}{}\n",
+            "{gap}Plan {} for {}: {} create, {} update, {} delete, {} unchanged{}{}{}\n",
             plan.short_hash(),
             plan.environment,
             plan.created(),
-            plan.updated(),
+            plan.updated() - self.given_up(),
             plan.deleted(),
             plan.unchanged,
+            given_up(self.given_up()),
             changes::besides(plan.conflicts.len(), refused(planned)),
             excluded(planned)
         ));

@@ -13,9 +13,9 @@ use futures::stream::{self, StreamExt as _};
 use sower_controllers::drift;
 use sower_controllers::reason::Reason;
 use sower_controllers::rollout::Stepped;
-use sower_controllers::seeding::{Job, Reading, Seeded, Seeder};
+use sower_controllers::seeding::{Job, Reading, Seeded, Seeder, SeedingError};
 use sower_core::manifest::LoadedEnvironment;
-use sower_core::promotion::depends;
+use sower_core::promotion::{Why, depends};
 use sower_core::report::Report;
 use sower_core::resolution::{Once, Resolutions};
 use sower_store::Store;
@@ -24,6 +24,7 @@ use crate::choice::Asked;
 use crate::cli::{Format, SeedArgs, TargetKind};
 use crate::commands::Context;
 use crate::failure::{self, Exit, Failure};
+use crate::neighbours::Holds;
 use crate::output::document;
 use crate::output::progress::Progress;
 use crate::project::Project;
@@ -61,6 +62,8 @@ struct Tried<'a> {
     reading: Option<Reading>,
     /// What became of its rollouts.
     stepped: Stepped,
+    /// Why one of them could not move, whatever became of the seeding.
+    stuck: Option<Trouble>,
     /// What stays of the integrations that are refused: id and version.
     kept: Vec<(String, String)>,
     milliseconds: u64,
@@ -108,7 +111,10 @@ async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result
     context.style.hint(&project.from(&sources, &chosen));
     let befell: Vec<(&str, Failure)> = tried
         .iter()
-        .filter_map(|one| Some((one.environment.name.as_str(), one.result.as_ref().err()?.failure.clone())))
+        .flat_map(|one| {
+            let failures = one.result.as_ref().err().into_iter().chain(&one.stuck);
+            failures.map(|trouble| (one.environment.name.as_str(), trouble.failure.clone()))
+        })
         .collect();
     failure::each_once(&befell, |failure| context.style.note(&failure.text()));
     let mut exit = if refused > 0 && args.all { Exit::Failed } else { Exit::Done };
@@ -120,6 +126,7 @@ async fn files(args: &SeedArgs, settings: Settings, context: &Context) -> Result
                 trouble.failure.exit
             }
         });
+        exit = tried.stuck.iter().fold(exit, |exit, stuck| exit.worse(stuck.failure.exit));
     }
     if context.cancel.is_cancelled() && tried.iter().any(|tried| tried.result.is_err()) {
         exit = Exit::Interrupted;
@@ -174,6 +181,7 @@ async fn one<'a>(
         result: Err(Trouble::suspended(&environment.name, &project.place(environment, "/suspend"))),
         reading: None,
         stepped: Stepped::default(),
+        stuck: None,
         kept: Vec::new(),
         milliseconds: 0,
     };
@@ -200,11 +208,12 @@ async fn stepped_alone<'a>(
 ) -> Tried<'a> {
     let environment = tried.environment;
     let done = seeder.step_each(store, &project.steps(environment), &mut tried.stepped).await;
-    if let Err(error) = done {
-        let trouble = Trouble::new(&error, &environment.name).asked_of(&project.settings);
-        tried.result = Err(trouble);
-    }
+    tried.stuck = done.err().map(|error| stuck(project, environment, &error));
     tried
+}
+
+fn stuck(project: &Project, environment: &LoadedEnvironment, error: &SeedingError) -> Trouble {
+    Trouble::beside(error, &environment.name).asked_of(&project.settings)
 }
 
 async fn seed<'a>(
@@ -221,20 +230,36 @@ async fn seed<'a>(
         Err(error) => return Tried { result: ended(Trouble::database(error, &environment.name)), ..tried },
     };
     let neighbours = project.neighbours();
-    if let Some(why) = neighbours.unmet(environment).await {
-        tried.result = ended(Trouble::waits(&environment.name, &why));
+    let job = &Job { upstream: neighbours.upstream(environment).await, ..job.clone() };
+    let holds = neighbours.holds(environment, &store, job).await;
+    if let Some(Holds::Else(trouble)) = holds {
+        tried.result = ended(trouble);
         return stepped_alone(project, seeder, tried, &store).await;
     }
-    let job = &Job { upstream: neighbours.upstream(environment).await, ..job.clone() };
+    if let Some(Holds::Waits(why)) = holds {
+        let waiting = seeder.look(&store, job, &context.cancel).await.unwrap_or_else(|error| {
+            tracing::warn!("what the sources offer meanwhile is not noted: {}", error.full());
+            None
+        });
+        let waiting = waiting.unwrap_or_default();
+        let let_in = waiting.iter().filter(|waiting| matches!(waiting.why, Why::LetIn { .. }));
+        let unwritten = told::let_in_alone(&let_in.map(|one| one.integration.as_str()).collect::<Vec<_>>());
+        tried.result = ended(Trouble::waits(&environment.name, &why, &unwritten));
+        return stepped_alone(project, seeder, tried, &store).await;
+    }
     let mended = drift::mending(&store, job.clone()).await;
     let seeded = match mended {
         Ok(job) => seeder.seed(&store, &job, &context.cancel).await,
         Err(error) => Err(error),
     };
     let stepped = seeder.step_each(&store, &project.steps(environment), &mut tried.stepped).await;
-    let seeded = match (seeded, stepped) {
-        (Ok(seeded), Ok(())) => seeded,
-        (Err(error), _) | (_, Err(error)) => {
+    // What keeps both from their end is told once.
+    let told = seeded.as_ref().err().map(SeedingError::full);
+    let stepped = stepped.err().filter(|error| told != Some(error.full()));
+    tried.stuck = stepped.map(|error| stuck(project, environment, &error));
+    let seeded = match seeded {
+        Ok(seeded) => seeded,
+        Err(error) => {
             let secret = project.secrets.shown(job, error.source_name.as_deref());
             let trouble = Trouble::new(&error, &environment.name).showing(secret);
             return Tried { result: ended(trouble), ..tried };
@@ -280,7 +305,7 @@ fn source_at(project: &Project, tried: &Tried<'_>) -> String {
 }
 
 fn report(tried: &Tried<'_>) -> Report {
-    match &tried.result {
+    let mut report = match &tried.result {
         Ok(Seeded::Held { held, report, .. }) => {
             let guard = sower_core::report::Failure {
                 integration: None,
@@ -293,7 +318,9 @@ fn report(tried: &Tried<'_>) -> Report {
         }
         Ok(seeded) => seeded.report().clone(),
         Err(trouble) => trouble.report(&tried.environment.name, tried.milliseconds),
-    }
+    };
+    report.errors.extend(tried.stuck.iter().map(Trouble::entry));
+    report
 }
 
 /// Whether lines for people are printed to standard output.

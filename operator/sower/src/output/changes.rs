@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sower_controllers::seeding::Planned;
-use sower_core::plan::{Conflict, Operation, State, Verb};
+use sower_core::plan::{Conflict, Content, Operation, State, Verb};
 use sower_core::promotion::Waiting;
 
 use crate::failure::Failure;
@@ -27,7 +27,7 @@ pub fn mark(verb: Verb) -> char {
 pub fn operation(operation: &Operation, state: &State) -> String {
     let Operation { id, verb, from, to, place, revision: _, source, revert, prune_disabled: _, staged } =
         operation;
-    let version = |content: &Option<sower_core::plan::Content>| {
+    let version = |content: &Option<Content>| {
         content.as_ref().map(|content| content.version.clone()).unwrap_or_default()
     };
     let (from, to) = (version(from), version(to));
@@ -53,20 +53,12 @@ pub fn operation(operation: &Operation, state: &State) -> String {
         (true, false) => Some("a revert".to_owned()),
         (false, false) => None,
     };
-    let ends = ended(operation, state).map(|version| match staged {
+    let ends = state.ends(operation).map(|Content { version, .. }| match staged {
         true => format!("that of {version} ends"),
         false => format!("the rollout of {version} ends"),
     });
     let notes: Vec<String> = begins.into_iter().chain(ends).collect();
     if notes.is_empty() { line } else { format!("{line}   ({})", notes.join("; ")) }
-}
-
-/// The version whose rollout ends with an operation: whatever changes what all have takes its place.
-#[must_use]
-pub fn ended<'a>(operation: &Operation, state: &'a State) -> Option<&'a str> {
-    let under_way = state.rollouts.get(&operation.id)?;
-    // What is only put back as it was leaves it be.
-    (operation.from != operation.to).then_some(under_way.to.version.as_str())
 }
 
 /// `! wordpress 1.0.0   version conflict: git has 1.0.0 too, with other content; skipped`.
@@ -215,7 +207,7 @@ pub fn deprecated(id: &str, replaced_by: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use sower_core::catalog::Place;
-    use sower_core::plan::{ConflictType, Content, Current, Resolution, UnderWay};
+    use sower_core::plan::{ConflictType, Current, Resolution, UnderWay};
 
     use super::*;
 
@@ -262,6 +254,12 @@ mod tests {
         let staged = Operation { staged: true, ..changed(Verb::Update, content("1.0.0"), content("1.2.0")) };
         let told = "~ stripe 1.0.0 -> 1.2.0   (a rollout begins; that of 1.1.0 ends)";
         assert_eq!(operation(&staged, &state), told);
+        // One that another's hand changed ends, whatever is put back.
+        let to = Content { version: "1.1.0".into(), checksum: "v1:1".into() };
+        let state = State { tampered: [("stripe".to_owned(), to)].into(), ..State::default() };
+        assert_eq!(operation(&staged, &state), told);
+        let told = "~ stripe 1.0.0   (as it was seeded)   (the rollout of 1.1.0 ends)";
+        assert_eq!(operation(&put_back, &state), told);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use super::{Condition, LAST, Standing, is_ours, to_approve};
 use crate::commands::seed::FOREIGN_ROW;
 use crate::environments::Broken;
 use crate::failure::Failure;
+use crate::job::KEEPER;
 use crate::neighbours::unmet;
 use crate::session::{Member, Session};
 
@@ -114,6 +115,10 @@ pub async fn read(store: &Store, member: &Member) -> Result<Standing, StoreError
         row.as_ref().and_then(|row| serde_json::from_value(row.summary.clone()).ok()).unwrap_or_default();
     let mut standing = Standing {
         environment: name.to_owned(),
+        kept_elsewhere: row
+            .as_ref()
+            .and_then(|row| row.keeper.as_deref())
+            .is_some_and(|keeper| keeper != KEEPER),
         integrations: carried.to_string(),
         conflicts: conflicts.len().to_string(),
         revision: row

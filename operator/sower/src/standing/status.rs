@@ -64,6 +64,7 @@ pub(super) fn of(session: &Session, member: &Member, status: EnvironmentStatus) 
         environment: member.name().to_owned(),
         namespace: member.namespace().to_owned(),
         needs: needs(session, member, &ready, plan.as_ref(), next),
+        kept_elsewhere: false,
         ready: ready.status,
         reason: ready.reason,
         message: ready.message,

@@ -184,7 +184,7 @@ fn watched(checkout: &Checkout, line: &str, then: &str) -> (Vec<String>, Option<
 #[test]
 fn watching_ends_with_the_rollout() {
     for (then, expect, exit) in [
-        (COMPLETED, "stripe 1.0.0 -> 1.1.0   Completed after 1h 10 min", 0),
+        (COMPLETED, "stripe 1.0.0 -> 1.1.0   Completed after 1h 10 min: all steps held", 0),
         (
             ROLLED_BACK,
             "stripe 1.0.0 -> 1.1.0   RolledBack from step 1 of 3 (12.5%) after 3 min: success rate 95.79%, limit 99%",

@@ -34,7 +34,7 @@ CREATE TABLE integration_usage (
   ms_10000 bigint NOT NULL DEFAULT 0 CHECK (ms_10000 >= 0),
   ms_30000 bigint NOT NULL DEFAULT 0 CHECK (ms_30000 >= 0),
   ms_above bigint NOT NULL DEFAULT 0 CHECK (ms_above >= 0),
-  -- More is nonsense, which no sum may stumble over: a thousand billion executions in a minute, of a second each.
+  -- More is nonsense: a thousand billion executions in a minute, of a second each.
   CHECK (execution_count <= 1000000000000 * CASE resolution WHEN 'minute' THEN 1 WHEN 'hour' THEN 60 ELSE 1440 END),
   CHECK (latency_ms <= 1000000000000000 * CASE resolution WHEN 'minute' THEN 1 WHEN 'hour' THEN 60 ELSE 1440 END),
   CHECK (action_id IS NULL OR trigger_id IS NULL),

@@ -29,7 +29,7 @@ CREATE TABLE integration_rollouts (
   due_at TEXT,                             -- when it is looked at next; null: when somebody says something
   updated_at TEXT NOT NULL,
   ended_at TEXT,
-  row_hash TEXT,                           -- of who gets which version, as Sower left it; null: Sower did not write the row
+  row_hash TEXT,                           -- of who gets which version, as Sower left it, while it is under way; null: Sower did not write the row
   CHECK ((ended_at IS NOT NULL) = (state IN ('Completed', 'Aborted', 'RolledBack', 'Superseded')))
 ) STRICT;
 CREATE UNIQUE INDEX integration_rollouts_active ON integration_rollouts (environment, integration_id) WHERE ended_at IS NULL;

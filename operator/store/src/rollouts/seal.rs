@@ -1,5 +1,5 @@
-//! What a rollout under way is, as one hash: who gets which version, and how that goes on. It is stored beside the row by whoever
-//! begins or moves it, and tells of another's hand.
+//! What a rollout under way is, as a hash: who gets which version, and how that goes on. It is stored beside the row by whoever
+//! begins or moves it, and tells of another's hand. It has two parts with a dot between: what stays as it began, and how far it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ pub(crate) struct Sealed {
     pub stored: Option<String>,
 }
 
-/// What the seal covers, in its order.
+/// What the seal covers, in its order: first what stays as it began.
 const COLUMNS: [&str; 13] = [
     "id",
     "environment",
@@ -33,13 +33,16 @@ const COLUMNS: [&str; 13] = [
     "from_checksum",
     "to_version",
     "to_checksum",
-    "variants::text",
     "salt",
+    "strategy::text",
+    "variants::text",
     "CAST(step AS TEXT)",
     "CAST(weight AS TEXT)",
     "state",
-    "strategy::text",
 ];
+/// How many of them stay.
+const STAYS: usize = 9;
+const VARIANTS: usize = 9;
 
 /// The rollouts under way of an environment, by integration.
 pub(crate) async fn under_way(
@@ -56,7 +59,8 @@ pub(crate) async fn under_way(
 
 fn sealed(row: &Row) -> Result<Sealed, StoreError> {
     let columns = (0..COLUMNS.len()).map(|index| row.text(index)).collect::<Result<Vec<_>, _>>()?;
-    let variants: Result<Vec<Variant>, _> = serde_json::from_str(&columns[7]);
+    let columns: [String; COLUMNS.len()] = columns.try_into().unwrap_or_default();
+    let variants: Result<Vec<Variant>, _> = serde_json::from_str(&columns[VARIANTS]);
     let readable = variants.is_ok();
     let live = variants.unwrap_or_default().into_iter();
     let live = live.map(|Variant { version, checksum, .. }| Content { version, checksum });
@@ -64,7 +68,7 @@ fn sealed(row: &Row) -> Result<Sealed, StoreError> {
         to: columns[5].clone(),
         live: live.filter(|content| content.checksum != columns[4]).collect(),
         readable,
-        seal: rollout_hash(columns.iter().map(String::as_str)),
+        seal: of(&columns.each_ref().map(String::as_str)),
         stored: row.maybe_text(COLUMNS.len())?,
     })
 }
@@ -74,7 +78,7 @@ pub(super) fn seal(rollout: &Rollout) -> Result<String, StoreError> {
     const WHAT: &str = "sealing a rollout";
     let (variants, strategy) = (to_json(&rollout.variants, WHAT)?, to_json(&rollout.strategy, WHAT)?);
     let (step, weight) = (rollout.step.to_string(), rollout.weight.to_string());
-    Ok(rollout_hash([
+    Ok(of(&[
         rollout.id.as_str(),
         &rollout.environment,
         &rollout.integration,
@@ -82,11 +86,22 @@ pub(super) fn seal(rollout: &Rollout) -> Result<String, StoreError> {
         &rollout.from.checksum,
         &rollout.to.version,
         &rollout.to.checksum,
-        &variants,
         &rollout.salt,
+        &strategy,
+        &variants,
         &step,
         &weight,
         rollout.state.as_str(),
-        &strategy,
     ]))
+}
+
+fn of(columns: &[&str; COLUMNS.len()]) -> String {
+    let (stays, moves) = columns.split_at(STAYS);
+    let hash = |columns: &[&str]| rollout_hash(columns.iter().copied());
+    format!("{}.{}", hash(stays), hash(moves))
+}
+
+/// Of a seal, what covers what stays as it began.
+pub(super) fn what_stays(seal: &str) -> &str {
+    seal.split_once('.').map_or(seal, |(stays, _)| stays)
 }

@@ -228,7 +228,7 @@ impl Bucket {
              ORDER BY environment, integration_id, {begins}, version, coalesce(action_id, ''), coalesce(trigger_id, '') \
              ON CONFLICT {ADD}",
             columns("", ", "),
-            sums()
+            sums(engine)
         )
     }
 }

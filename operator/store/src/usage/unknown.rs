@@ -10,6 +10,9 @@ use crate::error::StoreError;
 use crate::open::Store;
 use crate::session::{Bind, Tx};
 
+/// Manifests that are held at once.
+const HELD: usize = 32;
+
 /// What of a record is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unknown {
@@ -135,17 +138,16 @@ async fn carried(
     environment: &str,
     parts: &mut BTreeMap<Version<'_>, BTreeSet<Part>>,
 ) -> Result<(), StoreError> {
-    for ((id, version), parts) in parts {
-        let found = tx
-            .rows(
-                "looking for parts",
-                "SELECT manifest::text FROM integration_versions \
-                 WHERE environment = $1 AND integration_id = $2 AND version = $3",
-                &[environment.into(), (*id).into(), (*version).into()],
-            )
-            .await?;
-        for row in &found {
-            let manifest = row.text(0)?;
+    let versions: Vec<Version<'_>> = parts.keys().copied().collect();
+    for chunk in versions.chunks(HELD) {
+        let (ids, numbers): (Vec<&str>, Vec<&str>) = chunk.iter().copied().unzip();
+        let sql = "SELECT integration_id, version, manifest::text FROM integration_versions \
+             WHERE environment = $1 AND integration_id = ANY($2) AND version = ANY($3)";
+        let binds = [environment.into(), Bind::Texts(&ids), Bind::Texts(&numbers)];
+        for row in &tx.rows("looking for parts", sql, &binds).await? {
+            let (id, version, manifest) = (row.text(0)?, row.text(1)?, row.text(2)?);
+            let Ok(at) = chunk.binary_search(&(id.as_str(), version.as_str())) else { continue };
+            let Some(parts) = parts.get_mut(&chunk[at]) else { continue };
             for had in rows(&manifest).map(|rows| rows.registry).unwrap_or_default() {
                 parts.remove(&(had.kind, had.id));
             }

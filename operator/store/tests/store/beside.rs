@@ -125,6 +125,15 @@ async fn a_rollout_that_a_hand_changed_is_found_and_stays_so(bed: Bed) {
     // Times are no part of it.
     bed.run("UPDATE integration_rollouts SET due_at = NULL").await;
     assert_eq!(found(&bed).await, [""; 0]);
+    // A step that begins writes anew how far it is; whatever else is done leaves the hand to be seen.
+    bed.run("UPDATE integration_rollouts SET weight = 9000").await;
+    for (command, found_after) in [(Command::Pause, &changed[..]), (Command::Advance, &[])] {
+        let now = under_way(&bed).await.remove(0);
+        let after = obey(&now, command, "AUTHOR", Timestamp::now(), None).unwrap();
+        assert!(!after.state.is_over(), "{after:?}");
+        bed.store.move_rollout(&fence, &now, &after, None).await.unwrap();
+        assert_eq!(found(&bed).await, found_after, "{command:?}");
+    }
     // Who moves it on says nothing of the hand that came before.
     bed.run("UPDATE integration_rollouts SET salt = 'mine'").await;
     let now = under_way(&bed).await.remove(0);

@@ -89,9 +89,10 @@ async fn what_is_let_in_by_hand_stays_until_it_is_settled(bed: Bed) {
     bed.seed(vec![create("slack", &manifest("slack", "1.0.0", 1))]).await.unwrap();
     let fence = bed.store.claim(ENV, KEEPER, false).await.unwrap();
     let one = |id: &str| Admitted { integration: id.to_owned(), checksum: format!("v1:{id}") };
-    bed.store.admit(&fence, &[one("slack"), one("crm")], "jane").await.unwrap();
+    bed.store.admit(&fence, &[one("slack"), one("crm")], "jane", &[offer("slack", "1.1.0")]).await.unwrap();
+    assert_eq!(offered(&bed).await, ["slack 1.1.0"], "what is let in is remembered with it");
     let once_more = bed.store.claim(ENV, KEEPER, false).await.unwrap();
-    bed.store.admit(&once_more, &[one("slack")], "john").await.unwrap();
+    bed.store.admit(&once_more, &[one("slack")], "john", &[]).await.unwrap();
     let admitted = || async { bed.store.promotion(ENV).await.unwrap().admitted };
     let key = |id: &str| (id.to_owned(), format!("v1:{id}"));
     let by = |id: &str, by: &str| (key(id), by.to_owned());
@@ -104,7 +105,7 @@ async fn what_is_let_in_by_hand_stays_until_it_is_settled(bed: Bed) {
 
     // Who was superseded lets nothing in.
     bed.seed(vec![create("crm", &manifest("crm", "1.0.0", 1))]).await.unwrap();
-    let refused = bed.store.admit(&fence, &[one("slack")], "john").await;
+    let refused = bed.store.admit(&fence, &[one("slack")], "john", &[]).await;
     assert!(matches!(refused, Err(StoreError::Stale { .. })), "{refused:?}");
     assert_eq!(admitted().await.len(), 1);
     settle(&bed, PromotionDelta { settled: &[key("crm")], ..Default::default() }).await;
@@ -207,7 +208,7 @@ async fn nothing_of_it_outlives_the_environment(bed: Bed) {
     settle(&bed, PromotionDelta { fresh: &[offer("slack", "1.1.0")], ..Default::default() }).await;
     let fence = bed.store.claim(ENV, KEEPER, false).await.unwrap();
     let one = Admitted { integration: "slack".into(), checksum: "v1:x".into() };
-    bed.store.admit(&fence, &[one], "jane").await.unwrap();
+    bed.store.admit(&fence, &[one], "jane", &[]).await.unwrap();
     let fence = bed.store.claim(ENV, KEEPER, false).await.unwrap();
     bed.store.delete_environment(&fence).await.unwrap();
     assert_eq!(bed.count("promotion_offers").await, 0);

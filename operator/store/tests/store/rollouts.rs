@@ -316,7 +316,7 @@ async fn what_git_withdraws_changes_nothing_of_what_all_have(bed: Bed) {
     // To git it is the new version that changes.
     let ended = [ends(&rollout, State::Superseded)];
     let applied = seed(&bed, vec![update("slack", &two, &one)], &[], &ended, &[]).await.unwrap();
-    assert_eq!((applied.counts.updated, applied.counts.withdrawn), (0, 1));
+    assert_eq!((applied.counts.updated, applied.counts.given_up), (0, 1));
     assert!(bed.ask("SELECT operation FROM seeding_changes WHERE seq = 3").await.is_empty());
     assert_eq!(since().await, before);
     // Whoever goes back to the middle of it finds what all had then.

@@ -146,6 +146,13 @@ async fn one_bad_record_refuses_its_batch(bed: Bed) {
     assert_eq!((why.len(), why[20].as_str()), (21, "and 480 more"));
     bed.store.record_usage(&[good]).await.unwrap();
     assert_eq!(bed.count("integration_usage").await, 1);
+    // Each is little enough, and all of them are more than their minute holds.
+    let most = record("stripe", "1.2.0", now, Observed::of(1_000_000_000, 0, Some(10_000)));
+    let StoreError::UsageRefused { why } = bed.store.record_usage(&vec![most; 101]).await.unwrap_err() else {
+        panic!("a minute holds it all")
+    };
+    assert_eq!(why, ["with what was counted before, that is more than a minute can hold"]);
+    assert_eq!(bed.count("integration_usage").await, 1);
 }
 
 /// The statement of docs/tables.md.
@@ -260,6 +267,18 @@ async fn what_fits_into_minutes_fits_into_days(bed: Bed) {
     assert_eq!(lengths(&bed).await, [0, 0, 1]);
     let all = &sums(&bed).await[&("a".to_owned(), "1.0.0".to_owned())];
     assert_eq!((all.executions, all.latency_ms), (1_440_000_000_000_000, 1_440_000_000_000_000_000));
+    // What is too much for a number is told as what it holds at most.
+    let into = "INSERT INTO integration_usage (environment, integration_id, version, action_id, execution_count, latency_ms, \
+         latency_count, minute, resolution)";
+    for n in 0..8 {
+        let sql = format!(
+            "{into} SELECT environment, integration_id, version, 'a/{n}', execution_count, latency_ms, latency_count, minute, \
+             resolution FROM integration_usage WHERE action_id IS NULL"
+        );
+        bed.run(&sql).await;
+    }
+    let all = &sums(&bed).await[&("a".to_owned(), "1.0.0".to_owned())];
+    assert_eq!((all.executions, all.latency_ms), (9 * 1_440_000_000_000_000, 9_000_000_000_000_000_000));
 }
 
 async fn writers_side_by_side_lose_nothing(bed: Bed) {

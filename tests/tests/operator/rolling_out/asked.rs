@@ -65,7 +65,7 @@ async fn consumers_ask_and_report_with_a_token() -> Result<()> {
     }
     let bad = json!({ "records": [{ "environment": "production", "integration": "oak", "version": "1.1.0", "executions": 1, "errors": 2 }] });
     let (code, body) = bed.operator.ask("POST", "/api/v1/usage", Some(TOKEN), Some(&bad.to_string())).await?;
-    ensure!(code == 400 && body.contains("records[0].errors"), "{code} {body}");
+    ensure!(code == 400 && body.contains("/records/0/errors"), "{code} {body}");
     let nowhere = "/api/v1/environments/nowhere/integrations/oak/resolve?key=a";
     ensure!(bed.operator.ask("GET", nowhere, Some(TOKEN), None).await?.0 == 404);
 

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sower_crds::{FREEZE_OVERRIDE, ROLLBACK};
 use sower_tests::bed::{Bed, condition, told};
-use sower_tests::catalog::with;
+use sower_tests::catalog::{manifest, path, with};
 use sower_tests::wait::throughout;
 
 use super::{
@@ -60,7 +60,7 @@ async fn a_freeze_holds_steps_and_no_rollback() -> Result<()> {
     bed.told("production", "RolloutCompleting", "oak 1.1.0 has proved itself and waits: frozen until")
         .await?;
     let said = command(&bed, "oak=advance").await?;
-    let why = "oak: more consumers get it only when it is no longer frozen until ";
+    let why = "oak: it is frozen until ";
     ensure!(said.failed && said.message.starts_with(why), "{said:?}");
     // It turns bad meanwhile.
     used(&bed, "1.1.0", 100, 60).await?;
@@ -74,6 +74,34 @@ async fn a_freeze_holds_steps_and_no_rollback() -> Result<()> {
     says(&bed, "Ready", "False", "Frozen").await?;
     bed.environment("production", thawed).await?;
     stands(&bed, "1.1.0", "Progressing", 1).await?;
+    Ok(())
+}
+
+/// What others did is told, and is looked at when it is due.
+#[tokio::test]
+async fn one_that_cannot_move_hides_no_other() -> Result<()> {
+    let bed = Bed::make("stuck").await?;
+    let steps = json!([{ "weight": 10, "hold": "3s" }, { "weight": 50, "hold": "3s" }]);
+    let rare = json!({ "interval": "1h", "retryInterval": "1h", "rollout": { "default": { "type": "Staged", "steps": steps } } });
+    let catalog = planted(&bed, rare).await?;
+    for sql in [
+        "CREATE FUNCTION stuck() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''stuck''; END'",
+        "CREATE TRIGGER stuck BEFORE UPDATE ON integration_rollouts FOR EACH ROW \
+         WHEN (NEW.integration_id = 'ash') EXECUTE FUNCTION stuck()",
+    ] {
+        sqlx::query(sql).execute(&bed.pool).await?;
+    }
+    let text = manifest("ash", "1.1.0", 2).replace("api.ash.example", "api.ash.example/1.1.0");
+    catalog.tree.write(&path("ash"), text)?;
+    release(&catalog, "1.1.0")?;
+    bed.request("production").await?;
+    bed.told("production", "RolloutStepped", "oak 1.1.0").await?;
+    let row = stands(&bed, "1.1.0", "Completed", 3).await?;
+    ensure!(row["ended_at"].is_string(), "{row}");
+    bed.told("production", "RolloutCompleted", "oak 1.1.0").await?;
+    let stuck = "SELECT state FROM integration_rollouts WHERE integration_id = 'ash'";
+    let state: String = sqlx::query_scalar(stuck).fetch_one(&bed.pool).await?;
+    ensure!(state == "Pending", "{state}");
     Ok(())
 }
 

@@ -39,6 +39,15 @@ impl Look<'_> {
         (if chance < self.threshold() { Outcome::Failure } else { Outcome::Inconclusive }, chance)
     }
 
+    /// [`Look::judged`] of a rate, which says nothing where there was no execution.
+    fn judged_rate(&self, rate: f64, limit: f64, chance: impl FnOnce() -> f64) -> (Outcome, String) {
+        if self.evidence.candidate.executions == 0 {
+            return (Outcome::Inconclusive, String::new());
+        }
+        let (outcome, chance) = self.judged(rate, limit, chance);
+        (outcome, if outcome == Outcome::Success { String::new() } else { p(chance) })
+    }
+
     fn both(&self) -> (Counts, Counts) {
         (counts(&self.evidence.candidate), counts(&self.evidence.stable))
     }
@@ -79,15 +88,15 @@ impl Look<'_> {
         let min = self.analysis.success_rate.as_ref()?.min;
         let (candidate, stable) = self.both();
         let rate = 1.0 - candidate.error_rate();
-        let (outcome, chance) =
-            self.judged(candidate.error_rate(), 1.0 - min, || above(candidate, 1.0 - min));
+        let (outcome, note) =
+            self.judged_rate(candidate.error_rate(), 1.0 - min, || above(candidate, 1.0 - min));
         let check = Check {
             name: "success rate".to_owned(),
             candidate: if candidate.executions == 0 { String::new() } else { percent(rate) },
             stable: if stable.executions == 0 { String::new() } else { percent(1.0 - stable.error_rate()) },
             limit: format!(">= {}", limit(min)),
             outcome,
-            note: if outcome == Outcome::Success { String::new() } else { p(chance) },
+            note,
         };
         let told = format!("success rate {}, limit {}", check.candidate, limit(min));
         let reason = self.told(&told, &check);
@@ -103,12 +112,12 @@ impl Look<'_> {
         let (candidate, stable) = self.both();
         let higher = candidate.error_rate() - stable.error_rate();
         let unused = stable.executions == 0;
-        let (outcome, chance) = self.judged(higher, max, || further_above(candidate, stable, max));
+        let (outcome, doubt) = self.judged_rate(higher, max, || further_above(candidate, stable, max));
         let note = match outcome {
             _ if unused => format!("{} was not used", self.stable),
             // Within the limit, the chance of being beyond it is one; whether there is a difference is worth knowing.
             Outcome::Success => p(differing(candidate, stable)),
-            Outcome::Failure | Outcome::Inconclusive => p(chance),
+            Outcome::Failure | Outcome::Inconclusive => doubt,
         };
         let check = Check {
             name: "error rate difference".to_owned(),

@@ -16,14 +16,14 @@ use sower_core::plan::{
     Conflict, ConflictType, Current, Excluded, Kept, KeptWhy, Operation, Plan, Resolution, State,
 };
 use sower_core::problem::Problem;
-use sower_core::promotion::{Admission, Waiting};
+use sower_core::promotion::{Admission, LET_IN, Waiting, Why};
 use sower_core::report::Failure as Entry;
 use sower_core::resolve::resolve;
 use sower_core::rollout::Rollout;
 use sower_core::select::select;
 use sower_core::snapshot::Revision;
 use sower_crds::RESOLVE;
-use sower_crds::environment::EnvironmentSpec;
+use sower_crds::environment::{EnvironmentSpec, WaitingStatus};
 use sower_store::{Definition, Logged, Quarantined, Removal, Store, StoreError, Which, document_id};
 
 use crate::failure::Failure;
@@ -44,9 +44,13 @@ pub struct Evidence {
     pub excluded: Option<Excluded>,
     /// What the next seeding does with it.
     pub operation: Option<Operation>,
+    /// The version whose rollout ends with that.
+    pub ends: Option<String>,
+    /// Nothing else becomes of that: everybody keeps what they have.
+    pub gives_up: bool,
     /// Until when that has to wait for a freeze window: `frozen until Mon 06:00 UTC`.
     pub frozen: Option<String>,
-    /// What keeps the environment from being seeded: another that is not as it wants it. One sentence.
+    /// What keeps the environment from being seeded: another that is not as it wants it, in a cluster a guard, too. One sentence.
     pub unmet: Option<String>,
     /// Why its rows stay although git says otherwise.
     pub kept: Option<Kept>,
@@ -135,7 +139,7 @@ impl Ground {
     /// # Errors
     /// Where one of them does not answer.
     pub async fn of(session: &Session, member: &Member, store: &Store) -> Result<Self, Failure> {
-        let unmet = session.unmet(member).await;
+        let unmet = session.holds(member).await;
         if session.cluster.is_none() {
             let Planned { reading, plan, state, .. } = session.plan(member).await?;
             let catalogs = reading.catalogs();
@@ -182,6 +186,7 @@ impl Ground {
         let rollout = last.filter(|last| {
             !last.state.is_over() || quarantined.as_ref().is_some_and(|out| out.checksum == last.to.checksum)
         });
+        let operation = plan.operations.iter().find(|operation| operation.id == id);
         let mut evidence = Evidence {
             removed,
             quarantined,
@@ -189,7 +194,11 @@ impl Ground {
             offers,
             unread: unread.cloned(),
             excluded: plan.excluded.iter().find(|excluded| excluded.id == id).cloned(),
-            operation: plan.operations.iter().find(|operation| operation.id == id).cloned(),
+            ends: operation
+                .and_then(|operation| state.ends(operation))
+                .map(|content| content.version.clone()),
+            gives_up: operation.is_some_and(|operation| state.gives_up(operation)),
+            operation: operation.cloned(),
             frozen: frozen(member, plan),
             unmet: unmet.clone(),
             waiting: state.admission.as_ref().and_then(|admission| admission.waits.get(id)).cloned(),
@@ -337,7 +346,25 @@ async fn remembered(store: &Store, member: &Member) -> Result<(Vec<SourceCatalog
     let contents = kept_contents(store, name, &asked.to_unite()).await?;
     asked.unite(&mut state, &contents);
     // What another environment shows is asked by the operator: what waited then is noted.
-    let waits = row.iter().flat_map(noted_waiting).map(|one| (one.integration.clone(), one)).collect();
+    let status = member.resource.as_ref().and_then(|resource| resource.status.as_ref());
+    // While something holds the plan, the status alone says what waits on.
+    let waits_on = |noted: Waiting| {
+        let Some(status) = status else { return Some(noted) };
+        let version = noted.version.as_deref().unwrap_or_default();
+        let same = |one: &&WaitingStatus| one.integration == noted.integration && one.version == version;
+        match status.waiting.iter().find(same) {
+            Some(told) => match told.reason.strip_prefix(LET_IN).and_then(|told| told.split_once(", ")) {
+                Some((by, _)) => Some(Waiting { why: Why::LetIn { by: by.to_owned() }, ..noted }),
+                None => Some(noted),
+            },
+            None => {
+                let all = status.counts.map_or(0, |counts| counts.waiting);
+                Some(noted).filter(|_| usize::try_from(all).unwrap_or(0) > status.waiting.len())
+            }
+        }
+    };
+    let waits = row.iter().flat_map(noted_waiting).filter_map(waits_on);
+    let waits = waits.map(|one| (one.integration.clone(), one)).collect();
     state.admission = Some(Admission { waits, ..Admission::default() });
     state.carried = store.carried(name, &sower_core::resolve::questions(&selection, &state)).await?;
     let merged = asked.to_merge(&state);

@@ -88,10 +88,14 @@ impl Verdict {
             }
             None => verdict.absent(member, evidence, id),
         }
-        if let Some(frozen) = evidence.frozen.as_ref().filter(|_| evidence.operation.is_some()) {
+        let frozen = evidence.frozen.as_ref().filter(|_| evidence.operation.is_some());
+        if let Some(frozen) = frozen {
             verdict.notes.push(Note::plain(format!("= {} is {frozen}: a seeding waits", member.name())));
         }
-        if let Some(unmet) = evidence.unmet.as_ref().filter(|_| evidence.operation.is_some()) {
+        // Where the sources are not read, what comes is not known.
+        let comes = evidence.operation.is_some() || evidence.waiting.is_some() || evidence.reading.is_none();
+        let told = |unmet: &str| frozen.is_some() && unmet.starts_with("Frozen ");
+        if let Some(unmet) = evidence.unmet.as_ref().filter(|unmet| comes && !told(unmet)) {
             verdict.notes.push(Note::plain(format!("= {} {}", member.name(), sentence(unmet))));
         }
         for (conflict, changes) in &evidence.conflicts {
@@ -107,9 +111,18 @@ impl Verdict {
         match operation.map(|operation| (operation.verb, operation)) {
             Some((Verb::Update | Verb::Create, operation)) => {
                 let to = operation.to.as_ref().map(|to| to.version.as_str()).unwrap_or_default();
-                let does = if operation.staged { "begins its rollout" } else { "takes it" };
+                let does = match (operation.staged, &evidence.ends) {
+                    (_, Some(ended)) if evidence.gives_up => format!("ends the rollout of {ended}"),
+                    (true, Some(ended)) => format!("begins its rollout, and ends that of {ended}"),
+                    (true, None) => "begins its rollout".to_owned(),
+                    (false, Some(ended)) => format!("takes it, and ends the rollout of {ended}"),
+                    (false, None) => "takes it".to_owned(),
+                };
                 self.notes.push(Note::plain(format!("~ git has {to}: the next seeding {does}")));
-                self.remedy = Some(("To take it now", format!("sower seed -e {name}")));
+                // Where it waits for another environment, that would be refused.
+                if evidence.unmet.is_none() {
+                    self.remedy = Some(("To take it now", format!("sower seed -e {name}")));
+                }
             }
             Some((Verb::Move, _)) => {
                 self.notes.push(Note::plain("~ git has it elsewhere: the next seeding notes where".into()))
@@ -121,7 +134,9 @@ impl Verdict {
                     }
                     None => "gone from the sources".to_owned(),
                 };
-                self.notes.push(Note::plain(format!("- {why}: the next seeding deletes it")));
+                let ends = evidence.ends.as_ref().map(|ended| format!(", and ends the rollout of {ended}"));
+                let ends = ends.unwrap_or_default();
+                self.notes.push(Note::plain(format!("- {why}: the next seeding deletes it{ends}")));
             }
             None => {}
         }
@@ -234,7 +249,9 @@ impl Verdict {
             self.state = "not yet";
             self.version = evidence.summary().map(|summary| summary.version.clone());
             self.detail = format!("the next seeding brings {}", self.version.clone().unwrap_or_default());
-            self.remedy = Some(("To carry it there", format!("sower seed -e {}", member.name())));
+            if evidence.unmet.is_none() {
+                self.remedy = Some(("To carry it there", format!("sower seed -e {}", member.name())));
+            }
         } else if !evidence.conflicts.is_empty() {
             self.state = "held";
             self.detail = "a conflict keeps it out".to_owned();

@@ -28,6 +28,9 @@ pub struct Document {
     revision: Option<String>,
     create: usize,
     update: usize,
+    /// Rollouts that end while everybody keeps what they have.
+    #[serde(skip_serializing_if = "is_none")]
+    given_up: usize,
     delete: usize,
     unchanged: usize,
     conflicts: Vec<Conflict>,
@@ -37,7 +40,15 @@ pub struct Document {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     waiting: Vec<Waiting>,
     guard: Option<Cow<'static, str>>,
+    /// Which environment it waits for, and why: a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<String>,
     errors: Vec<Entry>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 #[derive(Serialize)]
@@ -93,6 +104,7 @@ impl Document {
             revision: None,
             create: 0,
             update: 0,
+            given_up: 0,
             delete: 0,
             unchanged: 0,
             conflicts: Vec::new(),
@@ -100,6 +112,7 @@ impl Document {
             excluded: Vec::new(),
             waiting: Vec::new(),
             guard: None,
+            waits_for: None,
             errors: Vec::new(),
         };
         match made {
@@ -109,7 +122,7 @@ impl Document {
     }
 
     fn made(made: &Made, empty: Self) -> Self {
-        let Made { planned, updates: _, unknown, guard, unmet: _, reseed } = made;
+        let Made { planned, updates: _, unknown, guard, unmet, reseed } = made;
         let plan = &planned.plan;
         let changes = changes::in_order(&plan.operations).into_iter().map(|operation| ChangeDocument {
             integration: operation.id.clone(),
@@ -120,7 +133,7 @@ impl Document {
             restored: operation.verb == Verb::Create
                 && planned.state.rows.get(&operation.id).is_some_and(|row| row.removed),
             staged: operation.staged,
-            ends: changes::ended(operation, &planned.state).map(str::to_owned),
+            ends: planned.state.ends(operation).map(|content| content.version.clone()),
             unknown: unknown.get(&operation.id).cloned().unwrap_or_default(),
             fields: made.inside(&operation.id).unwrap_or_default().iter().map(field).collect(),
         });
@@ -151,7 +164,8 @@ impl Document {
             only: plan.scope.as_ref().map(|ids| ids.iter().cloned().collect()),
             revision: Some(planned.reading.revision_full()),
             create: plan.created(),
-            update: plan.updated(),
+            update: plan.updated() - made.given_up(),
+            given_up: made.given_up(),
             delete: plan.deleted(),
             unchanged: plan.unchanged,
             conflicts: plan.conflicts.clone(),
@@ -159,6 +173,7 @@ impl Document {
             excluded: excluded.collect(),
             waiting: made.waiting(),
             guard: guard.clone(),
+            waits_for: unmet.clone(),
             errors: errors.chain(denied).collect(),
             ..empty
         }

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use sower_core::gate::Gate;
 use sower_core::plan::{Conflict, Operation, Verb};
+use sower_core::report::given_up;
 
-use super::{Made, exactly, refused};
+use super::{DEPENDENCY, Made, exactly, refused};
 use crate::commands::seed;
 use crate::output::changes;
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, sentence};
 
 /// Most lines of one table.
 const LINES: usize = 50;
@@ -38,12 +39,13 @@ fn planned(made: &Made, narrowed: Option<&str>, flags: &str, room: usize) -> Str
     let plan = &made.planned.plan;
     let hash = plan.short_hash();
     let mut out = format!(
-        "### Plan `{hash}` for {}\n\n{} create, {} update, {} delete, {} unchanged{} at {}\n\n",
+        "### Plan `{hash}` for {}\n\n{} create, {} update, {} delete, {} unchanged{}{} at {}\n\n",
         text(&plan.environment),
         plan.created(),
-        plan.updated(),
+        plan.updated() - made.given_up(),
         plan.deleted(),
         plan.unchanged,
+        given_up(made.given_up()),
         changes::besides(plan.conflicts.len(), refused(&made.planned)),
         text(&made.planned.reading.revision_short()),
     );
@@ -81,7 +83,10 @@ fn planned(made: &Made, narrowed: Option<&str>, flags: &str, room: usize) -> Str
             };
             format!("It is held: {told}.{allow}")
         }
-        (Gate::Open, Some(guard)) => format!("It is held: {}.\n\n", text(guard)),
+        (Gate::Open, Some(guard)) => {
+            let why = made.unmet.as_deref().filter(|_| guard == DEPENDENCY).map(sentence);
+            format!("It is held: {}.\n\n", text(why.as_deref().unwrap_or(guard)))
+        }
         (Gate::Open, None) => {
             apply.map(|apply| format!("Apply exactly this:\n\n```sh\n{apply}\n```\n\n")).unwrap_or_default()
         }

@@ -1,5 +1,6 @@
 //! A plan as people read it, and what its changes mean for users.
 
+use sower_controllers::seeding::Planned;
 use sower_core::compare::Change;
 use sower_core::compatibility::{self, Compatibility, Judged};
 use sower_core::plan::{Denied, Kept, KeptWhy, Operation, Verb};
@@ -16,9 +17,17 @@ impl Made {
         self.updates.iter().find(|(known, _)| known == id).map(|(_, judged)| judged.as_slice())
     }
 
-    /// What an operation means for those who use the integration.
+    /// How many rollouts end while everybody keeps what they have.
+    pub(super) fn given_up(&self) -> usize {
+        let Planned { plan, state, .. } = &self.planned;
+        plan.operations.iter().filter(|operation| state.gives_up(operation)).count()
+    }
+
+    /// What an operation means for those who use the integration; none: nothing is changed of what all have, or that is not
+    /// known.
     pub(super) fn means(&self, operation: &Operation) -> Option<Compatibility> {
         match operation.verb {
+            _ if self.planned.state.gives_up(operation) => None,
             Verb::Create => Some(Compatibility::Compatible),
             Verb::Remove => Some(Compatibility::Breaking),
             Verb::Move => Some(Compatibility::Documentation),

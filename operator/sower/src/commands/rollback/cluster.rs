@@ -216,6 +216,7 @@ fn report(name: &str, answer: &RollbackStatus, duration: u64) -> Report {
         created: counted(" created"),
         updated: counted(" updated"),
         staged: 0,
+        given_up: 0,
         deleted: counted(" deleted"),
         unchanged: 0,
         actions_created: 0,

@@ -4,15 +4,15 @@ use std::path::Path;
 
 use serde_json::json;
 use sower_controllers::reason::Reason;
-use sower_controllers::rollout::CommandError;
+use sower_controllers::rollout::{CommandError, Stepped};
 use sower_controllers::seeding::{Job, Seeder, SeedingError};
 use sower_core::manifest::LoadedEnvironment;
-use sower_core::rollout::Command;
+use sower_core::rollout::{Command, Rollout};
 use sower_store::Store;
 use tokio_util::sync::CancellationToken;
 
 use super::{cluster, status};
-use crate::choice::Asked;
+use crate::choice::{self, Asked};
 use crate::cli::{Format, RolloutChangeArgs, RolloutStatusArgs, TargetKind, Which};
 use crate::commands::Context;
 use crate::commands::seed::{no_waiting, with_flags};
@@ -57,6 +57,14 @@ pub enum Came {
     Asked(String),
     /// Nobody waits for it any more.
     Interrupted,
+}
+
+/// A command that was obeyed.
+struct Obeyed {
+    /// What came of it.
+    message: String,
+    /// What failed after it.
+    beside: Option<Failure>,
 }
 
 /// Runs it.
@@ -117,7 +125,10 @@ async fn files(
     context.style.hint(&project.from(&[], &[&environment]));
     let told = one(&project, &environment, given, context).await;
     project.databases.close().await;
-    let message = told.map_err(|trouble| trouble.failure)?;
+    let Obeyed { message, beside } = told.map_err(|trouble| trouble.failure)?;
+    if let Some(failure) = beside {
+        context.style.note(&format!("warning: {}", failure.message));
+    }
     Ok(Came::Done { environment: environment.name, message })
 }
 
@@ -132,6 +143,9 @@ async fn by_rows(
     let found = project.by_rows(name).await;
     let found = found.map_err(|error| Trouble::database(error, name).asked_of(&project.settings).failure)?;
     let Some(environment) = found else {
+        if choice::nearest(&project.names(), name).is_some() {
+            return Err(failure);
+        }
         let typed = format!("sower {} -e {name} --database URL", given.typed());
         return Err(failure.next("by its rows", typed));
     };
@@ -144,7 +158,7 @@ async fn one(
     environment: &LoadedEnvironment,
     given: &Given,
     context: &Context,
-) -> Result<String, Trouble> {
+) -> Result<Obeyed, Trouble> {
     let name = &environment.name;
     if environment.spec.suspend && lets_more(given.command) {
         return Err(Trouble::suspended(name, &project.place(environment, "/suspend")));
@@ -168,14 +182,15 @@ pub fn where_it_is(failure: Failure, given: &Given, environment: &str, flags: &s
     failure.next("where it is", format!("sower rollout status {} -e {environment}{flags}", given.integration))
 }
 
-/// Tells the rollout; what came of it. What is to be tried again begins at once, as with an operator.
+/// Tells the rollout; what came of it. What is to be tried again begins at once, as with an operator. Once it is obeyed, what
+/// fails is told beside that.
 async fn command_rollout(
     seeder: &Seeder,
     store: &Store,
     (project, environment): (&Project, &LoadedEnvironment),
     given: &Given,
     cancel: &CancellationToken,
-) -> Result<String, Trouble> {
+) -> Result<Obeyed, Trouble> {
     let name = &environment.name;
     let failed = |error: SeedingError| Trouble::new(&error, name).asked_of(&project.settings);
     let steps = project.steps(environment);
@@ -194,25 +209,49 @@ async fn command_rollout(
         }
         CommandError::Seeding(error) => failed(error),
     })?;
+    let mut obeyed = Obeyed { message: done.message, beside: None };
     let begun = match given.command {
         // Nothing follows from these; and where seedings are suspended, nothing is to.
-        Command::Pause | Command::Abort => return Ok(done.message),
+        Command::Pause | Command::Abort => return Ok(obeyed),
         Command::Resume | Command::Advance => true,
-        // What holds the seeding, such as a freeze window, holds a new beginning, too.
-        Command::Retry => {
-            let job =
-                project.job(environment).map_err(|failure| Trouble::of(Reason::InvalidSpec, failure))?;
-            let neighbours = project.neighbours();
-            if neighbours.unmet(environment).await.is_some() {
-                return Ok(done.message);
+        Command::Retry => match begin_again(seeder, store, (project, environment), cancel).await {
+            Ok(begun) => begun,
+            Err(failure) => {
+                obeyed.beside = Some(failure);
+                false
             }
-            let job = Job { upstream: neighbours.upstream(environment).await, ..job };
-            seeder.seed(store, &job, cancel).await.map_err(failed)?.report().staged > 0
-        }
+        },
     };
-    let stepped = seeder.step_rollouts(store, &steps).await.map_err(failed)?;
-    let now = stepped.standing.iter().find(|rollout| begun && rollout.integration == given.integration);
-    Ok(now.map_or(done.message, sower_core::rollout::Rollout::line))
+    let mut stepped = Stepped::default();
+    let done = seeder.step_each(store, &steps, &mut stepped).await;
+    let stuck = done.err().map(|error| Trouble::beside(&error, name).failure);
+    obeyed.beside = obeyed.beside.or(stuck);
+    let of = |rollout: &&Rollout| begun && rollout.integration == given.integration;
+    // What is over by now no longer stands.
+    let moved = stepped.changes.iter().rev().map(|change| &change.after).find(of);
+    if let Some(now) = moved.or_else(|| stepped.standing.iter().find(of)) {
+        obeyed.message = now.line();
+    }
+    Ok(obeyed)
+}
+
+/// Seeds what was asked back; whether a rollout began. What holds the seeding, such as a freeze window, holds a new beginning,
+/// too.
+async fn begin_again(
+    seeder: &Seeder,
+    store: &Store,
+    (project, environment): (&Project, &LoadedEnvironment),
+    cancel: &CancellationToken,
+) -> Result<bool, Failure> {
+    let job = project.job(environment)?;
+    let neighbours = project.neighbours();
+    if neighbours.unmet(environment).await.is_some() {
+        return Ok(false);
+    }
+    let job = Job { upstream: neighbours.upstream(environment).await, ..job };
+    let seeded = seeder.seed(store, &job, cancel).await;
+    let seeded = seeded.map_err(|error| Trouble::beside(&error, &environment.name).failure)?;
+    Ok(seeded.report().staged > 0)
 }
 
 async fn tell(
@@ -261,7 +300,7 @@ async fn now(
 ) -> Option<crate::output::document::Fields> {
     let quiet =
         Context { style: crate::output::style::Style { quiet: true, ..context.style }, ..context.clone() };
-    let session = Session::ask(&args.at, which, &quiet).await.ok()?;
+    let session = Session::ask_rows(&args.at, which, &quiet).await.ok()?;
     let [member] = session.members.as_slice() else { return None };
     let found = status::of(&session, member, Some(&args.id)).await.ok()?;
     found.first().map(|rollout| status::described(member, rollout))

@@ -11,6 +11,7 @@ use sower_core::freeze::Frozen;
 use sower_core::gate::Moment;
 use sower_core::rollout::course::Outlook;
 use sower_core::rollout::{Command, Rollout, State};
+use sower_core::select::touches;
 use sower_crds::EnvironmentSpec;
 use sower_crds::rollout::StrategyType;
 
@@ -69,9 +70,16 @@ pub fn drawn(rollout: &Rollout, place: &Place<'_>, now: Timestamp) -> String {
     if !others.is_empty() {
         text.push_str(&format!("\n{others}"));
     }
-    let checks = rollout.verdict.as_ref().filter(|_| !rollout.state.is_over()).map(|verdict| &verdict.checks);
-    if let Some(checks) = checks.filter(|checks| !checks.is_empty()) {
-        text.push_str(&format!("\n{}", checks::table(rollout, checks)));
+    let verdict = rollout.verdict.as_ref().filter(|_| !rollout.state.is_over());
+    match verdict {
+        // It could not be told: why not is all that there is.
+        Some(verdict) if verdict.checks.is_empty() && !verdict.reason.is_empty() => {
+            text.push_str(&format!("\n{}\n", verdict.reason));
+        }
+        Some(verdict) if !verdict.checks.is_empty() => {
+            text.push_str(&format!("\n{}", checks::table(rollout, &verdict.checks)));
+        }
+        Some(_) | None => {}
     }
     text.push_str(&format!("\n{}\n", closing(rollout, place, now)));
     text
@@ -96,6 +104,11 @@ fn closing(rollout: &Rollout, place: &Place<'_>, now: Timestamp) -> String {
             let tried = rollout.blamed().version;
             match place.since.kept_out.filter(|_| rollout.ended_badly()) {
                 None => has,
+                Some(_) if tried != *to => {
+                    format!(
+                        "{has} {id} {tried} takes part in no comparison until everyone has something newer."
+                    )
+                }
                 Some(true) => format!("{has} {id} {tried} is asked back: the next seeding begins it again."),
                 Some(false) => format!(
                     "{has} {id} {tried} stays out until a newer version arrives.\n{}",
@@ -145,7 +158,9 @@ fn ahead(rollout: &Rollout, place: &Place<'_>, now: Timestamp) -> String {
     // Of one that has come to its end the first line says so.
     let frozen = place.frozen(rollout, now).filter(|_| rollout.state != State::Completing);
     let frozen = frozen.map(|frozen| frozen.told(now));
+    let touched = touches(place.spec, &rollout.integration);
     let then = match rollout.outlook(now, &|at| place.opens(rollout, at)) {
+        _ if !touched => "no more consumers get it: allowedIntegrations does not name it".to_owned(),
         Outlook::Begins(begins) if begins <= now => "begins now".to_owned(),
         Outlook::Begins(begins) => format!("begins at {}", at(begins)),
         Outlook::Completes(done) if rollout.strategy.kind == StrategyType::AB => {

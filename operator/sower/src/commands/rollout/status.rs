@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sower_core::rollout::course::percent;
-use sower_core::rollout::{Event, Rollout, Variant};
+use sower_core::rollout::{Event, Rollout, State, Variant};
 use sower_store::{Store, StoreError, Which};
 
 use super::drawn::{Place, Since, drawn};
@@ -22,7 +22,7 @@ use crate::standing::is_ours;
 /// # Errors
 /// Where a database does not answer, or the integration that was named has had no rollout.
 pub async fn run(args: &RolloutStatusArgs, context: &Context) -> Result<Exit, Failure> {
-    let session = Session::ask(&args.at, &args.which, context).await?;
+    let session = Session::ask_rows(&args.at, &args.which, context).await?;
     let id = args.id.as_deref();
     let (answers, exit) = session.each(async |member| of(&session, member, id).await).await?;
     let mut all: Vec<(&Member, Last)> = answers
@@ -142,7 +142,14 @@ fn table(session: &Session, all: &[(&Member, Last)], now: Timestamp) -> Table {
         ["NAMESPACE", "ENVIRONMENT", "ID", "FROM", "TO", "STATE", "STEP", "WEIGHT", "SINCE", "REASON"];
     let skipped = usize::from(!session.everywhere());
     let mut table = Table::new(&heads[skipped..]);
-    for (member, Last { rollout, since: _ }) in all {
+    for (member, Last { rollout, since: left }) in all {
+        // What everybody had by its end they may have no longer.
+        let undone = rollout.state == State::Completed && left.stable.as_ref() != Some(&rollout.to.version);
+        let now_has = match &left.stable {
+            Some(version) => format!("; everyone has {version} now"),
+            None => "; nobody has it now".to_owned(),
+        };
+        let now_has = if undone { now_has } else { String::new() };
         let since = rollout.last_event().map_or(rollout.started_at, |event| event.at);
         let cells = [
             member.namespace().to_owned(),
@@ -154,7 +161,7 @@ fn table(session: &Session, all: &[(&Member, Last)], now: Timestamp) -> Table {
             format!("{}/{}", rollout.reached().0, rollout.steps()),
             format!("{}%", percent(rollout.weight)),
             time::ago(since, now),
-            rollout.reason().to_owned(),
+            format!("{}{now_has}", rollout.reason()),
         ];
         table.row(cells.into_iter().skip(skipped));
     }

@@ -17,17 +17,21 @@ use crate::commands::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{changes, time};
 use crate::standing::{IN_A_STATUS, unlisted};
-use crate::trouble::sentence;
+use crate::trouble::{NOTHING_WRITTEN, sentence};
 use record::report;
 
 /// The reasons that a guard gives.
-const GUARDS: [Reason; 5] = [
+const GUARDS: [Reason; 6] = [
     Reason::PruneLimitExceeded,
     Reason::ApprovalRequired,
     Reason::Frozen,
     Reason::KeptElsewhere,
     Reason::Suspended,
+    Reason::DependencyNotReady,
 ];
+/// The guards that hold a plan: what waits is known.
+const LOOKED: [Reason; 4] =
+    [Reason::PruneLimitExceeded, Reason::ApprovalRequired, Reason::Frozen, Reason::DependencyNotReady];
 /// The guards that an approval answers.
 const APPROVABLE: [Reason; 2] = [Reason::PruneLimitExceeded, Reason::ApprovalRequired];
 
@@ -48,6 +52,17 @@ impl Answer {
     fn seeding(&self) -> Option<&LastSeeding> {
         let last = self.after.last_seeding.as_ref();
         last.filter(|_| last != self.before.last_seeding.as_ref())
+    }
+
+    /// Those of the integrations that were to be let in of which neither something came nor waits, as far as the status tells:
+    /// the operator looked, and wrote nothing.
+    pub fn of_which_nothing_came<'a>(&self, ids: &'a [String]) -> impl Iterator<Item = &'a str> {
+        let counted = self.after.counts.map_or(0, |counts| number(counts.waiting));
+        let looked = matches!(End::of(&self.after), End::Seeded | End::Invalid)
+            || ready(&self.after).is_some_and(|ready| LOOKED.iter().any(|one| one.as_str() == ready.reason));
+        let tells = looked && self.seeding().is_none() && counted <= self.after.waiting.len();
+        let waits: BTreeSet<String> = self.after.waiting.iter().map(|one| one.integration.clone()).collect();
+        ids.iter().filter(move |id| tells && !waits.contains(*id)).map(String::as_str)
     }
 
     /// The same of the plan that was applied: what waits since is another matter.
@@ -131,12 +146,14 @@ fn deletions(message: &str) -> Option<String> {
     Some(format!("{with}- {names}{why}"))
 }
 
-/// Tells the answer of one environment; its record and its exit status.
+/// Tells the answer of one environment; its record and its exit status. `unwritten` says in a sentence what came of what is
+/// refused, where that is more than nothing.
 pub fn tell(
     name: &str,
     answer: &Answer,
     cluster: &Cluster,
     format: Format,
+    unwritten: Option<&str>,
     context: &Context,
 ) -> (Report, Exit) {
     let (style, after) = (&context.style, &answer.after);
@@ -180,7 +197,12 @@ pub fn tell(
                 style.say(&gone.map(|line| line + "\n").unwrap_or_default());
             }
             let reason = ready(after).map(|ready| ready.reason.as_str()).unwrap_or_default();
-            let failure = refusal(name, reason, after, cluster);
+            let mut failure = refusal(name, reason, after, cluster);
+            if let Some(unwritten) = unwritten {
+                for nothing in ["Nothing was pruned.", NOTHING_WRITTEN] {
+                    failure.message = failure.message.replacen(nothing, unwritten, 1);
+                }
+            }
             style.note(&failure.text());
             failure.exit
         }
@@ -197,13 +219,13 @@ fn line(name: &str, answer: &Answer) -> String {
     let besides = besides + &changes::quarantined(number(counts.quarantined));
     let revision = after.revision.clone().unwrap_or_default();
     match answer.seeding() {
-        Some(LastSeeding { seeding, created, updated, staged, deleted, unchanged, .. }) => {
+        Some(LastSeeding { seeding, created, updated, staged, given_up, deleted, unchanged, .. }) => {
             let seq = seeding.rsplit('-').next().unwrap_or(seeding);
             let took = time::took(*milliseconds);
             let counted =
                 format!("{created} created, {updated} updated, {deleted} deleted, {unchanged} unchanged");
-            let begun = begun(number(*staged));
-            format!("Seeded {name} at {revision} (seeding {seq}): {counted}{begun}{besides} in {took}\n")
+            let rollouts = begun(number(*staged)) + &sower_core::report::given_up(number(*given_up));
+            format!("Seeded {name} at {revision} (seeding {seq}): {counted}{rollouts}{besides} in {took}\n")
         }
         None => {
             let moved = before.last_applied_revision != after.last_applied_revision;

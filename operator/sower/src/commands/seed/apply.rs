@@ -24,12 +24,13 @@ use crate::cli::{ApplyArgs, TargetKind};
 use crate::cluster::Cluster;
 use crate::commands::Context;
 use crate::failure::{Exit, Failure};
+use crate::neighbours::Holds;
 use crate::output::progress::Progress;
 use crate::output::{document, time};
 use crate::person;
 use crate::project::Project;
 use crate::settings::{Settings, quoted};
-use crate::trouble::{Trouble, nothing_to_do};
+use crate::trouble::{NOTHING_WRITTEN, Trouble, nothing_to_do};
 
 /// Bytes of a plan's file.
 const LARGEST: u64 = 64 << 20;
@@ -149,9 +150,9 @@ async fn files(
     project.databases.close().await;
     let style = &context.style;
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let (approved, stepped) = match approved {
-        Ok((approved, stepped)) => (Ok(approved), stepped),
-        Err(trouble) => (Err(trouble), Stepped::default()),
+    let (approved, stepped, stuck) = match approved {
+        Ok((approved, stepped, stuck)) => (Ok(approved), stepped, stuck),
+        Err(trouble) => (Err(trouble), Stepped::default(), None),
     };
     let (result, exit) = match approved {
         Err(trouble) if context.cancel.is_cancelled() => {
@@ -176,7 +177,7 @@ async fn files(
             (Err(Trouble::of(Reason::ApprovalRequired, failure)), Some(Exit::Refused))
         }
     };
-    let tried = Tried { environment, result, stepped, reading: None, kept: Vec::new(), milliseconds };
+    let tried = Tried { environment, result, stepped, stuck, reading: None, kept: Vec::new(), milliseconds };
     style.hint(&project.from(&[source_at(&project, &tried)], &[environment]));
     let ended = match &tried.result {
         Ok(seeded) => {
@@ -190,9 +191,13 @@ async fn files(
             trouble.failure.exit
         }
     };
+    let ended = tried.stuck.iter().fold(exit.unwrap_or(ended), |ended, stuck| {
+        style.note(&stuck.failure.text());
+        ended.worse(stuck.failure.exit)
+    });
     let report: Report = super::report(&tried);
     document::write_each(style, args.output, true, &[report])?;
-    Ok(exit.unwrap_or(ended))
+    Ok(ended)
 }
 
 async fn approve(
@@ -200,31 +205,34 @@ async fn approve(
     environment: &LoadedEnvironment,
     wanted: &Wanted,
     context: &Context,
-) -> Result<(Approved, Stepped), Trouble> {
+) -> Result<(Approved, Stepped, Option<Trouble>), Trouble> {
     let name = &environment.name;
     if environment.spec.suspend {
         return Err(Trouble::suspended(name, &project.place(environment, "/suspend")));
     }
     let job = project.job(environment).map_err(|failure| Trouble::of(Reason::InvalidSpec, failure))?;
+    let opened = project.databases.of(&project.settings, environment).await;
+    let store = opened.map_err(|error| Trouble::database(error, name))?;
     let neighbours = project.neighbours();
-    if let Some(why) = neighbours.unmet(environment).await {
-        return Err(Trouble::waits(name, &why).asked_of(&project.settings));
+    if let Some(holds) = neighbours.holds(environment, &store, &job).await {
+        let trouble = match holds {
+            Holds::Waits(why) => Trouble::waits(name, &why, NOTHING_WRITTEN),
+            Holds::Else(trouble) => trouble,
+        };
+        return Err(trouble.asked_of(&project.settings));
     }
     let upstream = neighbours.upstream(environment).await;
     let job = Job { only: wanted.only.clone(), reseed: wanted.reseed, upstream, ..job };
     let seeder = project.seeder(None, None).map_err(|failure| Trouble::of(Reason::SeedingFailed, failure))?;
-    let opened = project.databases.of(&project.settings, environment).await;
-    let store = opened.map_err(|error| Trouble::database(error, name))?;
     let failed = |error: SeedingError| Trouble::new(&error, name).asked_of(&project.settings);
     let approved = seeder.approve(&store, &job, &wanted.approval, &context.cancel).await.map_err(failed)?;
     // What begins with it takes its first step now.
-    let stepped = match &approved {
-        Approved::Applied(seeded) if seeded.report().staged > 0 => {
-            seeder.step_rollouts(&store, &project.steps(environment)).await.map_err(failed)?
-        }
-        _ => Stepped::default(),
-    };
-    Ok((approved, stepped))
+    let (mut stepped, mut stuck) = (Stepped::default(), None);
+    if matches!(&approved, Approved::Applied(seeded) if seeded.report().staged > 0) {
+        let done = seeder.step_each(&store, &project.steps(environment), &mut stepped).await;
+        stuck = done.err().map(|error| super::stuck(project, environment, &error));
+    }
+    Ok((approved, stepped, stuck))
 }
 
 /// `plan 7c1e09b4d2f8 is stale: seeding 58 came first, 2 min ago. Nothing was written.`
@@ -328,6 +336,6 @@ fn told_of(
     } else {
         answer
     };
-    let (report, exit) = answer::tell(&name, &answer, cluster, args.output, context);
+    let (report, exit) = answer::tell(&name, &answer, cluster, args.output, None, context);
     (Some(report), exit)
 }

@@ -78,7 +78,7 @@ pub async fn seed(args: &SeedArgs, _: &Settings, context: &Context) -> Result<Ex
         let name = environment.name_any();
         match answer {
             Ok(Some(answer)) => {
-                let (report, ended) = answer::tell(&name, &answer, &cluster, args.output, context);
+                let (report, ended) = answer::tell(&name, &answer, &cluster, args.output, None, context);
                 exit = exit.worse(ended);
                 reports.push(report);
             }

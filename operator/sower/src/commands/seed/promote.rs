@@ -5,18 +5,20 @@ use sower_controllers::reason::Reason;
 use sower_controllers::seeding::{Job, Planned, Promote, SeedingError};
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::plan::KeptWhy;
+use sower_core::promotion::LET_IN;
+use sower_crds::environment::WaitingStatus;
 use sower_crds::period::parse;
 use sower_crds::{Environment, EnvironmentSpec, PROMOTE, PROMOTED_BY};
-use sower_store::{Admitted, StoreError};
+use sower_store::StoreError;
 
 use super::cluster::{Request, ask};
+use super::told::let_in_alone;
 use super::{answer, for_people, no_waiting, with_flags};
 use crate::choice::{self, Asked};
 use crate::cli::{Format, PromoteArgs, SeedArgs, TargetKind};
 use crate::cluster::Cluster;
 use crate::commands::Context;
 use crate::failure::{Exit, Failure};
-use crate::job::KEEPER;
 use crate::output::{changes, document};
 use crate::person;
 use crate::project::Project;
@@ -150,17 +152,8 @@ async fn admit(
     if args.dry_run {
         return Ok(Some(planned));
     }
-    let admission = planned.state.admission.as_ref();
-    let let_in = |id: &String| {
-        let wanted = admission?.let_in.get(id)?;
-        Some(Admitted { integration: id.clone(), checksum: wanted.summary.checksum.clone() })
-    };
-    let admitted: Vec<Admitted> = args.ids.iter().filter_map(let_in).collect();
-    if !admitted.is_empty() {
-        let fence = store.claim(name, KEEPER, false).await.map_err(stored)?;
-        store.admit(&fence, &admitted, &by).await.map_err(stored)?;
-        tracing::debug!(from, by, "let in {}", args.ids.join(", "));
-    }
+    seeder.let_in(&store, &job, &planned).await.map_err(failed)?;
+    tracing::debug!(from, by, "let in {}", args.ids.join(", "));
     Ok(None)
 }
 
@@ -247,7 +240,7 @@ async fn in_cluster(args: &PromoteArgs, context: &Context) -> Result<Exit, Failu
         .map_err(|failure| with_flags(failure, &cluster.flags))?;
     let [index] = chosen.as_slice() else { return Err(Failure::usage("which environment?")) };
     let environment: &Environment = &environments[*index];
-    from(args, &environment.spec, &cluster.flags)?;
+    let from = from(args, &environment.spec, &cluster.flags)?;
     let style = &context.style;
     style.hint(&cluster.from());
     let by = person::name(std::path::Path::new("."));
@@ -277,10 +270,18 @@ async fn in_cluster(args: &PromoteArgs, context: &Context) -> Result<Exit, Failu
             return Ok(trouble.failure.exit);
         }
     };
-    let (report, exit) = answer::tell(&args.to, &answer, &cluster, args.output, context);
-    let waits = answer.after.waiting.iter().filter(|one| args.ids.contains(&one.integration));
-    let refused: Vec<String> =
-        waits.map(|one| format!("{} {} {}", one.integration, one.version, one.reason)).collect();
+    let named = answer.after.waiting.iter().filter(|one| args.ids.contains(&one.integration));
+    let (let_in, waits): (Vec<&WaitingStatus>, Vec<&WaitingStatus>) =
+        named.partition(|one| one.reason.starts_with(LET_IN));
+    let let_in: Vec<&str> = let_in.into_iter().map(|one| one.integration.as_str()).collect();
+    let unwritten = let_in_alone(&let_in);
+    let (report, exit) = answer::tell(&args.to, &answer, &cluster, args.output, Some(&unwritten), context);
+    let waits = waits.into_iter().filter(|one| !let_in.contains(&one.integration.as_str()));
+    let waits = waits.map(|one| format!("{} {} {}", one.integration, one.version, one.reason));
+    let nothing = answer
+        .of_which_nothing_came(&args.ids)
+        .map(|id| format!("{id} does not wait for {from}: {} has it, or {from} does not carry it", args.to));
+    let refused: Vec<String> = waits.chain(nothing).collect();
     document::write_each(style, args.output, true, &[report])?;
     if refused.is_empty() {
         return Ok(exit);

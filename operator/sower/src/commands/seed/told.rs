@@ -6,7 +6,7 @@ use sower_core::gate::{Held, HeldReason};
 use sower_core::manifest::LoadedEnvironment;
 use sower_core::plan::{Operation, Plan, Verb};
 use sower_core::problem::Problem;
-use sower_core::report::{Failure as Entry, Report, begun};
+use sower_core::report::{Failure as Entry, Report, begun, given_up};
 use sower_crds::FREEZE_OVERRIDE;
 
 use super::{FOREIGN_ROW, Tried, for_people};
@@ -17,7 +17,7 @@ use crate::output::{changes, problems, time};
 use crate::project::Project;
 use crate::settings::quoted;
 use crate::snapshots::LastFile;
-use crate::trouble::sentence;
+use crate::trouble::{NOTHING_WRITTEN, sentence};
 
 /// The short revision of what was read.
 pub fn revision(seeded: &Seeded) -> String {
@@ -141,7 +141,7 @@ fn beside(report: &Report) -> String {
 fn seeded_line(planned: &Planned, report: &Report) -> String {
     let number = report.seeding.as_deref().and_then(|id| id.rsplit('-').next()).unwrap_or_default();
     format!(
-        "Seeded {} at {} (seeding {number}): {} created, {} updated, {} deleted, {} unchanged{}{}{} in {}\n",
+        "Seeded {} at {} (seeding {number}): {} created, {} updated, {} deleted, {} unchanged{}{}{}{} in {}\n",
         report.environment,
         planned.reading.revision_short(),
         report.created,
@@ -149,6 +149,7 @@ fn seeded_line(planned: &Planned, report: &Report) -> String {
         report.deleted,
         report.unchanged,
         begun(report.staged),
+        given_up(report.given_up),
         changes::besides(report.conflicts.len(), refused(report)),
         beside(report),
         time::took(report.duration)
@@ -268,10 +269,14 @@ fn refusal(planned: &Planned, held: &Held, environment: &LoadedEnvironment, proj
 fn unwritten(planned: &Planned) -> String {
     let by_hand = planned.state.admission.iter().flat_map(|admission| admission.by_hand.keys());
     let let_in = by_hand.filter(|id| planned.plan.operations.iter().any(|operation| operation.id == **id));
-    let let_in: Vec<&str> = let_in.map(String::as_str).collect();
+    let_in_alone(&let_in.map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Nothing was written, but that these were let in.
+pub fn let_in_alone(let_in: &[&str]) -> String {
     let (are, come) = if let_in.len() == 1 { ("is", "comes") } else { ("are", "come") };
-    match let_in.as_slice() {
-        [] => "Nothing was written.".to_owned(),
+    match let_in {
+        [] => NOTHING_WRITTEN.to_owned(),
         some => format!(
             "No row was written; {} {are} let in, and {come} once nothing holds the plan.",
             changes::some(some.iter().copied(), 20)

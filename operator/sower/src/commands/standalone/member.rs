@@ -16,7 +16,7 @@ use sower_core::manifest::LoadedEnvironment;
 use sower_core::plan::{Operation, Verb};
 use sower_core::report;
 use sower_crds::DriftMode;
-use sower_store::{Store, StoreError};
+use sower_store::Store;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -26,10 +26,11 @@ use super::log::Log;
 use super::told::{Outcome, Told};
 use crate::databases::Databases;
 use crate::failure::Failure;
-use crate::neighbours::Neighbours;
+use crate::job;
+use crate::neighbours::{Found, Holds, Neighbours};
 use crate::origin::Secrets;
 use crate::settings::Settings;
-use crate::trouble::Trouble;
+use crate::trouble::{NOTHING_WRITTEN, Trouble};
 
 /// A fetch ends within `spec.timeout`, too, and names its source: its word goes first.
 const FETCH_FIRST: Duration = Duration::from_secs(5);
@@ -158,7 +159,7 @@ impl Member {
     /// Seeds it now.
     pub async fn round(&mut self) -> Round {
         let spec = self.spec.borrow_and_update().clone();
-        let started = Instant::now();
+        let (started, began) = (Instant::now(), Timestamp::now());
         let seeded = self.seed(&spec).await;
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let labels =
@@ -182,7 +183,7 @@ impl Member {
             .and_then(|(seeded, _)| opens_in(seeded))
             .map_or(again, |opens| again.min(opens));
         let again = self.look_in(&spec).map_or(again, |look| again.min(look));
-        let again = self.due_in().map_or(again, |due| again.min(due));
+        let again = self.due_in(seeded.is_err().then_some(began)).map_or(again, |due| again.min(due));
         let found = drift::locked(&self.watch).found();
         let outcome = match seeded {
             Ok((seeded, updates)) => Outcome { result: Ok(seeded), updates, drift: found },
@@ -196,17 +197,25 @@ impl Member {
         let name = &environment.name;
         // Only what is looked at in this round says when to look again.
         *drift::locked(&self.due) = None;
-        let job = match job {
-            Ok(job) => job,
-            Err(failure) => return Err((Trouble::of(Reason::InvalidSpec, failure.clone()), Kind::Stalled)),
-        };
         if environment.spec.suspend {
             return Err((Trouble::suspended(name, suspended_at), Kind::Stalled));
         }
         let failed = |error: SeedingError| (Trouble::new(&error, name), error.kind);
         self.shared.databases.forget_deleted(&self.shared.settings, environment);
         let opened = self.shared.databases.of(&self.shared.settings, environment).await;
-        let store = opened.map_err(|error: StoreError| failed(error.into()))?;
+        let job = job
+            .as_ref()
+            .map_err(|failure| (Trouble::of(Reason::InvalidSpec, failure.clone()), Kind::Stalled));
+        let store = match (opened, &job) {
+            (Ok(store), _) => store,
+            (Err(_), Err(spec)) => return Err(spec.clone()),
+            (Err(error), Ok(_)) => return Err(failed(error.into())),
+        };
+        // What cannot be seeded keeps nothing from moving that is rolled out; one that cannot move keeps nothing else from being
+        // seeded.
+        let steps = job::steps(environment, secrets);
+        let moved = self.step(&store, &steps).await;
+        let job = job?;
         let limit = environment.spec.timeout.duration().unwrap_or(Duration::from_secs(300));
         if environment.spec.drift.mode == DriftMode::Ignore {
             self.shared.hearing.forget("", name);
@@ -215,17 +224,22 @@ impl Member {
             let waker = drift::waker(&self.watch, move || bell.notify_one());
             self.shared.hearing.follow("", name, &store, waker).await;
         }
-        let steps = Steps::of(job, &**secrets);
-        // One that cannot move keeps nothing else from being seeded.
-        let moved = self.step(&store, &steps).await;
         let all = self.shared.all.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Shared { settings, databases, .. } = &*self.shared;
-        let neighbours = Neighbours { settings, databases, all: &all };
-        if let Some(why) = neighbours.unmet(environment).await {
-            return Err((Trouble::waits(name, &why), Kind::Transient));
+        let neighbours = Neighbours { settings, databases, all: &all, found: Found::default() };
+        let job = Job { upstream: neighbours.upstream(environment).await, ..job.clone() };
+        let holds = neighbours.holds(environment, &store, &job).await;
+        if let Some(Holds::Else(trouble)) = holds {
+            return Err((trouble, Kind::Transient));
+        }
+        if let Some(Holds::Waits(why)) = holds {
+            let looking = self.shared.seeder.look(&store, &job, &self.stop);
+            if let Ok(Err(error)) = tokio::time::timeout(limit + FETCH_FIRST, looking).await {
+                tracing::warn!("what the sources offer meanwhile is not noted: {}", error.full());
+            }
+            return Err((Trouble::waits(name, &why, NOTHING_WRITTEN), Kind::Transient));
         }
         let (metrics, watch) = (&self.shared.metrics, &*self.watch);
-        let job = Job { upstream: neighbours.upstream(environment).await, ..job.clone() };
         let round =
             Drifting { seeder: &self.shared.seeder, store: &store, job, watch, metrics, asked: false };
         let seeding = round.go(&self.stop);
@@ -264,9 +278,14 @@ impl Member {
         done
     }
 
-    /// How long until a rollout is to be looked at; none: nothing of the kind waits.
-    fn due_in(&self) -> Option<Duration> {
-        let left = (*drift::locked(&self.due))?.duration_since(Timestamp::now());
+    /// How long until a rollout is to be looked at; none: nothing of the kind waits. Where a round that
+    /// began then has `failed`, what was due before was looked at in vain.
+    fn due_in(&self, failed: Option<Timestamp>) -> Option<Duration> {
+        let due = (*drift::locked(&self.due))?;
+        if failed.is_some_and(|began| due <= began) {
+            return None;
+        }
+        let left = due.duration_since(Timestamp::now());
         Some(Duration::try_from(left).unwrap_or_default() + Duration::from_millis(20))
     }
 

@@ -72,14 +72,73 @@ fn what_a_hand_lets_in_during_a_freeze_comes_after_it() {
     let frozen = checkout.run("promote stripe --to production");
     assert_eq!(frozen.exit, 4, "{}{}", frozen.out, frozen.err);
     assert_eq!(remembered(&checkout, "promotion_admissions").len(), 1);
-    // The sources offer something newer by then.
+    // The sources offer something newer by then, and staging has it.
     push(&checkout, "stripe", "1.2.0");
     held(&checkout);
+    seed(&checkout, "development");
+    seed(&checkout, "staging");
+    held(&checkout);
+    let status = checkout.run("status -q").out;
+    let waits = "  production: stripe 1.1.0 is let in by AUTHOR, and comes once nothing holds the plan\n";
+    assert!(status.contains(waits), "{status}");
     respec(&checkout, "production", SOAKS);
     assert!(seed(&checkout, "production").contains("~ stripe 1.0.0 -> 1.1.0"));
     let history = checkout.json("history -e production -q -o json");
     assert_eq!(history[0]["reason"], "promotion of stripe 1.1.0 from staging by AUTHOR");
     assert!(remembered(&checkout, "promotion_admissions").is_empty());
+}
+
+#[test]
+fn what_is_let_in_while_another_is_not_ready_comes_after_it() {
+    let on = "  dependsOn: [{ name: development, expression: \"status.counts.integrations > 4\" }]\n";
+    let checkout = settled(SOAKS);
+    respec(&checkout, "production", &format!("{SOAKS}{on}"));
+    push(&checkout, "stripe", "1.1.0");
+    seed(&checkout, "development");
+    age(&checkout, "development");
+    seed(&checkout, "staging");
+    let refused = checkout.run("promote stripe --to production");
+    assert_eq!(refused.exit, 4, "{}{}", refused.out, refused.err);
+    let told =
+        "is not true of it. No row was written; stripe is let in, and comes once nothing holds the plan.";
+    assert!(refused.err.contains(told), "{}", refused.err);
+    let tables = ["promotion_admissions", "promotion_offers"];
+    assert_eq!(tables.map(|table| remembered(&checkout, table).len()), [1, 1]);
+    // What is offered meanwhile is remembered, too, and told.
+    push(&checkout, "slack", "1.1.0");
+    let again = held(&checkout);
+    assert!(again.contains("Waits for development") && again.contains("stripe is let in"), "{again}");
+    assert_eq!(remembered(&checkout, "promotion_offers").len(), 2);
+    let status = checkout.run("status -q").out;
+    for line in
+        ["stripe 1.1.0 is let in by AUTHOR, and comes", "slack 1.1.0 waits for staging: staging does not"]
+    {
+        assert!(status.contains(&format!("  production: {line}")), "{status}");
+    }
+    push(&checkout, "stripe", "1.2.0");
+    respec(&checkout, "production", SOAKS);
+    assert!(seed(&checkout, "production").contains("~ stripe 1.0.0 -> 1.1.0"));
+    assert!(remembered(&checkout, "promotion_admissions").is_empty());
+}
+
+#[test]
+fn what_has_soaked_is_not_told_as_waiting_while_a_guard_holds_it() {
+    let checkout = settled(SOAKS);
+    push(&checkout, "stripe", "1.1.0");
+    seed(&checkout, "development");
+    age(&checkout, "development");
+    seed(&checkout, "staging");
+    seed(&checkout, "production");
+    let status = || checkout.run("status -q").out;
+    assert!(
+        status().contains("production: stripe 1.1.0 waits for staging: carried there since "),
+        "{}",
+        status()
+    );
+    age(&checkout, "staging");
+    respec(&checkout, "production", &format!("{SOAKS}{FROZEN}"));
+    assert!(held(&checkout).contains("frozen"));
+    assert!(status().contains("Frozen") && !status().contains("production: stripe"), "{}", status());
 }
 
 #[test]
@@ -163,6 +222,13 @@ fn what_is_gone_or_left_out_is_offered_no_more() {
     assert_eq!(remembered(&checkout, "promotion_offers").len(), 1);
     checkout.integration("stripe", "1.1.0", "As of 1.1.0\n  stability: beta");
     checkout.commit("Beta");
+    seed(&checkout, "production");
+    assert!(remembered(&checkout, "promotion_offers").is_empty());
+    // What the spec leaves out from now on.
+    push(&checkout, "stripe", "1.2.0");
+    seed(&checkout, "production");
+    assert_eq!(remembered(&checkout, "promotion_offers").len(), 1);
+    respec(&checkout, "production", &format!("{SOAKS}  blockedIntegrations: [stripe]\n"));
     seed(&checkout, "production");
     assert!(remembered(&checkout, "promotion_offers").is_empty());
 }

@@ -110,11 +110,7 @@ fn a_freeze_holds_what_gives_it_to_more() {
     seed(&checkout);
     let held = checkout.run("rollout advance stripe -e production -q");
     assert_eq!(held.exit, 1);
-    assert!(
-        held.err.contains("more consumers get it only when it is no longer frozen until "),
-        "{}",
-        held.err
-    );
+    assert!(held.err.contains("it is frozen until "), "{}", held.err);
     tell(&checkout, "pause stripe");
     tell(&checkout, "resume stripe");
     assert_eq!(at(&checkout, "stripe"), "Progressing 1/3 10%: 1.0.0 to 1.1.0");

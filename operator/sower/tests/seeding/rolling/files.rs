@@ -51,9 +51,19 @@ fn where_the_own_file_is_broken_the_rows_are_enough_for_less() {
     let told = "warning: environment `production` is there, and cannot be read: environments/production.yaml:6:3 \
                 unknown-field. Its rows are enough for this.\n";
     assert!(paused.err.contains(told), "{}", paused.err);
-    assert_eq!(paused.out, "stripe 1.0.0 -> 1.1.0: paused at 10%; paused\n");
+    assert_eq!(paused.out, "stripe 1.0.0 -> 1.1.0: paused at 10%\n");
+    // So they are for the command that a hint names.
+    let again = checkout.run("rollout pause stripe -e production -q");
+    assert!(
+        again.err.ends_with("where it is:  sower rollout status stripe -e production\n"),
+        "{}",
+        again.err
+    );
+    let shown = checkout.run("rollout status stripe -e production");
+    assert_eq!(shown.exit, 0, "{}", shown.err);
+    assert!(shown.err.contains(told) && shown.out.contains("Paused by "), "{}", shown.out);
     unreadable(&checkout, "production");
-    assert_eq!(tell(&checkout, "abort stripe"), "stripe 1.1.0 aborted, everyone has 1.0.0: aborted\n");
+    assert_eq!(tell(&checkout, "abort stripe"), "stripe 1.1.0 aborted, everyone has 1.0.0\n");
     respec(&checkout, HELD);
     assert_eq!(at(&checkout, "stripe"), "Aborted 1/3 0%: 1.0.0 to 1.1.0");
 }
@@ -75,6 +85,9 @@ fn where_the_own_file_is_gone_the_rows_are_enough_for_less() {
     let ran = checkout.run("rollout abort stripe -e nowhere");
     let told = "error: no environment is called `nowhere` (development, production, staging)\n  \
                 by its rows:  sower rollout abort stripe -e nowhere --database URL\n";
+    assert_eq!((ran.exit, ran.err.as_str()), (2, told));
+    let ran = checkout.run("rollout abort stripe -e productoin");
+    let told = "error: no environment is called `productoin` (development, production, staging): did you mean `production`?\n";
     assert_eq!((ran.exit, ran.err.as_str()), (2, told));
     let elsewhere = "rollout abort stripe -e production --database sqlite://nothing.db -q";
     assert_eq!(checkout.run(elsewhere).exit, 1);

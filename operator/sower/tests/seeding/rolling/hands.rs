@@ -75,6 +75,12 @@ fn a_rollout_that_a_hand_moved_begins_anew() {
     let told = checkout.run("drift -e production --exit-code -q");
     assert_eq!(told.exit, 3);
     assert!(told.out.contains("production    rollout   stripe 1.1.0   changed"), "{}", told.out);
+    let hint = "Write production as it was seeded, and begin the rollout of stripe again from its first step: \
+                sower seed -e production\n";
+    let told = checkout.run("drift -e production");
+    assert!(told.err.ends_with(hint), "{}", told.err);
+    let plan = run(&checkout, "plan -e production -q");
+    assert!(plan.contains("~ stripe 1.0.0 -> 1.1.0   (a rollout begins; that of 1.1.0 ends)"), "{plan}");
     seed(&checkout);
     assert_eq!(at(&checkout, "stripe"), "Progressing 1/3 10%: 1.0.0 to 1.1.0");
     assert_eq!(live(&checkout, "stripe"), "1.0.0 + 1.1.0/1.1.0");

@@ -1,10 +1,12 @@
 //! What the sources say while something is rolled out.
 
+use jiff::Timestamp;
+
 use super::{
     HELD, assert_settled, at, begun, complete, kept_out, live, raise, respec, run, seed, seeded, status,
-    tell, write,
+    tell, time, until, write,
 };
-use crate::checkout::manifest;
+use crate::checkout::{environment, manifest};
 
 #[test]
 fn a_newer_version_begins_anew_from_the_stable_one() {
@@ -30,8 +32,18 @@ fn a_newer_version_begins_anew_from_the_stable_one() {
 fn a_revert_in_the_middle_ends_it() {
     let checkout = begun(HELD);
     checkout.git(&["revert", "--no-edit", "HEAD"]);
+    let plan = run(&checkout, "plan -e production -q");
+    let line = "~ stripe 1.1.0 -> 1.0.0   (the rollout of 1.1.0 ends)\n";
+    assert!(plan.starts_with(line), "nothing is judged: {plan}");
+    assert!(plan.contains("0 create, 0 update, 0 delete, 3 unchanged, 1 rollout ended\n"), "{plan}");
+    let planned = checkout.json("plan -e production -q -o json");
+    assert_eq!((&planned["update"], &planned["givenUp"]), (&0.into(), &1.into()));
+    let explained = run(&checkout, "explain stripe -e production -q");
+    assert!(explained.contains("~ git has 1.0.0: the next seeding ends the rollout of 1.1.0"), "{explained}");
     let told = seed(&checkout);
-    assert!(told.contains("0 created, 0 updated, 0 deleted, 4 unchanged"), "{told}");
+    assert!(told.contains("0 created, 0 updated, 0 deleted, 3 unchanged, 1 rollout ended"), "{told}");
+    let logged = checkout.json("history -e production -q -o json")[0].clone();
+    assert_eq!((&logged["unchanged"], &logged["givenUp"]), (&3.into(), &1.into()));
     assert_eq!(at(&checkout, "stripe"), "Superseded 1/3 0%: 1.0.0 to 1.1.0");
     assert_eq!(status(&checkout, "stripe")["reason"], "the sources have 1.0.0 now");
     assert_eq!(live(&checkout, "stripe"), "1.0.0");
@@ -171,6 +183,8 @@ fn who_cannot_work_with_the_new_version_is_told_of() {
     complete(&checkout);
     let why = "advanced; monday 1.1.0 wants another version";
     assert_eq!(status(&checkout, "stripe")["reason"], why);
+    let shown = run(&checkout, "rollout status stripe -e production -q");
+    assert!(shown.lines().next().is_some_and(|line| line.ends_with(&format!(": {why}"))), "{shown}");
     let log = checkout
         .read("SELECT reason FROM seeding_logs WHERE reason LIKE '%completed%' ORDER BY seq DESC LIMIT 1");
     assert!(log.starts_with("rollout of stripe 1.0.0 -> 2.0.0 completed by "), "{log}");
@@ -230,6 +244,29 @@ fn what_is_blocked_in_the_middle_is_gone() {
 }
 
 /// A file that moves while its version is rolled out is no other version.
+/// What a selective environment no longer names it leaves alone: nobody more gets it, and who says so takes it back.
+#[test]
+fn what_is_named_no_longer_goes_on_to_nobody() {
+    const SPEC: &str = "  seedingStrategy: selective\n  rollout:\n    default: { type: Staged, steps: [{ weight: 10, hold: 1s }] }\n";
+    let checkout = seeded("");
+    let named =
+        |ids: &str| checkout.write("environments/production.yaml", &environment("production", ids, SPEC));
+    named("monday, stripe");
+    raise(&checkout, "stripe", "1.1.0");
+    seed(&checkout);
+    named("monday");
+    let begun = time(&status(&checkout, "stripe"), "startedAt");
+    until(&checkout, "over", || begun.duration_until(Timestamp::now()).as_millis() > 1_200);
+    assert_eq!(at(&checkout, "stripe"), "Completing 1/2 10%: 1.0.0 to 1.1.0");
+    let refused = checkout.run("rollout advance stripe -e production -q");
+    assert_eq!(refused.exit, 1);
+    assert!(refused.err.contains("left alone: allowedIntegrations does not name it"), "{}", refused.err);
+    let drawn = run(&checkout, "rollout status stripe -e production -q");
+    assert!(drawn.contains("No more consumers get it: allowedIntegrations does not name it"), "{drawn}");
+    tell(&checkout, "abort stripe");
+    assert_eq!(live(&checkout, "stripe"), "1.0.0");
+}
+
 #[test]
 fn a_file_that_moves_supersedes_nothing() {
     let checkout = begun(HELD);

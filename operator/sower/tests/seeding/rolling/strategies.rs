@@ -104,7 +104,8 @@ fn by_hand_nobody_gets_it_but_whom_an_override_names() {
     ] {
         assert_eq!(resolve(&checkout, who), expected, "{who}");
     }
-    tell(&checkout, "advance stripe");
+    let told = tell(&checkout, "resume stripe");
+    assert!(told.starts_with("stripe 1.0.0 -> 1.1.0: everyone has it"), "{told}");
     assert_eq!(at(&checkout, "stripe"), "Completed 2/2 100%: 1.0.0 to 1.1.0");
     assert_eq!(resolve(&checkout, "--key initech"), "1.1.0", "there is one version alone");
 }
@@ -193,8 +194,20 @@ fn what_fails_in_a_comparison_is_left_out_of_the_next() {
     assert_eq!(kept_out(&checkout), ["stripe 0.9.0"]);
     // Once all have something newer, nothing is kept out any more.
     complete(&checkout);
-    seed(&checkout);
     assert_eq!((live(&checkout, "stripe"), kept_out(&checkout)), ("1.2.0".into(), Vec::new()));
+}
+
+/// Where several fail at once, what all were to get is kept out: nobody gets it again.
+#[test]
+fn of_those_that_fail_together_the_new_one_is_kept_out() {
+    let judged = "      analysis: { interval: 1s, minimumSample: 20, successRate: { min: 0.9 } }\n";
+    let checkout = comparing_by(&format!("{}{judged}", compared("1h")));
+    count(&checkout, "0.9.0", 100, 40);
+    count(&checkout, "1.1.0", 100, 40);
+    until(&checkout, "rolled back", || at(&checkout, "stripe").starts_with("RolledBack"));
+    assert_eq!(kept_out(&checkout), ["stripe 1.1.0"]);
+    seed(&checkout);
+    assert_eq!(live(&checkout, "stripe"), "1.0.0");
 }
 
 /// A Prometheus server that never answers holds up neither those that ask it nor others.

@@ -75,19 +75,68 @@ fn what_waits_for_another_environment_is_told_wherever_somebody_asks() {
     let plan = checkout.run("plan -e production");
     assert!(plan.err.contains("It would be held: waits for staging: Not seeded yet"), "{}", plan.err);
     let plan = checkout.json("plan -e production -q -o json");
-    assert_eq!(plan["guard"], "waits for staging: Not seeded yet");
+    assert_eq!(plan["guard"], "dependency");
+    assert_eq!(plan["waitsFor"], "Waits for staging: Not seeded yet");
+    let plans = run(&checkout, "plan -q");
+    assert!(
+        plans.lines().any(|line| line.starts_with("production ") && line.ends_with(" dependency")),
+        "{plans}"
+    );
+    let markdown = run(&checkout, "plan -e production -q -o markdown");
+    assert!(markdown.contains("It is held: waits for staging&#58; Not seeded yet."), "{markdown}");
     let explained = run(&checkout, "explain stripe -e production -q");
     assert!(explained.contains("= production waits for staging: Not seeded yet"), "{explained}");
+    assert!(!explained.contains("sower seed -e production"), "that would be refused: {explained}");
     // Who waits is not ready for who waits for it.
     checkout.write(
         "environments/staging.yaml",
         &environment("staging", "\"*\"", "  dependsOn: [{ name: development }]\n"),
     );
     let plan = checkout.json("plan -e production -q -o json");
-    assert_eq!(plan["guard"], "waits for staging: Waits for development: Not seeded yet");
+    assert_eq!(plan["waitsFor"], "Waits for staging: Waits for development: Not seeded yet");
     run(&checkout, "seed --all -q");
     assert_eq!(checkout.json("plan -e production -q -o json")["guard"], serde_json::Value::Null);
     assert_eq!(checkout.json("get env production -q -o json")[0]["ready"], "True");
+}
+
+/// Who else seeds it knows what it waits for: that comes first, whoever is asked.
+#[test]
+fn another_keeper_comes_before_what_is_waited_for() {
+    let checkout = Checkout::new();
+    run(&checkout, "seed -e production -q");
+    let text = environment("production", "\"*\"", "  dependsOn: [{ name: staging }]\n");
+    checkout.write("environments/production.yaml", &text);
+    assert_eq!(checkout.json("get env production -q -o json")[0]["reason"], "DependencyNotReady");
+    checkout.sql("UPDATE environments SET keeper = 'prod-eu/sower/production' WHERE name = 'production'");
+    for line in ["seed -e production -q", "apply 0123456789ab -e production -q"] {
+        let ran = checkout.run(line);
+        let told = "refused: production in this database is kept by cluster prod-eu (sower/production)";
+        assert!(ran.exit == 4 && ran.err.starts_with(told), "{line}: {}", ran.err);
+    }
+    let plan = checkout.json("plan -e production -q -o json");
+    assert_eq!((&plan["guard"], &plan["waitsFor"]), (&"another keeper".into(), &serde_json::Value::Null));
+    assert_eq!(checkout.json("get env production -q -o json")[0]["reason"], "Seeded");
+}
+
+/// Each is looked at once, however many wait for it.
+#[test]
+fn many_that_wait_for_each_other_are_told_at_once() {
+    let checkout = Checkout::new();
+    checkout.write("environments/base-a.yaml", &environment("base-a", "\"*\"", ""));
+    for level in 0..14 {
+        for name in ["a", "b"] {
+            let on = match level {
+                0 => "[{ name: base-a }]".to_owned(),
+                _ => format!("[{{ name: on-{0}-a, expression: \"true\" }}, {{ name: on-{0}-b }}]", level - 1),
+            };
+            let text = environment(&format!("on-{level}-{name}"), "\"*\"", &format!("  dependsOn: {on}\n"));
+            checkout.write(&format!("environments/on-{level}-{name}.yaml"), &text);
+        }
+    }
+    let begun = std::time::Instant::now();
+    let ran = checkout.run("status -e on-13-a -q");
+    assert!(ran.out.contains("Waits for on-12-b: Waits for on-11-b"), "{}", ran.out);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -101,6 +150,8 @@ fn who_waits_for_nobody_that_is_there_is_told_by_validate() {
         let ran = checkout.run(line);
         assert!(ran.exit == 1 && ran.out.starts_with(told), "{line}: {}", ran.out);
     }
+    let ran = checkout.run("status -e production -q");
+    assert!(ran.out.contains("  sower validate    see what is wrong"), "{}", ran.out);
     // A single file is part of something else.
     let one = "validate -o concise environments/production.yaml";
     assert_eq!(checkout.run(one).exit, 0);

@@ -34,8 +34,7 @@ fn versions(rollout: &Rollout) -> (String, String) {
 
 fn stands(rollout: &Rollout, now: Timestamp) -> String {
     let state = rollout.state.as_str();
-    let reason = rollout.reason();
-    let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    let because = rollout.because().map(|reason| format!(": {reason}")).unwrap_or_default();
     let by = rollout.last_event().and_then(|event| event.by.as_ref());
     let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
     let took = || span(rollout.ended_at.unwrap_or(now).duration_since(rollout.started_at));
@@ -56,7 +55,7 @@ fn stands(rollout: &Rollout, now: Timestamp) -> String {
         }
         State::Paused => format!("{state}{by}, {}{because}", where_it_is(rollout, now)),
         State::Completing => format!("{state}, {}% of consumers{because}", percent(rollout.weight)),
-        State::Completed => format!("{state}{by} after {}", took()),
+        State::Completed => format!("{state}{by} after {}{because}", took()),
         State::Aborted | State::RolledBack | State::Superseded => {
             let left = match rollout.reached() {
                 (0, _) => " before its first step".to_owned(),

@@ -64,6 +64,7 @@ fn rollout() -> Rollout {
                 check("success rate", "99.81%", "99.78%", ">= 99%", ""),
                 check("error rate difference", "", "+0.03%", "<= 1%", "p = 0.51"),
             ],
+            unread: false,
         }),
         progress: Progress::default(),
         source: "catalog".into(),
@@ -411,4 +412,29 @@ fn what_everybody_has_is_what_everybody_has_now() {
     ] {
         assert_eq!(closing(rollout, &place(&spec, &since), at(NOW)), expected);
     }
+}
+
+#[test]
+fn an_end_is_told_with_what_says_more_than_its_state() {
+    let told = |reason: &str, by: Option<&str>| {
+        let rollout = Rollout { step: 3, weight: WHOLE, ..ended(State::Completed, reason, by) };
+        headline(&rollout, at(NOW))
+    };
+    assert_eq!(told("advanced", Some("jane")), "stripe 1.0.0 -> 1.1.0   Completed by jane after 3 min");
+    assert_eq!(told("all is well", None), "stripe 1.0.0 -> 1.1.0   Completed after 3 min");
+    let left = "all is well; billing 1.0.0 wants another version";
+    assert_eq!(told(left, None), format!("stripe 1.0.0 -> 1.1.0   Completed after 3 min: {left}"));
+    let aborted = headline(&ended(State::Aborted, "aborted", Some("jane")), at(NOW));
+    assert_eq!(aborted, "stripe 1.0.0 -> 1.1.0   Aborted by jane from step 1 of 3 (10%) after 3 min");
+}
+
+#[test]
+fn a_look_that_found_nothing_says_why() {
+    let mut rollout = rollout();
+    let verdict = rollout.verdict.as_mut().expect("one");
+    (verdict.outcome, verdict.reason) = (Outcome::Inconclusive, "reading usage: integer overflow".into());
+    assert!(!shown(&rollout, NOW).contains("integer overflow"), "its checks say it");
+    rollout.verdict.as_mut().expect("one").checks.clear();
+    let told = shown(&rollout, NOW);
+    assert!(told.contains("\n\nreading usage: integer overflow\n\nNext analysis"), "{told}");
 }

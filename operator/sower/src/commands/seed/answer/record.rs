@@ -57,6 +57,7 @@ pub(super) fn report(name: &str, answer: &Answer, exit: Exit) -> Report {
         created: number(written.created),
         updated: number(written.updated),
         staged: number(written.staged),
+        given_up: number(written.given_up),
         deleted: number(written.deleted),
         unchanged,
         actions_created: number(written.actions_created),
