@@ -240,6 +240,20 @@ fn a_comparison_has_its_weights_until_it_ends() {
     assert_eq!(settle(rollout, at(72 * 3600), Outcome::Success, false).state, State::Completed);
 }
 
+/// Of those alone who are named, a pause ends as of a share.
+#[test]
+fn a_comparison_of_those_who_are_named_goes_on_where_it_was() {
+    let variants = json!([{ "version": "1.1.0", "match": { "keys": ["acme"] } }]);
+    let strategy =
+        json!({ "type": "AB", "until": "72h", "variants": variants, "analysis": { "interval": "1m" } });
+    let rollout = settle(begun(strategy), at(0), Outcome::Success, false);
+    assert_eq!(told(&rollout), (State::Progressing, 1, 0));
+    let paused = obey(&rollout, Command::Pause, "jane", at(60), None).unwrap();
+    let resumed = obey(&paused, Command::Resume, "jane", at(120), None).unwrap();
+    let resumed = settle(resumed, at(120), Outcome::Success, false);
+    assert_eq!(told(&resumed), (State::Progressing, 1, 0));
+}
+
 #[test]
 fn a_comparison_whose_time_is_over_before_it_begins_waits_for_somebody() {
     let strategy = |until: Timestamp, analysis: serde_json::Value| {
@@ -266,6 +280,10 @@ fn a_comparison_whose_time_is_over_before_it_begins_waits_for_somebody() {
             assert_eq!(told(&all), (State::Completed, 2, 10_000));
             // Nobody has it: there is nothing that an analysis could wait for.
             assert_eq!(obey(&later, Command::Resume, "jane", at(200_000), None).unwrap(), all);
+            let mut named = later.clone();
+            named.variants[0].keys = vec!["acme".into()];
+            let resumed = obey(&named, Command::Resume, "jane", at(200_000), None).unwrap();
+            assert_eq!(resumed.state, State::Progressing, "some have it");
         }
     }
 }
@@ -310,7 +328,7 @@ fn an_old_success_lets_nothing_pass() {
     assert_eq!(late.events.last().unwrap().reason, "no verdict within 2h after the last good one");
     assert_eq!(
         settle(completing, at(310), Outcome::Success, false).events.last().unwrap().reason,
-        "the freeze is over"
+        "nothing holds it any more"
     );
 }
 

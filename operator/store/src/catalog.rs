@@ -119,7 +119,8 @@ impl Store {
         self.which_of(environment, asked, "reading earlier rollouts", TRIED).await
     }
 
-    /// Which of them went back, too: one of their rollouts was aborted or rolled back.
+    /// Which of them went back, too: one of their rollouts was aborted or rolled back, or they were kept out, and nobody asked
+    /// them back.
     ///
     /// # Errors
     /// As [`Store::tried`].
@@ -128,7 +129,11 @@ impl Store {
         environment: &str,
         asked: &[(String, String)],
     ) -> Result<BTreeSet<(String, String)>, StoreError> {
-        let sql = format!("{TRIED} AND r.state IN ('Aborted', 'RolledBack')");
+        let sql = format!(
+            "{TRIED} AND r.state IN ('Aborted', 'RolledBack') UNION \
+             SELECT q.integration_id, q.checksum FROM integration_quarantine q WHERE q.environment = $1 \
+             AND q.integration_id = ANY($2) AND q.checksum = ANY($3) AND q.asked_back_at IS NULL"
+        );
         self.which_of(environment, asked, "reading earlier rollouts", &sql).await
     }
 

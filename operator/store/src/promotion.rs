@@ -185,7 +185,7 @@ impl Store {
         Ok(shown)
     }
 
-    /// Lets contents in, whatever is shown of them from now on: the next seeding that nothing holds takes them, if the sources
+    /// Lets contents in, in the place of what was let in of their integrations before, whatever is shown of them from now on: the next seeding that nothing holds takes them, if the sources
     /// offer them or have offered them. What of it they offer and is not remembered yet is `fresh`.
     ///
     /// # Errors
@@ -201,6 +201,13 @@ impl Store {
         let mut tx = self.write().await?;
         lock(&mut tx, fence).await?;
         for chunk in admitted.chunks(ROWS) {
+            let ids: Vec<&str> = chunk.iter().map(|one| one.integration.as_str()).collect();
+            tx.run(
+                "letting something else in",
+                "DELETE FROM promotion_admissions WHERE environment = $1 AND integration_id = ANY($2)",
+                &[(&fence.environment).into(), Bind::Texts(&ids)],
+            )
+            .await?;
             let text = |pick: fn(&Admitted) -> &str| {
                 Column::Text(chunk.iter().map(|one| Some(Cow::Borrowed(pick(one)))).collect())
             };

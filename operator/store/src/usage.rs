@@ -161,7 +161,14 @@ impl Store {
         let binds = [environment.into(), integration.into(), (&minute).into()];
         let rows = tx.rows("reading usage", &sql, &binds).await?;
         tx.done();
-        rows.iter().map(|row| Ok((row.text(0)?, observed(row, 1)?))).collect()
+        let read: Result<BTreeMap<String, Observed>, StoreError> =
+            rows.iter().map(|row| Ok((row.text(0)?, observed(row, 1)?))).collect();
+        read.map_err(|error| match error {
+            StoreError::Unreadable { what: _, cause } => {
+                StoreError::Unreadable { what: format!("the usage of {integration} in {environment}"), cause }
+            }
+            other => other,
+        })
     }
 
     /// What each version of one integration, or of all, was used in an environment, by id and version: of all buckets that

@@ -403,9 +403,8 @@ async fn seed_into(
             }
         }
     };
-    // One that cannot move keeps nothing else from being seeded, and neither does who cannot be promoted from.
+    // One that cannot move keeps nothing else from being seeded.
     moved?;
-    away.map_or(Ok(()), Err)?;
     // A seeding begins rollouts, and ends what it takes the place of.
     if matches!(seeded, Seeded::Applied { .. }) && (seeded.report().staged > 0 || answers.some_under_way()) {
         step(context, environment, store, &steps, answers).await?;
@@ -443,6 +442,10 @@ async fn seed_into(
     };
     if let Some(row) = &row {
         shared.metrics.waiting(&job.labels(), row.waiting);
+    }
+    // Who cannot be promoted from is told once there is nothing else to tell.
+    if let (Seeded::Unchanged { .. }, Some(away)) = (&seeded, away) {
+        return Err(away);
     }
     let outcome = outcome::of_seeded(environment, &seeded, row.as_ref(), &holding, commit.first());
     Ok(Outcome { approval, corrected, ..outcome })

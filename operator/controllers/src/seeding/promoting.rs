@@ -62,7 +62,10 @@ pub(super) async fn look(
     let there = there(job, &rules, state, &heads, gone.iter().chain(headless)).await;
     let here = here(store, job, state, &heads, &remembered, &there).await?;
     let by_hand = by_hand(job, &heads, &remembered);
-    let admitted: BTreeSet<(String, String)> = remembered.admitted.keys().cloned().collect();
+    // What somebody lets in now takes the place of what was let in before.
+    let anew: BTreeSet<&str> = by_hand.iter().map(|(id, _)| id.as_str()).collect();
+    let earlier = remembered.admitted.keys().filter(|(id, _)| !anew.contains(id.as_str()));
+    let admitted: BTreeSet<(String, String)> = earlier.cloned().collect();
     let mut admission = {
         let heads = heads.iter().map(|(id, wanted)| (id.as_str(), wanted)).collect();
         let asked = Asked {

@@ -195,14 +195,14 @@ impl Rollout {
     }
 
     /// It stands in a step of which nobody has anything, and that ends by a word alone.
-    fn waits_for_a_word(&self) -> bool {
+    #[must_use]
+    pub fn waits_for_a_word(&self) -> bool {
         let named = |variant: &super::Variant| {
             variant.checksum != self.from.checksum && !(variant.keys.is_empty() && variant.labels.is_empty())
         };
         match self.strategy.kind {
             _ if self.step == 0 || self.weight > 0 => false,
-            StrategyType::Manual => !self.variants.iter().any(named),
-            StrategyType::AB => true,
+            StrategyType::Manual | StrategyType::AB => !self.variants.iter().any(named),
             StrategyType::Staged | StrategyType::AllAtOnce => false,
         }
     }
@@ -296,7 +296,7 @@ impl Rollout {
         if self.is_last() {
             let reason = match self.state {
                 _ if by.is_some() => "advanced",
-                State::Completing => "the freeze is over",
+                State::Completing => "nothing holds it any more",
                 _ => "all is well",
             };
             self.completes(now, reason.to_owned(), by);

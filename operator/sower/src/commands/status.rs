@@ -45,7 +45,7 @@ pub async fn run(args: &StatusArgs, context: &Context) -> Result<Exit, Failure> 
         [only] if session.named => detail(only, now),
         several => table(several, now),
     };
-    context.style.raw(&(text + &pipeline::drawn(&all) + &needs(&all)));
+    context.style.raw(&(text + &pipeline::drawn(&all, !session.named) + &needs(&all)));
     Ok(exit)
 }
 

@@ -62,13 +62,17 @@ fn sealed(row: &Row) -> Result<Sealed, StoreError> {
     let columns: [String; COLUMNS.len()] = columns.try_into().unwrap_or_default();
     let variants: Result<Vec<Variant>, _> = serde_json::from_str(&columns[VARIANTS]);
     let readable = variants.is_ok();
+    let whose = match &variants {
+        Ok(variants) => unweighed(variants)?,
+        Err(_) => columns[VARIANTS].clone(),
+    };
     let live = variants.unwrap_or_default().into_iter();
     let live = live.map(|Variant { version, checksum, .. }| Content { version, checksum });
     Ok(Sealed {
         to: columns[5].clone(),
         live: live.filter(|content| content.checksum != columns[4]).collect(),
         readable,
-        seal: of(&columns.each_ref().map(String::as_str)),
+        seal: of(&columns.each_ref().map(String::as_str), &whose),
         stored: row.maybe_text(COLUMNS.len())?,
     })
 }
@@ -78,7 +82,7 @@ pub(super) fn seal(rollout: &Rollout) -> Result<String, StoreError> {
     const WHAT: &str = "sealing a rollout";
     let (variants, strategy) = (to_json(&rollout.variants, WHAT)?, to_json(&rollout.strategy, WHAT)?);
     let (step, weight) = (rollout.step.to_string(), rollout.weight.to_string());
-    Ok(of(&[
+    let columns = [
         rollout.id.as_str(),
         &rollout.environment,
         &rollout.integration,
@@ -92,13 +96,21 @@ pub(super) fn seal(rollout: &Rollout) -> Result<String, StoreError> {
         &step,
         &weight,
         rollout.state.as_str(),
-    ]))
+    ];
+    Ok(of(&columns, &unweighed(&rollout.variants)?))
 }
 
-fn of(columns: &[&str; COLUMNS.len()]) -> String {
+/// The versions and whose they are, which stay as they began whatever weights they get.
+fn unweighed(variants: &[Variant]) -> Result<String, StoreError> {
+    let unweighed: Vec<Variant> =
+        variants.iter().map(|variant| Variant { weight: 0, ..variant.clone() }).collect();
+    to_json(&unweighed, "sealing a rollout")
+}
+
+fn of(columns: &[&str; COLUMNS.len()], whose: &str) -> String {
     let (stays, moves) = columns.split_at(STAYS);
-    let hash = |columns: &[&str]| rollout_hash(columns.iter().copied());
-    format!("{}.{}", hash(stays), hash(moves))
+    let stays = rollout_hash(stays.iter().copied().chain([whose]));
+    format!("{stays}.{}", rollout_hash(moves.iter().copied()))
 }
 
 /// Of a seal, what covers what stays as it began.

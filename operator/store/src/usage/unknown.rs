@@ -141,9 +141,12 @@ async fn carried(
     let versions: Vec<Version<'_>> = parts.keys().copied().collect();
     for chunk in versions.chunks(HELD) {
         let (ids, numbers): (Vec<&str>, Vec<&str>) = chunk.iter().copied().unzip();
+        let pairs: Vec<String> = chunk.iter().map(|(id, version)| format!("{id}@{version}")).collect();
+        let pairs: Vec<&str> = pairs.iter().map(String::as_str).collect();
         let sql = "SELECT integration_id, version, manifest::text FROM integration_versions \
-             WHERE environment = $1 AND integration_id = ANY($2) AND version = ANY($3)";
-        let binds = [environment.into(), Bind::Texts(&ids), Bind::Texts(&numbers)];
+             WHERE environment = $1 AND integration_id = ANY($2) AND version = ANY($3) \
+             AND integration_id || '@' || version = ANY($4)";
+        let binds = [environment.into(), Bind::Texts(&ids), Bind::Texts(&numbers), Bind::Texts(&pairs)];
         for row in &tx.rows("looking for parts", sql, &binds).await? {
             let (id, version, manifest) = (row.text(0)?, row.text(1)?, row.text(2)?);
             let Ok(at) = chunk.binary_search(&(id.as_str(), version.as_str())) else { continue };

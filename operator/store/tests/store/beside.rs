@@ -8,7 +8,7 @@ use sower_core::drift::{Drifted, Ignored, Mend, correctable};
 use sower_core::rollout::machine::{end, obey};
 use sower_core::rollout::{Command, State};
 use sower_crds::rollout::{Analysis, AtLeast, LatencyLimit, Step, Strategy};
-use sower_store::{Applied, Which, Write};
+use sower_store::{Applied, Store, Which, Write};
 
 use crate::bed::*;
 use crate::on_both_engines;
@@ -134,6 +134,18 @@ async fn a_rollout_that_a_hand_changed_is_found_and_stays_so(bed: Bed) {
         bed.store.move_rollout(&fence, &now, &after, None).await.unwrap();
         assert_eq!(found(&bed).await, found_after, "{command:?}");
     }
+    // Who gets it is no matter of steps.
+    let (text, json) = match bed.store {
+        Store::Postgres(_) => ("::text", "::json"),
+        Store::Sqlite(_) => ("", ""),
+    };
+    let mine = r#"'"weight"', '"keys":["mine"],"weight"'"#;
+    bed.run(&format!("UPDATE integration_rollouts SET variants = replace(variants{text}, {mine}){json}"))
+        .await;
+    let now = under_way(&bed).await.remove(0);
+    let back = sower_core::rollout::Rollout { step: now.step - 1, ..now.clone() };
+    bed.store.move_rollout(&fence, &now, &back, None).await.unwrap();
+    assert_eq!(found(&bed).await, changed);
     // Who moves it on says nothing of the hand that came before.
     bed.run("UPDATE integration_rollouts SET salt = 'mine'").await;
     let now = under_way(&bed).await.remove(0);

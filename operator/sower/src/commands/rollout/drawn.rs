@@ -105,9 +105,7 @@ fn closing(rollout: &Rollout, place: &Place<'_>, now: Timestamp) -> String {
             match place.since.kept_out.filter(|_| rollout.ended_badly()) {
                 None => has,
                 Some(_) if tried != *to => {
-                    format!(
-                        "{has} {id} {tried} takes part in no comparison until everyone has something newer."
-                    )
+                    format!("{has} {id} {tried} takes part in no comparison any more.")
                 }
                 Some(true) => format!("{has} {id} {tried} is asked back: the next seeding begins it again."),
                 Some(false) => format!(
@@ -116,7 +114,7 @@ fn closing(rollout: &Rollout, place: &Place<'_>, now: Timestamp) -> String {
                 ),
             }
         }
-        State::Paused if rollout.strategy.kind == StrategyType::Manual => {
+        State::Paused if rollout.strategy.kind == StrategyType::Manual || rollout.waits_for_a_word() => {
             [label("Give it to everyone", Command::Advance), label("End it", Command::Abort)].join("\n")
         }
         State::Paused => [

@@ -8,8 +8,8 @@ use crate::standing::Standing;
 const MOST: usize = 10;
 
 /// `development -> staging (soak 1h: 2 wait) -> production (soak 24h: 3 wait)`, a line for each way, then what waits; nothing
-/// where no environment waits for another.
-pub fn drawn(all: &[Standing]) -> String {
+/// where no environment waits for another. Of an environment that is none of these it says so, if these are all there are.
+pub fn drawn(all: &[Standing], whole: bool) -> String {
     let mut text = String::new();
     let namespaces: BTreeSet<&str> = all.iter().map(|standing| standing.namespace.as_str()).collect();
     for namespace in namespaces {
@@ -19,7 +19,9 @@ pub fn drawn(all: &[Standing]) -> String {
             .map(|standing| (standing.environment.as_str(), standing))
             .collect();
         for way in ways(&of) {
-            text.push_str(&format!("{}\n", way.join(" -> ")));
+            let named: Vec<String> =
+                way.iter().map(|name| label(of.get(name).copied(), name, whole)).collect();
+            text.push_str(&format!("{}\n", named.join(" -> ")));
         }
         for standing in of.values().filter(|standing| standing.stage.from.is_some()) {
             text.push_str(&waiting(standing));
@@ -36,7 +38,7 @@ fn before(standing: &Standing) -> Vec<&str> {
 }
 
 /// Every way from an environment that waits for none to one that none waits for.
-fn ways(of: &BTreeMap<&str, &Standing>) -> Vec<Vec<String>> {
+fn ways<'a>(of: &BTreeMap<&str, &'a Standing>) -> Vec<Vec<&'a str>> {
     let waited_for: BTreeSet<&str> = of.values().flat_map(|standing| before(standing)).collect();
     let last = of.values().filter(|standing| !waited_for.contains(standing.environment.as_str()));
     let mut ways = Vec::new();
@@ -52,15 +54,14 @@ fn back<'a>(
     of: &BTreeMap<&str, &'a Standing>,
     name: &'a str,
     way: &mut Vec<&'a str>,
-    ways: &mut Vec<Vec<String>>,
+    ways: &mut Vec<Vec<&'a str>>,
 ) {
     way.push(name);
     let standing = of.get(name).copied();
     let earlier = standing.map(before).unwrap_or_default();
     let open: Vec<&str> = earlier.iter().copied().filter(|before| !way.contains(before)).collect();
     if open.is_empty() && ways.len() < MOST {
-        let named = way.iter().rev().map(|name| label(of.get(name).copied(), name));
-        ways.push(named.collect());
+        ways.push(way.iter().rev().copied().collect());
     }
     for before in open {
         back(of, before, way, ways);
@@ -68,8 +69,10 @@ fn back<'a>(
     way.pop();
 }
 
-fn label(standing: Option<&Standing>, name: &str) -> String {
-    let Some(standing) = standing else { return format!("{name} (not there)") };
+fn label(standing: Option<&Standing>, name: &str, whole: bool) -> String {
+    let Some(standing) = standing else {
+        return if whole { format!("{name} (not there)") } else { name.to_owned() };
+    };
     let Some((_, soak)) = &standing.stage.from else { return name.to_owned() };
     let waits = standing.counts.map_or(0, |counts| counts.waiting);
     let soak = soak.as_ref().map(|soak| format!("soak {soak}"));
@@ -124,9 +127,9 @@ mod tests {
         let staging = standing("staging", Some(("development", "1h")), &[], &[]);
         let production = standing("production", Some(("staging", "24h")), &["staging"], &["slack", "stripe"]);
         let qa = standing("qa", None, &[], &[]);
-        assert_eq!(drawn(&[development.clone(), qa.clone()]), "");
+        assert_eq!(drawn(&[development.clone(), qa.clone()], true), "");
         assert_eq!(
-            drawn(&[development, production, qa, staging]),
+            drawn(&[development, production, qa, staging], true),
             "\ndevelopment -> staging (soak 1h) -> production (soak 24h: 2 wait)\n  \
              production: slack 1.1.0 waits for staging: staging does not carry 1.1.0 yet\n  \
              production: stripe 1.1.0 waits for staging: staging does not carry 1.1.0 yet\n"
@@ -137,8 +140,9 @@ mod tests {
     fn a_circle_or_a_gap_ends() {
         let a = standing("a", Some(("b", "1h")), &[], &[]);
         let b = standing("b", Some(("a", "1h")), &[], &[]);
-        assert_eq!(drawn(&[a, b]), "");
+        assert_eq!(drawn(&[a, b], true), "");
         let lost = standing("lost", Some(("nowhere", "1h")), &[], &[]);
-        assert_eq!(drawn(&[lost]), "\nnowhere (not there) -> lost (soak 1h)\n");
+        assert_eq!(drawn(&[lost.clone()], true), "\nnowhere (not there) -> lost (soak 1h)\n");
+        assert_eq!(drawn(&[lost], false), "\nnowhere -> lost (soak 1h)\n");
     }
 }

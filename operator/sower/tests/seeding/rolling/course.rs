@@ -235,7 +235,7 @@ fn the_deadline_comes_though_usage_cannot_be_read() {
     while !at(&checkout, "stripe").starts_with("Aborted") {
         assert!(begun.elapsed() < PATIENCE, "never aborted: {}", status(&checkout, "stripe"));
         let ran = checkout.run("seed -e production -q");
-        told |= ran.exit == 1 && ran.err.contains("column 0 of an answer cannot be read");
+        told |= ran.exit == 1 && ran.err.contains("the usage of stripe in production cannot be read");
         assert!(!ran.err.contains("Nothing was written"), "that is not known of a step: {}", ran.err);
     }
     assert!(told, "the error is told");
@@ -265,7 +265,7 @@ fn what_fails_beside_a_command_that_was_obeyed_is_a_warning() {
             break ran.err;
         }
     };
-    assert!(told.starts_with("warning: column 0 of an answer cannot be read"), "{told}");
+    assert!(told.starts_with("warning: the usage of slack in production cannot be read"), "{told}");
     let usage = checkout.run("usage slack -e production -q");
     assert_eq!(usage.exit, 1, "{}", usage.out);
     for told in [told, usage.err] {

@@ -8,7 +8,9 @@ const LIMIT: usize = 11;
 
 /// The table.
 pub(super) fn table(rollout: &Rollout, checks: &[Check]) -> String {
-    let heads = ["", &rollout.from.version, &rollout.to.version, "LIMIT", "VERDICT"].map(str::to_owned);
+    let judged = rollout.verdict.as_ref().map(|verdict| verdict.version.as_str());
+    let judged = judged.filter(|version| !version.is_empty()).unwrap_or(&rollout.to.version);
+    let heads = ["", &rollout.from.version, judged, "LIMIT", "VERDICT"].map(str::to_owned);
     let rows: Vec<[String; 5]> = std::iter::once(heads).chain(checks.iter().map(row)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let (name, stable, candidate, limit) = (width(0), width(1), width(2), width(3).max(LIMIT));
