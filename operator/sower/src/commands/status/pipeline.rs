@@ -142,7 +142,7 @@ mod tests {
         let b = standing("b", Some(("a", "1h")), &[], &[]);
         assert_eq!(drawn(&[a, b], true), "");
         let lost = standing("lost", Some(("nowhere", "1h")), &[], &[]);
-        assert_eq!(drawn(&[lost.clone()], true), "\nnowhere (not there) -> lost (soak 1h)\n");
+        assert_eq!(drawn(std::slice::from_ref(&lost), true), "\nnowhere (not there) -> lost (soak 1h)\n");
         assert_eq!(drawn(&[lost], false), "\nnowhere -> lost (soak 1h)\n");
     }
 }
