@@ -17,9 +17,6 @@ const READ_ONLY: &str = "readonly database";
 /// What tells what is set, and whether it answers.
 const DOCTOR: &str = "sower doctor";
 
-/// What a seeding says that failed.
-const NOTHING: &str = " Nothing was written.";
-
 /// A failure with the reason that programs read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
@@ -55,7 +52,7 @@ impl Trouble {
     pub fn beside(error: &SeedingError, environment: &str) -> Self {
         let mut trouble = Self::new(error, environment);
         let message = &mut trouble.failure.message;
-        *message = message.trim_end_matches(NOTHING).to_owned();
+        *message = message.trim_end_matches(NOTHING_WRITTEN).trim_end().to_owned();
         trouble
     }
 

@@ -20,6 +20,8 @@ use crate::session::{Bind, Tx};
 
 /// Most rows of one statement.
 pub(crate) const ROWS: usize = 1000;
+/// Integrations, or versions of them, whose rows or contents are held in memory at once.
+pub(crate) const HELD: usize = 32;
 /// Most bytes of one statement, but for a single row that is larger.
 const BYTES: usize = 8 << 20;
 /// What brings an integration back that had been taken out and was kept, as `seeding_changes.operation` holds it.

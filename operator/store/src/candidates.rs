@@ -9,7 +9,7 @@ use sower_core::plan::Operation;
 use sower_core::rollout::Rollout;
 use sower_core::rows::{Kind, RegistryRow, checksum, rows};
 
-use crate::apply::{Writing, chunks};
+use crate::apply::{HELD, Writing, chunks};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::rollouts::seal;
@@ -26,9 +26,6 @@ pub(crate) struct Candidate {
 
 /// A content of an integration: its id, its version, its checksum.
 pub(crate) type Key<'a> = (&'a str, &'a str, &'a str);
-
-/// Integrations whose contents are held at once.
-const HELD: usize = 32;
 
 /// Writes the rows of every version that a rollout brings to life which begins with one of these operations: they hold the
 /// manifests of what is rolled out; what it is compared with is known from earlier. Says how many rows were written.

@@ -15,14 +15,13 @@ use sower_core::plan::Content;
 use sower_core::rows::{DefinitionRow, Kind, RegistryRow, checksum, rows};
 
 use crate::address::Engine;
+use crate::apply::HELD;
 use crate::error::StoreError;
 use crate::open::Store;
 use crate::session::{Bind, Row, Tx};
 
 /// Integrations that are asked about in one statement.
 const PAGE: usize = 500;
-/// Integrations whose rows are held in memory.
-const HELD: usize = 32;
 
 /// What has drifted in an environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sower_core::rows::{Kind, checksum};
 
 use crate::address::Engine;
+use crate::apply::HELD;
 use crate::drift::{self, OF_DEFINITION, OF_REGISTRY};
 use crate::error::StoreError;
 use crate::open::Store;
@@ -12,8 +13,6 @@ use crate::session::{Bind, Tx};
 
 /// Integrations that are asked about in one statement.
 const PAGE: usize = 500;
-/// Integrations whose rows are held in memory.
-const HELD: usize = 32;
 
 impl Store {
     /// A digest of the rows of each of these integrations, recomputed from their columns; of those without any row, none.

@@ -117,16 +117,8 @@ impl Steps<'_> {
 }
 
 impl Seeder {
-    /// Looks at every rollout under way that is due, and moves it. Each end is a seeding of its own.
-    ///
-    /// # Errors
-    /// As [`Seeder::step_each`].
-    pub async fn step_rollouts(&self, store: &Store, steps: &Steps<'_>) -> Result<Stepped, SeedingError> {
-        let mut stepped = Stepped::default();
-        self.step_each(store, steps, &mut stepped).await.map(|()| stepped)
-    }
-
-    /// [`Seeder::step_rollouts`], which tells what moved although it fails.
+    /// Looks at every rollout under way that is due, and moves it. Each end is a seeding of its own. What moved is told although
+    /// it fails.
     ///
     /// # Errors
     /// The first of them, where several cannot move: the database does not answer, it is no longer this process that writes, or

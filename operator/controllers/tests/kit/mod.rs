@@ -144,7 +144,9 @@ impl Kit {
 
     /// What is due of the rollouts under way.
     pub async fn step(&self, job: &Job) -> Stepped {
-        self.seeder.step_rollouts(&self.store, &steps(job)).await.unwrap()
+        let mut stepped = Stepped::default();
+        self.seeder.step_each(&self.store, &steps(job), &mut stepped).await.unwrap();
+        stepped
     }
 
     pub async fn approve(&self, environment: &str, spec: &str, approval: &Approval) -> Approved {

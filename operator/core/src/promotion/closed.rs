@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Asked, Eligible, Gap};
-use crate::agree::satisfies;
 use crate::catalog::Dependency;
 
 /// What would be there of an integration.
@@ -18,9 +17,8 @@ impl Found<'_> {
     fn does(self, dependency: &Dependency) -> bool {
         match (self, dependency.range.as_deref()) {
             (Found::Nothing, _) => false,
-            (Found::Version(_) | Found::Foreign, None) => true,
-            (Found::Foreign, Some(range)) => matches!(range.trim(), "" | "*"),
-            (Found::Version(version), Some(range)) => satisfies(version, range),
+            (Found::Version(version), _) => dependency.is_met_by(version),
+            (Found::Foreign, range) => range.is_none_or(|range| matches!(range.trim(), "" | "*")),
         }
     }
 }

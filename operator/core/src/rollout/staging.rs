@@ -6,7 +6,6 @@ use sower_crds::environment::EnvironmentSpec;
 use sower_crds::rollout::StrategyType;
 
 use super::stages::strategy;
-use crate::agree::satisfies;
 use crate::catalog::Dependency;
 use crate::hash::{plan_hash, spec_digest};
 use crate::plan::{Kept, KeptWhy, Operation, Plan, State, Verb};
@@ -75,9 +74,7 @@ pub fn stage(
         let needs = needs.get(&operation.id).into_iter().flatten();
         needs.filter(|need| rolling(&need.id) || waits.contains(&need.id)).any(|need| {
             let stable = state.stable(&need.id);
-            !stable.is_some_and(|stable| {
-                need.range.as_ref().is_none_or(|range| satisfies(&stable.version, range))
-            })
+            !stable.is_some_and(|stable| need.is_met_by(&stable.version))
         })
     };
     // What waits is for all what it was, too: until nothing more has to wait for it.

@@ -5,13 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use sower_core::rows::{Kind, rows};
 use sower_core::usage::Record;
 
-use crate::apply::ROWS;
+use crate::apply::{HELD, ROWS};
 use crate::error::StoreError;
 use crate::open::Store;
 use crate::session::{Bind, Tx};
-
-/// Manifests that are held at once.
-const HELD: usize = 32;
 
 /// What of a record is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
